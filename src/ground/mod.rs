@@ -1,0 +1,9 @@
+//! What every floor stands on. A closed list: nothing else belongs here.
+
+pub mod clock;
+pub mod digest;
+pub mod ids;
+pub mod process;
+pub mod progress;
+pub mod secret;
+pub mod size;

@@ -1,0 +1,156 @@
+//! Programs we run to their end, and telling a living process from a recycled number.
+
+use std::io::{self, Read};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+/// Why a program did not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("the program's argument list is empty")]
+    NoProgram,
+    #[error("cannot start {program}")]
+    Start { program: String, source: io::Error },
+    #[error("{program} ended with {status}: {stderr}")]
+    Failed { program: String, status: ExitStatus, stderr: String },
+    #[error("{program} was killed after {} s without an answer", limit.as_secs())]
+    TimedOut { program: String, limit: Duration },
+    #[error("cannot read what {program} printed")]
+    Read { program: String, source: io::Error },
+}
+
+/// Runs `argv` (no shell, no input) and returns its standard output; blocking.
+///
+/// The program is killed, with its process group, when it takes longer than `limit`. At most the
+/// last 2,000 characters of its standard error stand in [`Error::Failed`].
+pub fn output(argv: &[String], limit: Duration) -> Result<Vec<u8>, Error> {
+    use std::os::unix::process::CommandExt;
+
+    let (program, arguments) = argv.split_first().ok_or(Error::NoProgram)?;
+    let program = program.clone();
+    let mut child = Command::new(&program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(|source| Error::Start { program: program.clone(), source })?;
+    let stdout = drain(child.stdout.take());
+    let stderr = drain(child.stderr.take());
+    let deadline = Instant::now() + limit;
+    let read = |source| Error::Read { program: program.clone(), source };
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(read)? {
+            break status;
+        }
+        if Instant::now() >= deadline {
+            kill_group(child.id());
+            child.wait().map_err(read)?;
+            return Err(Error::TimedOut { program, limit });
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    kill_group(child.id());
+    let join = |pipe: std::thread::JoinHandle<io::Result<Vec<u8>>>| {
+        pipe.join().unwrap_or_else(|_| Err(io::Error::other("the reading thread died")))
+    };
+    let printed = join(stdout).map_err(read)?;
+    let complaints = join(stderr).map_err(read)?;
+    if status.success() {
+        return Ok(printed);
+    }
+    let complaints = String::from_utf8_lossy(&complaints).trim().to_owned();
+    let skip = complaints.chars().count().saturating_sub(2000);
+    Err(Error::Failed { program, status, stderr: complaints.chars().skip(skip).collect() })
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<io::Result<Vec<u8>>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            pipe.read_to_end(&mut bytes)?;
+        }
+        Ok(bytes)
+    })
+}
+
+/// Ends what a finished or late program left running in its process group.
+fn kill_group(id: u32) {
+    if let Some(group) = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw) {
+        // An empty group is the wanted state, so its error says nothing.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+}
+
+/// A process told apart from any later one that gets the same number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Identity {
+    pub pid: u32,
+    /// Clock ticks since boot at which it started: field 22 of `/proc/<pid>/stat`, see proc(5).
+    pub started_ticks: u64,
+}
+
+impl Identity {
+    /// This very process.
+    pub fn me() -> Self {
+        let pid = std::process::id();
+        Self { pid, started_ticks: started_ticks(pid).unwrap_or(0) }
+    }
+
+    /// Whether that process, and no successor under its number, still runs.
+    pub fn is_alive(&self) -> bool {
+        started_ticks(self.pid) == Some(self.started_ticks)
+    }
+}
+
+fn started_ticks(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name, field 2, is in brackets and may hold blanks and brackets itself.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// This host's name, as locks and records carry it.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn argv(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_program_that_fails_reports_its_last_words() {
+        let error =
+            output(&argv(&["sh", "-c", "echo no such shop >&2; exit 7"]), Duration::from_secs(10))
+                .unwrap_err();
+
+        assert!(error.to_string().contains("no such shop"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_killed_with_its_children() {
+        let begun = Instant::now();
+
+        let error = output(&argv(&["sh", "-c", "sleep 60 & sleep 60"]), Duration::from_millis(100))
+            .unwrap_err();
+
+        assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
+        assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_recycled_number_is_not_the_same_process() {
+        let me = Identity::me();
+
+        assert!(me.is_alive());
+        assert!(!Identity { started_ticks: me.started_ticks + 1, ..me }.is_alive());
+    }
+}

@@ -1,0 +1,173 @@
+//! Details: what a record's `details` digest names; names and counts, never row values.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::record::{Parts, Word};
+use crate::ground::digest::Digest;
+use crate::ground::ids::{Name, RunId};
+
+/// The version of the details' format that is written.
+pub const FORMAT: u32 = 1;
+
+/// Everything a drill did and found; the report is made from this and the ledger line alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drill {
+    pub format: u32,
+    pub lifeboat: String,
+    pub run: RunId,
+    pub customer: Name,
+    /// By language tag, e.g. `zh`, `en`.
+    pub customer_names: std::collections::BTreeMap<String, String>,
+    pub timezone: String,
+    pub policy: Name,
+    pub drill: Option<Name>,
+    pub policy_digest: Digest,
+    pub slot: Option<Timestamp>,
+    pub started: Timestamp,
+    pub finished: Timestamp,
+    pub point: Option<Point>,
+    pub scratch: Environment,
+    pub verdict: Word,
+    pub parts: Parts,
+    /// For every part that is not `yes`: why, in one sentence.
+    pub reasons: Vec<String>,
+    pub phases: Vec<Phase>,
+    pub recovery_ms: Option<u64>,
+    pub rto_ms: Option<u64>,
+    pub data_age_ms: Option<u64>,
+    pub rpo_ms: Option<u64>,
+    pub sources: Vec<SourceRecovered>,
+    /// Every declared assertion, the rungs' own and the owner's, in the order they ran.
+    pub checks: Vec<Check>,
+    pub controls: Vec<Control>,
+    /// Selected items that the snapshot does not hold.
+    pub skipped: Vec<Finding>,
+}
+
+/// The recovery point.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    pub snapshot: Digest,
+    pub time: Timestamp,
+    /// Earliest moment whose state a source captured.
+    pub consistent_time: Option<Timestamp>,
+    /// How it was chosen: `latest`, `oldest`, `before …`, `named`.
+    pub pick: String,
+    /// How many snapshots of the policy there were to choose from.
+    pub candidates: u64,
+    pub complete: bool,
+    /// Whether `lifeboat.json` was there, i.e. whether lifeboat made it.
+    pub manifest: bool,
+}
+
+/// Where it was restored: hardware and settings, for the label *in scratch*.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    pub host: String,
+    pub cores: u64,
+    pub memory_bytes: u64,
+    /// File system and durability settings, e.g. `ext4, no fsync`.
+    pub storage: String,
+    /// How scratch processes were confined, e.g. `uid 65534, no network, landlock`.
+    pub sandbox: String,
+    /// The store's place, without secrets.
+    pub store: String,
+}
+
+/// A stretch of the recovery time: `fetch`, `load`, `start`, `first-query`; `queue` is told apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    pub name: String,
+    pub duration_ms: u64,
+    /// Whether it counts towards the recovery time.
+    pub counts: bool,
+}
+
+/// What came back of one source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRecovered {
+    pub source: Name,
+    pub kind: String,
+    pub engine: String,
+    pub captured_on: String,
+    pub consistent_time: Option<Timestamp>,
+    pub entries: u64,
+    pub bytes: u64,
+    pub parts: Vec<PartCompared>,
+}
+
+/// One part of a fingerprint, as captured and as restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartCompared {
+    /// A table, or a path.
+    pub name: String,
+    pub rows_captured: Option<u64>,
+    pub rows_restored: Option<u64>,
+    pub equal: bool,
+}
+
+/// One assertion and its outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// `integrity`, `restore`, `start`, `equality`, `check` or `objectives`.
+    pub rung: String,
+    /// The owner's words, or what the rung checks.
+    pub name: String,
+    pub source: Option<Name>,
+    pub outcome: CheckOutcome,
+    /// How much was compared, and of what, e.g. 4210 `rows`.
+    pub compared: u64,
+    pub unit: String,
+    /// What was expected and what was found; of an owner's query only the comparison's result.
+    pub expected: Option<String>,
+    pub found: Option<String>,
+    /// At most 100; `places_total` tells how many there were.
+    pub places: Vec<Finding>,
+    pub places_total: u64,
+    /// Why it did not run.
+    pub reason: Option<String>,
+    pub duration_ms: u64,
+}
+
+/// How one assertion ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckOutcome {
+    Held,
+    Broke,
+    NotRun,
+}
+
+/// A deliberate fault and whether the right check found it at the right place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Control {
+    /// `row-changed`, `row-removed`, `byte-flipped`, `blob-hidden`.
+    pub fault: String,
+    pub source: Option<Name>,
+    /// Where it was put.
+    pub injured: String,
+    /// The check that had to fail.
+    pub expected_check: String,
+    pub found: bool,
+    /// What the check said, or why the control could not run.
+    pub said: String,
+}
+
+/// A thing and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    pub object: String,
+    pub what: String,
+}
+
+/// Everything a backup has to say beyond its record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backup {
+    pub format: u32,
+    pub lifeboat: String,
+    pub run: RunId,
+    pub skipped: Vec<Finding>,
+    /// The captures as in `lifeboat.json`.
+    pub sources: serde_json::Value,
+}

@@ -1,0 +1,178 @@
+//! Records: one line of the ledger each (design §10).
+//!
+//! RFC 8785 JSON, integers only, durations in `_ms`.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ground::digest::Digest;
+use crate::ground::ids::{Name, RunId};
+
+/// A record as it stands on the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// From 1, without gaps.
+    pub seq: u64,
+    /// SHA-256 of the line before, without its LF; 64 zeros before the first.
+    pub prev: Digest,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened, before it has its place on the ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    pub time: Timestamp,
+    pub actor: Actor,
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+/// Who did it: a person's login or `daemon`, and on which host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    pub name: String,
+    pub host: String,
+}
+
+/// The kinds of record that this version writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Body {
+    /// A policy with its drills in force from now on; written when the digest changed.
+    PolicyVersion {
+        policy: Name,
+        digest: Digest,
+        effective: serde_json::Value,
+    },
+    BackupDue {
+        policy: Name,
+        slot: Timestamp,
+    },
+    BackupStarted {
+        policy: Name,
+        run: RunId,
+        slot: Option<Timestamp>,
+        policy_digest: Digest,
+    },
+    BackupFinished(BackupFinished),
+    BackupAborted {
+        policy: Name,
+        run: RunId,
+        slot: Option<Timestamp>,
+        reason: String,
+    },
+    BackupMissed {
+        policy: Name,
+        slot: Timestamp,
+    },
+    DrillDue {
+        policy: Name,
+        drill: Name,
+        slot: Timestamp,
+    },
+    DrillStarted {
+        policy: Name,
+        drill: Option<Name>,
+        run: RunId,
+        slot: Option<Timestamp>,
+        policy_digest: Digest,
+    },
+    DrillFinished(DrillFinished),
+    DrillAborted {
+        policy: Name,
+        drill: Option<Name>,
+        run: RunId,
+        slot: Option<Timestamp>,
+        reason: String,
+    },
+    DrillMissed {
+        policy: Name,
+        drill: Name,
+        slot: Timestamp,
+    },
+    Restore {
+        policy: Name,
+        run: RunId,
+        snapshot: Digest,
+        files: u64,
+        bytes: u64,
+    },
+    Verify {
+        policy: Name,
+        run: RunId,
+        read_data: bool,
+        errors: u64,
+    },
+}
+
+/// How a backup ended that published a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupFinished {
+    pub policy: Name,
+    pub run: RunId,
+    pub slot: Option<Timestamp>,
+    pub snapshot: Digest,
+    /// Earliest `consistent_time` of its sources.
+    pub consistent_time: Timestamp,
+    pub complete: bool,
+    pub entries: u64,
+    pub bytes: u64,
+    pub added_bytes: u64,
+    pub stored_bytes: u64,
+    pub skipped: u64,
+    pub duration_ms: u64,
+    pub details: Digest,
+}
+
+/// How a drill ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrillFinished {
+    pub policy: Name,
+    /// None: all rungs without a declared drill.
+    pub drill: Option<Name>,
+    pub run: RunId,
+    pub slot: Option<Timestamp>,
+    /// None where no recovery point could be picked.
+    pub snapshot: Option<Digest>,
+    pub verdict: Word,
+    pub parts: Parts,
+    pub recovery_ms: Option<u64>,
+    pub data_age_ms: Option<u64>,
+    pub checks_held: u64,
+    pub checks_declared: u64,
+    pub controls_found: u64,
+    pub controls_run: u64,
+    pub policy_digest: Digest,
+    /// SHA-256 of the plain [`super::details::Drill`].
+    pub details: Digest,
+}
+
+/// The verdict's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Word {
+    Pass,
+    Fail,
+    Inconclusive,
+}
+
+/// One part of a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    Yes,
+    No,
+    Unknown,
+    NotApplicable,
+}
+
+/// The verdict's parts (design §9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Parts {
+    pub restorable: Answer,
+    pub intact: Answer,
+    pub within_rto: Answer,
+    pub within_rpo: Answer,
+    pub cleaned_up: Answer,
+}

@@ -1,0 +1,29 @@
+//! `lifeboat.json`: what a snapshot says of itself, beside the data.
+
+use serde::{Deserialize, Serialize};
+
+use super::Capture;
+use crate::ground::digest::Digest;
+use crate::ground::ids::{Name, RunId};
+
+/// The manifest's file name in the snapshot's root.
+pub const FILE: &str = "lifeboat.json";
+
+/// The version of the manifest's format that is written.
+pub const FORMAT: u32 = 1;
+
+/// The content of `lifeboat.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    pub format: u32,
+    pub lifeboat: String,
+    pub run: RunId,
+    pub customer: Name,
+    pub policy: Name,
+    /// The effective policy, its drills and the customer's part of the site, defaults resolved,
+    /// secrets as references.
+    pub effective: serde_json::Value,
+    /// SHA-256 of `effective` in canonical JSON.
+    pub effective_digest: Digest,
+    pub sources: Vec<Capture>,
+}

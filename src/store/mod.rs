@@ -1,0 +1,127 @@
+//! Stores: named objects that are durable once written. A folder, memory, later S3.
+//!
+//! In: a URL or folder. Out: [`Store`]. Every implementation passes `store/contract.rs`.
+//! Knows nothing of what the objects hold.
+
+mod memory;
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use jiff::Timestamp;
+
+pub use memory::Memory;
+
+/// The name of an object: parts joined by `/`, none empty, `.` or `..`, no control bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectName(String);
+
+/// Text that cannot name an object.
+#[derive(Debug, thiserror::Error)]
+#[error("{found:?} cannot name an object")]
+pub struct NotAnObjectName {
+    found: String,
+}
+
+impl ObjectName {
+    /// The name's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ObjectName {
+    type Err = NotAnObjectName;
+
+    fn from_str(text: &str) -> Result<Self, NotAnObjectName> {
+        let part_is_bad =
+            |part: &str| part.is_empty() || part == "." || part == ".." || part.len() > 255;
+        if text.len() > 1000 || text.contains(char::is_control) || text.split('/').any(part_is_bad)
+        {
+            return Err(NotAnObjectName { found: text.chars().take(80).collect() });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// How [`Store::put`] treats an object that is already there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// Fails with [`Error::Exists`]; atomic: of any number of racers one wins.
+    Create,
+    /// Replaces it; readers see the old or the new bytes, never a mixture.
+    Overwrite,
+}
+
+/// What a listing says of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    pub name: ObjectName,
+    /// Bytes.
+    pub size: u64,
+    /// When it was last written, by the store's clock.
+    pub modified: Timestamp,
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("object {name} is missing")]
+    Missing { name: ObjectName },
+    #[error("object {name} exists already")]
+    Exists { name: ObjectName },
+    #[error("object {name} has {size} bytes, too few for {}..{}", range.start, range.end)]
+    Short { name: ObjectName, size: u64, range: Range<u64> },
+    /// Out of reach, refused, or broken: nothing is known of the object.
+    #[error("cannot {action} {name} in the store")]
+    Io { action: &'static str, name: String, source: Box<dyn std::error::Error + Send + Sync> },
+}
+
+impl Error {
+    /// An [`Error::Io`] around `source`.
+    pub fn io(
+        action: &'static str,
+        name: impl fmt::Display,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Io { action, name: name.to_string(), source: source.into() }
+    }
+}
+
+/// The result of a store's act.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A place for objects. All calls may run at once from many tasks.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync {
+    /// Writes an object. It is durable on return: it survives a loss of power.
+    async fn put(&self, name: &ObjectName, body: Bytes, how: Put) -> Result<()>;
+
+    /// Reads an object, or exactly the bytes of `range` of it ([`Error::Short`] if it has fewer).
+    async fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> Result<Bytes>;
+
+    /// Every object below the folder `prefix` (all for `None`), in no promised order.
+    /// An empty or absent folder is an empty listing; a failed listing ends with an error.
+    fn list(&self, prefix: Option<&ObjectName>) -> BoxStream<'_, Result<Object>>;
+
+    /// Removes an object; one that is not there is [`Error::Missing`].
+    async fn delete(&self, name: &ObjectName) -> Result<()>;
+
+    /// Where this is, for messages; no secrets.
+    fn place(&self) -> String;
+}
+
+/// A store shared by tasks.
+pub type Shared = Arc<dyn Store>;
