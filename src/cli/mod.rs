@@ -1,6 +1,126 @@
 //! The command line: parse, one act, print.
+//!
+//! In: arguments, signals. Out: an answer on standard output, everything else on standard error,
+//! an exit status ([`Exit`]). One file per command; none of them knows how an act works.
+
+mod app;
+mod completions;
+mod exit;
+mod hint;
+mod interrupt;
+mod logging;
+mod man;
+mod output;
+mod progress;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
+
+use app::App;
+pub use exit::Exit;
+
+/// Backups that have already been restored
+///
+/// Backs up databases and files as declared in policies, restores them on a schedule into scratch
+/// environments, proves that what came back is what was there, and writes each result into a
+/// signed, append-only ledger.
+#[derive(Debug, Parser)]
+#[command(name = "lifeboat", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = exit::HELP)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
+struct Global {
+    /// Site file; policies/ and drills/ lie beside it [default: lifeboat.toml here, then
+    /// /etc/lifeboat/lifeboat.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Answer with one JSON document; progress, logs and errors become JSON lines
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say more on standard error: -v what is done, -vv each step, -vvv everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// Say nothing on standard error but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Show no progress
+    #[arg(long, global = true)]
+    no_progress: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Completions(completions::Args),
+    Man(man::Args),
+}
 
 /// Parses the arguments, runs one command and answers its exit status.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    // Hidden confined roles are dispatched here, before any thread exists and any file is open.
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return output::parse_error(&error, &arguments).into(),
+    };
+    let app = App::new(cli.global);
+    let exit = match run(cli.command, &app) {
+        Ok(exit) => exit,
+        Err(error) => {
+            app.out.error(&error);
+            if app.interrupt.happened() { Exit::Interrupted } else { Exit::of(&error) }
+        }
+    };
+    app.out.settle();
+    exit.into()
+}
+
+/// Runs one command on a runtime of its own, with signals caught.
+fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        app.interrupt.listen()?;
+        match command {
+            Command::Completions(args) => completions::run(&args, app),
+            Command::Man(args) => man::run(&args, app),
+        }
+    })
+}
+
+/// The whole grammar, for completions and manual pages.
+fn grammar() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        grammar().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_flag_says_what_it_is() {
+        fn check(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{} has no help", command.get_name());
+            for argument in command.get_arguments() {
+                let name = argument.get_id();
+                assert!(argument.get_help().is_some(), "{} {name}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&grammar());
+    }
 }

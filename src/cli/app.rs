@@ -1,0 +1,53 @@
+//! What every command gets: where the site is, how to answer, whether to stop.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::hint::Hinting;
+use super::interrupt::Interrupt;
+use super::output::Output;
+use super::{Global, logging};
+use crate::ground::progress::Progress;
+
+/// Where the site file is looked for when `--config` is not given, in this order.
+const SITE_FILES: [&str; 2] = ["lifeboat.toml", "/etc/lifeboat/lifeboat.toml"];
+
+/// The surroundings of one command.
+pub(super) struct App {
+    config: Option<PathBuf>,
+    pub(super) out: Output,
+    pub(super) interrupt: Interrupt,
+}
+
+/// There is no site file where one is looked for.
+#[derive(Debug, thiserror::Error)]
+#[error("no lifeboat.toml here and no /etc/lifeboat/lifeboat.toml")]
+pub(super) struct NoSite;
+
+impl App {
+    pub(super) fn new(global: Global) -> Self {
+        let out = Output::new(global.json, global.quiet, global.no_progress);
+        logging::start(&out, global.verbose, global.quiet);
+        Self { config: global.config, out, interrupt: Interrupt::new() }
+    }
+
+    /// The site file that `--config` names, or the first that exists where one is looked for.
+    ///
+    /// Fails with [`NoSite`] where none is found. That a named file exists is not checked here.
+    #[expect(dead_code, reason = "called by the first command with a site")]
+    pub(super) fn site_file(&self) -> anyhow::Result<PathBuf> {
+        if let Some(named) = &self.config {
+            return Ok(named.clone());
+        }
+        let found = SITE_FILES.iter().map(Path::new).find(|file| file.exists());
+        found.map(Path::to_path_buf).ok_or(NoSite).hint(
+            "write one with `lifeboat init`, name one with --config, or try `lifeboat quickstart`",
+        )
+    }
+
+    /// What acts report their progress to.
+    #[expect(dead_code, reason = "called by the first command with an act")]
+    pub(super) fn progress(&self) -> Arc<dyn Progress> {
+        self.out.meter()
+    }
+}

@@ -1,0 +1,73 @@
+//! Hints: what to do about an error, carried along with it.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+
+/// A link of an error's chain that says what to do instead of what happened.
+///
+/// It is skipped where the chain is printed; the outermost hint is printed after it. Everything
+/// below it stays reachable by `source`, so that exit statuses are still told by type.
+#[derive(Debug)]
+pub(super) struct Hint {
+    text: Cow<'static, str>,
+    below: anyhow::Error,
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Hint {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.below.as_ref())
+    }
+}
+
+/// Attaches hints to results.
+pub(super) trait Hinting<T> {
+    /// Says what to do about the error: a sentence without a full stop.
+    fn hint(self, text: impl Into<Cow<'static, str>>) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> Hinting<T> for Result<T, E> {
+    fn hint(self, text: impl Into<Cow<'static, str>>) -> anyhow::Result<T> {
+        self.map_err(|error| anyhow::Error::new(Hint { text: text.into(), below: error.into() }))
+    }
+}
+
+/// What happened, outermost first, without hints.
+pub(super) fn causes(error: &anyhow::Error) -> impl Iterator<Item = String> {
+    error.chain().filter(|link| !link.is::<Hint>()).map(ToString::to_string)
+}
+
+/// What to do about it: the outermost hint.
+pub(super) fn of(error: &anyhow::Error) -> Option<&str> {
+    error.chain().find_map(|link| link.downcast_ref::<Hint>()).map(|hint| &*hint.text)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_hint_is_told_apart_from_the_causes_and_hides_none() {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let error = Err::<(), _>(missing)
+            .context("cannot read the key")
+            .hint("look at the path")
+            .context("cannot open the repository")
+            .unwrap_err();
+
+        let causes: Vec<_> = causes(&error).collect();
+
+        assert_eq!(causes.len(), 3, "{causes:?}");
+        assert_eq!(causes[..2], ["cannot open the repository", "cannot read the key"]);
+        assert_eq!(of(&error), Some("look at the path"));
+        assert!(error.chain().any(|link| link.is::<std::io::Error>()));
+    }
+}

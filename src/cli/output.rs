@@ -1,0 +1,179 @@
+//! Answers to standard output, everything else to standard error.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+use super::exit::Exit;
+use super::hint;
+use super::progress::{Meter, Shown};
+
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
+
+/// How this process answers.
+pub(super) struct Output {
+    json: bool,
+    meter: Arc<Meter>,
+}
+
+impl Output {
+    pub(super) fn new(json: bool, quiet: bool, no_progress: bool) -> Self {
+        let shown = match (quiet, no_progress, json) {
+            (true, _, _) => Shown::Nothing,
+            (_, true, true) => Shown::NotesAsJson,
+            (_, true, false) => Shown::Notes,
+            (_, _, true) => Shown::JsonLines,
+            _ if io::stderr().is_terminal() => Shown::Bars,
+            _ => Shown::Lines,
+        };
+        Self { json, meter: Arc::new(Meter::new(shown)) }
+    }
+
+    pub(super) fn json(&self) -> bool {
+        self.json
+    }
+
+    pub(super) fn meter(&self) -> Arc<Meter> {
+        Arc::clone(&self.meter)
+    }
+
+    pub(super) fn stderr_has_colour(&self) -> bool {
+        !self.json && anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+    }
+
+    /// Answers: `document` with `--json`, else `text`, which may hold terminal styles.
+    ///
+    /// Called once per command. That nobody reads the answer any more (a closed pipe) is no
+    /// error: the act is done and its exit status stands.
+    #[expect(dead_code, reason = "called by the first command with a document to answer")]
+    pub(super) fn answer(&self, document: &impl Serialize, text: &str) -> anyhow::Result<()> {
+        if self.json {
+            self.raw(serde_json::to_string_pretty(document)?.as_bytes())
+        } else {
+            self.raw(text.trim_end().as_bytes())
+        }
+    }
+
+    /// Answers with `bytes` as they are, and a line end: documents that are not lifeboat's own.
+    pub(super) fn raw(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.meter.settle();
+        let mut stdout = anstream::stdout().lock();
+        match stdout
+            .write_all(bytes)
+            .and_then(|()| if bytes.ends_with(b"\n") { Ok(()) } else { stdout.write_all(b"\n") })
+            .and_then(|()| stdout.flush())
+        {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    /// Says what went wrong: the chain once, then the hint.
+    pub(super) fn error(&self, error: &anyhow::Error) {
+        self.meter.settle();
+        let causes: Vec<_> = hint::causes(error).collect();
+        say(&if self.json {
+            json_line(&causes.join(": "), hint::of(error))
+        } else {
+            chain(&causes, hint::of(error))
+        });
+    }
+
+    /// Ends the progress display.
+    pub(super) fn settle(&self) {
+        self.meter.settle();
+    }
+}
+
+/// Answers `--help` and `--version`, or says why the arguments are none.
+///
+/// There is no [`Output`] yet: whether JSON was asked for is looked up in the arguments.
+pub(super) fn parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    if !error.use_stderr() {
+        // A reader that closed the pipe has read what it wanted.
+        let _ = error.print();
+        return Exit::Done;
+    }
+    if arguments.iter().any(|argument| argument == "--json") {
+        let text = error.render().to_string();
+        let line = text.lines().next().unwrap_or_default();
+        let what = line.strip_prefix("error: ").unwrap_or(line);
+        say(&json_line(what, Some("see `lifeboat --help`")));
+    } else {
+        // Standard error is gone: nobody is left to be told.
+        let _ = error.print();
+    }
+    Exit::Invalid
+}
+
+fn json_line(error: &str, hint: Option<&str>) -> String {
+    serde_json::json!({ "error": error, "hint": hint }).to_string()
+}
+
+fn chain(causes: &[String], hint: Option<&str>) -> String {
+    let mut text = String::new();
+    let mut line = |style: Style, label: &str, what: &str| {
+        let what = visible(what);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{style}{label}{style:#} {what}");
+    };
+    let mut causes = causes.iter();
+    line(BAD, "error:", causes.next().map_or("failed", |cause| cause));
+    causes.for_each(|cause| line(Style::new().dimmed(), "  because", cause));
+    if let Some(hint) = hint {
+        line(HINT, "hint:", hint);
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// Prints to standard error; where that is closed, nobody is left to be told.
+fn say(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// `text` with control characters other than line ends made visible, so that the name of a
+/// restored file or table cannot steer the terminal.
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
+    let hostile = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(hostile) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if hostile(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    Cow::Owned(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_printed_once_as_a_chain_and_then_the_hint() {
+        let causes = ["cannot store".to_owned(), "disk full".to_owned()];
+
+        let text = anstream::adapter::strip_str(&chain(&causes, Some("free some"))).to_string();
+
+        assert_eq!(text, "error: cannot store\n  because disk full\nhint: free some");
+    }
+
+    #[test]
+    fn a_hostile_name_cannot_steer_the_terminal() {
+        let causes = ["no file \x1b[2J\u{202e}gpj.exe".to_owned()];
+
+        let text = chain(&causes, None);
+
+        assert!(text.contains("\\u{1b}[2J\\u{202e}gpj"), "{text:?}");
+    }
+}
