@@ -38,7 +38,8 @@ impl Caller {
 
 /// Reads and checks the site file and, beside it, `policies/*.toml` and `drills/*.toml`.
 ///
-/// Blocking. The error holds every fault of every file; warnings are in the [`Setup`].
+/// Blocking. The error holds every fault of every file and nothing else; warnings are in
+/// the [`Setup`].
 pub fn load(site_file: &Path, caller: &Caller) -> Result<Setup, Diagnostics> {
     let folder = match site_file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -68,6 +69,7 @@ pub fn load(site_file: &Path, caller: &Caller) -> Result<Setup, Diagnostics> {
         found.extend(document.diagnostics());
     }
     if found.iter().any(|one| one.level == Level::Error) {
+        found.retain(|one| one.level == Level::Error);
         return Err(Diagnostics::new(found));
     }
     let warnings = Diagnostics::new(found);

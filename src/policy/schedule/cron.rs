@@ -205,8 +205,11 @@ fn weekdays(ends: &[&str], step: usize) -> Option<u64> {
     let (first, last) = match ends {
         ["*"] => (0, 6),
         [one] => (number(one)?, number(one)?),
-        // fri-sun ends with the Sunday after Friday.
-        [first, last] => (number(first)?, number(last).map(|n| if n == 0 { 7 } else { n })?),
+        [first, last] => match (number(first)?, number(last)?) {
+            // fri-sun ends with the Sunday after Friday.
+            (first, 0) if first > 0 && last.eq_ignore_ascii_case("sun") => (first, 7),
+            ends => ends,
+        },
         _ => return None,
     };
     if first > last {
@@ -261,7 +264,9 @@ mod tests {
         assert_eq!(set("SUN"), 1);
         assert_eq!(set("5-7"), 0b110_0001);
         assert_eq!(set("fri-sun"), 0b110_0001);
+        assert_eq!(set("0-0"), 1);
         assert_eq!(set("*/2"), 0b101_0101);
+        assert!("0 3 * * 5-0".parse::<Cron>().is_err());
         assert_eq!(set("1,3-5/2"), 0b10_1010);
     }
 }
