@@ -5,14 +5,17 @@
 
 pub mod expand;
 pub mod file;
+mod go;
 pub mod id;
 pub mod index;
 pub mod node;
 pub mod pack;
 pub mod snapshot;
+mod tree;
 
 pub use id::{BlobId, BlobKind, IndexId, PackId, SnapshotId};
 pub use index::{Index, IndexFile, IndexPack, Location};
 pub use node::{Node, NodeKind, Tree};
 pub use pack::{PackBuilder, Packed, PackedBlob};
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, Summary};
+pub use tree::TreeError;
