@@ -10,6 +10,7 @@ mod go;
 pub mod id;
 pub mod index;
 pub mod layout;
+pub mod lock;
 pub mod node;
 pub mod pack;
 pub mod repository;
@@ -17,8 +18,9 @@ pub mod snapshot;
 mod tree;
 
 pub use config::Config;
-pub use id::{BlobId, BlobKind, IndexId, PackId, SnapshotId};
+pub use id::{BlobId, BlobKind, IndexId, LockId, PackId, SnapshotId};
 pub use index::{Index, IndexFile, IndexPack, Location};
+pub use lock::Lock;
 pub use node::{Node, NodeKind, Tree};
 pub use pack::{PackBuilder, Packed, PackedBlob};
 pub use repository::{Error, OpenError, Repository};
