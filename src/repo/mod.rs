@@ -3,16 +3,26 @@
 //! In: a store (rooted at the repository), a password, blobs. Out: packs, indexes, trees,
 //! snapshots; and the same way back. Layout: docs/format.md. Knows nothing of policies or state.
 
+pub mod config;
 pub mod expand;
 pub mod file;
+mod go;
 pub mod id;
 pub mod index;
+pub mod layout;
+pub mod lock;
 pub mod node;
 pub mod pack;
+pub mod repository;
 pub mod snapshot;
+mod tree;
 
-pub use id::{BlobId, BlobKind, IndexId, PackId, SnapshotId};
+pub use config::Config;
+pub use id::{BlobId, BlobKind, IndexId, LockId, PackId, SnapshotId};
 pub use index::{Index, IndexFile, IndexPack, Location};
+pub use lock::Lock;
 pub use node::{Node, NodeKind, Tree};
 pub use pack::{PackBuilder, Packed, PackedBlob};
-pub use snapshot::Snapshot;
+pub use repository::{Error, OpenError, Repository};
+pub use snapshot::{Snapshot, Summary};
+pub use tree::TreeError;
