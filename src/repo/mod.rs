@@ -3,7 +3,9 @@
 //! In: a store (rooted at the repository), a password, blobs. Out: packs, indexes, trees,
 //! snapshots; and the same way back. Layout: docs/format.md. Knows nothing of policies or state.
 
+mod chunker;
 pub mod expand;
+mod fetch;
 pub mod file;
 mod go;
 pub mod id;
