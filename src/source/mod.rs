@@ -5,6 +5,8 @@
 //! turns [`Entry`]s into nodes.
 
 pub mod manifest;
+pub mod sqlite;
+pub mod sum;
 
 use std::collections::BTreeMap;
 use std::io;
