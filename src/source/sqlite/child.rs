@@ -3,9 +3,7 @@
 //! In: requests. Out: replies. Holds no keys and knows no policy; whatever the database does to
 //! this process, the parent only sees it fall silent.
 
-use std::ffi::OsStr;
 use std::io::{self, BufRead, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -41,7 +39,7 @@ pub fn serve(input: &mut dyn BufRead, output: &mut dyn Write) -> io::Result<()> 
 
 fn answer(database: &mut Option<Restored>, request: Request) -> Result<Reply, Failure> {
     if let Request::Open { path } = &request {
-        *database = Some(Restored::open(Path::new(OsStr::from_bytes(path)))?);
+        *database = Some(Restored::open(Path::new(path))?);
         return Ok(Reply::Opened);
     }
     let open = database.as_ref().ok_or_else(|| environment("no database is open".to_owned()))?;

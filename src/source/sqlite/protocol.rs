@@ -15,9 +15,9 @@ pub const ROLE: &str = "sqlite";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Request {
-    /// Opens the database; `path` is its bytes, for it need not be UTF-8.
+    /// Opens the database; `path` is relative to the child's folder.
     Open {
-        path: Vec<u8>,
+        path: String,
     },
     SelfCheck,
     Fingerprint,

@@ -100,7 +100,7 @@ impl Bench {
 
 /// Asks a child over `path`; the answer to `Open` is left out unless it failed.
 fn ask(path: &Path, requests: &[Request]) -> Vec<Reply> {
-    let open = Request::Open { path: path.as_os_str().as_encoded_bytes().to_vec() };
+    let open = Request::Open { path: path.to_str().unwrap().to_owned() };
     let mut input = Vec::new();
     for request in std::iter::once(&open).chain(requests) {
         input.extend(serde_json::to_vec(request).unwrap());
