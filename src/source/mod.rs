@@ -5,6 +5,8 @@
 //! turns [`Entry`]s into nodes.
 
 pub mod manifest;
+pub mod sqlite;
+pub mod sum;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -241,6 +243,11 @@ pub trait Recovered: Send {
 
     /// Damages the scratch copy on purpose (a control) and tells where.
     fn injure(&mut self, fault: Fault) -> Result<Option<Place>, Trouble>;
+
+    /// How what opens the data is confined, for the record; none where nothing is run on it.
+    fn confinement(&self) -> Option<String> {
+        None
+    }
 
     /// Ends it; nothing may be left running.
     fn stop(self: Box<Self>) -> Result<(), Trouble>;
