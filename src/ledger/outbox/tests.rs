@@ -18,8 +18,8 @@ async fn what_was_held_is_delivered_once_in_order_with_its_details_and_times() {
     let bucket = Bucket::new();
     let ledger = bucket.ledger(&MasterKey::generate());
     let events = events(4);
-    outbox.hold(&acme(), &events[..1], &["\"details\"".into()]).unwrap();
-    outbox.hold(&acme(), &events[1..], &[]).unwrap();
+    outbox.hold(&acme(), events[..1].to_vec(), vec!["\"details\"".into()]).await.unwrap();
+    outbox.hold(&acme(), events[1..].to_vec(), vec![]).await.unwrap();
     assert_eq!(outbox.waiting(&acme()).unwrap(), 2);
     assert_eq!(outbox.waiting(&"other".parse().unwrap()).unwrap(), 0);
 
@@ -41,7 +41,7 @@ async fn an_append_whose_answer_was_lost_is_not_made_twice() {
     let events = events(2);
     bucket.fail_after(0, Fault::ReplyLostAndDown);
     assert!(ledger.append(events.clone()).await.unwrap_err().is_out_of_reach());
-    outbox.hold(&acme(), &events, &[]).unwrap();
+    outbox.hold(&acme(), events, vec![]).await.unwrap();
     assert!(outbox.deliver(&acme(), &ledger).await.is_err(), "still down");
     assert_eq!(outbox.waiting(&acme()).unwrap(), 1);
     bucket.set_down(false);
@@ -58,7 +58,7 @@ async fn a_damaged_file_is_reported_and_kept_and_holds_nothing_up() {
     let (folder, outbox) = outbox();
     let ledger = Bucket::new().ledger(&MasterKey::generate());
     for event in events(3) {
-        outbox.hold(&acme(), &[event], &[]).unwrap();
+        outbox.hold(&acme(), vec![event], vec![]).await.unwrap();
     }
     let path = folder.path().join("outbox/acme/00000000000000000002.held");
     let mut bytes = fs::read(&path).unwrap();
@@ -72,25 +72,25 @@ async fn a_damaged_file_is_reported_and_kept_and_holds_nothing_up() {
     assert!(path.exists());
 }
 
-#[test]
-fn a_process_that_died_while_it_wrote_leaves_nothing_half_held() {
+#[tokio::test]
+async fn a_process_that_died_while_it_wrote_leaves_nothing_half_held() {
     let (folder, outbox) = outbox();
-    outbox.hold(&acme(), &events(1), &[]).unwrap();
+    outbox.hold(&acme(), events(1), vec![]).await.unwrap();
     let tray = folder.path().join("outbox/acme");
     fs::write(tray.join("new"), b"half a li").unwrap();
 
     assert_eq!(outbox.waiting(&acme()).unwrap(), 1);
-    outbox.hold(&acme(), &events(1), &[]).unwrap();
+    outbox.hold(&acme(), events(1), vec![]).await.unwrap();
 
     assert_eq!(outbox.waiting(&acme()).unwrap(), 2);
     assert!(!tray.join("new").exists());
 }
 
-#[test]
-fn only_the_owner_can_look_into_the_outbox() {
+#[tokio::test]
+async fn only_the_owner_can_look_into_the_outbox() {
     use std::os::unix::fs::PermissionsExt;
     let (folder, outbox) = outbox();
-    outbox.hold(&acme(), &events(1), &[]).unwrap();
+    outbox.hold(&acme(), events(1), vec![]).await.unwrap();
 
     let mode = |path: &str| folder.path().join(path).metadata().unwrap().permissions().mode();
 
