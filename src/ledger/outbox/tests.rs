@@ -98,3 +98,47 @@ async fn only_the_owner_can_look_into_the_outbox() {
     assert_eq!(mode("outbox/acme") & 0o777, 0o700);
     assert_eq!(mode("outbox/acme/00000000000000000001.held") & 0o777, 0o600);
 }
+
+/// Not a test of its own: what the next one starts, and kills.
+#[tokio::test]
+#[ignore = "run as a child by a_process_killed_while_it_holds_keeps_what_it_acknowledged"]
+async fn holds_until_it_is_killed() {
+    let Some(folder) = std::env::var_os("LIFEBOAT_TEST_OUTBOX") else { return };
+    let outbox = Outbox::open(Path::new(&folder)).unwrap();
+    for event in events(10_000) {
+        outbox.hold(&acme(), vec![event], vec![]).await.unwrap();
+        println!("\nheld");
+    }
+}
+
+#[tokio::test]
+async fn a_process_killed_while_it_holds_keeps_what_it_acknowledged() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+    let (folder, outbox) = outbox();
+    let mut acknowledged = 0;
+    for round in 1..4 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture"])
+            .arg("ledger::outbox::tests::holds_until_it_is_killed")
+            .env("LIFEBOAT_TEST_OUTBOX", folder.path().join("outbox"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut held = lines.map(Result::unwrap).filter(|line| line == "held");
+        acknowledged += held.by_ref().take(5 * round).count();
+        child.kill().unwrap();
+        acknowledged += held.count();
+        child.wait().unwrap();
+    }
+
+    let ledger = Bucket::new().ledger(&MasterKey::generate());
+    let waiting = outbox.waiting(&acme()).unwrap();
+    let delivered = outbox.deliver(&acme(), &ledger).await.unwrap();
+
+    // The last hold of each round may have been done and not yet said.
+    assert!((acknowledged..=acknowledged + 3).contains(&waiting), "{acknowledged} {waiting}");
+    assert!(acknowledged >= 30 && delivered.damaged.is_empty(), "{acknowledged} {delivered:?}");
+    assert_eq!(outbox.waiting(&acme()).unwrap(), 0);
+}
