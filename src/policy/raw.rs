@@ -234,6 +234,8 @@ pub(super) struct Check {
     pub expect: Option<Expectation>,
     /// The source whose files the query's values must name
     pub files_in: Option<Name>,
+    /// The longest the query may take (default: 5m)
+    pub deadline: Option<Period>,
 }
 
 impl CustomerName {

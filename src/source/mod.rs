@@ -14,6 +14,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -235,8 +236,11 @@ pub trait Recovered: Send {
     /// The same summary as [`Capture::fingerprint`], of what was recovered.
     fn fingerprint(&mut self) -> Result<Fingerprint, Trouble>;
 
-    /// Answers a read-only query.
-    fn query(&mut self, sql: &str) -> Result<Rows, Trouble>;
+    /// Answers a first question, whatever it is: with it recovery ends.
+    fn first_answer(&mut self) -> Result<(), Trouble>;
+
+    /// Answers a read-only query; one that takes longer than `limit` is the environment's trouble.
+    fn query(&mut self, sql: &str, limit: Duration) -> Result<Rows, Trouble>;
 
     /// Where the files are, for the kinds that are files.
     fn files(&self) -> Option<&Path>;

@@ -15,9 +15,6 @@ use super::protocol::{self, Reply, Request};
 use crate::ground::ids::Name;
 use crate::sandbox::{Confined, Launcher, Limits, Scratch};
 
-/// How long an owner's query may take.
-const QUERY_LIMIT: Duration = Duration::from_secs(5 * 60);
-
 /// What the child may take beyond a query's limit before it is taken for dead.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -57,7 +54,8 @@ pub(super) fn recover(
     scratch: &Scratch,
 ) -> Result<Box<dyn Recovered>, Trouble> {
     let (file, bytes) = the_one_file(data)?;
-    let folder = format!("sqlite-{source}");
+    // A control brings a copy up beside what its own drill judged.
+    let folder = format!("sqlite-{source}-{}", uuid::Uuid::new_v4());
     let own = scratch.dir().join(&folder);
     let failed = |action, path: &Path, source| {
         environment(Error::Io { action, path: path.to_owned(), source })
@@ -143,10 +141,14 @@ impl Recovered for Database {
         }
     }
 
-    fn query(&mut self, sql: &str) -> Result<Rows, Trouble> {
-        let limit_ms = u64::try_from(QUERY_LIMIT.as_millis()).unwrap_or(u64::MAX);
+    fn first_answer(&mut self) -> Result<(), Trouble> {
+        self.query("SELECT count(*) FROM sqlite_schema", self.patience).map(drop)
+    }
+
+    fn query(&mut self, sql: &str, limit: Duration) -> Result<Rows, Trouble> {
+        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         let request = Request::Query { sql: sql.to_owned(), limit_ms };
-        match self.ask(&request, QUERY_LIMIT + GRACE)? {
+        match self.ask(&request, limit.saturating_add(GRACE))? {
             Reply::Rows { columns, rows } => {
                 protocol::rows(columns, rows).map_err(|_| unexpected())
             }
