@@ -361,6 +361,11 @@ mod tests {
     }
 
     #[test]
+    fn zones_are_known_on_a_machine_without_zone_files() {
+        assert!(jiff::tz::TimeZoneDatabase::bundled().get("Asia/Shanghai").is_ok());
+    }
+
+    #[test]
     fn stores_are_folders_and_those_of_later_versions_say_so() {
         assert_eq!("file:///srv/b".parse::<StoreUrl>().unwrap().0, Path::new("/srv/b"));
         assert_eq!("file:store".parse::<StoreUrl>().unwrap().0, Path::new("store"));
