@@ -87,9 +87,12 @@ pub(crate) fn names(dir: impl AsFd) -> io::Result<Vec<CString>> {
 /// A path to `name` in `dir` for the calls that know no descriptors; its last part is not followed
 /// by the calls named `l…`.
 pub(crate) fn proc_path(dir: impl AsFd, name: &CStr) -> PathBuf {
-    let mut path = PathBuf::from(format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()));
-    path.push(OsStr::from_bytes(name.to_bytes()));
-    path
+    proc_fd(dir).join(OsStr::from_bytes(name.to_bytes()))
+}
+
+/// A path that leads to what `file` has open, even where it was opened only as a place: proc(5).
+pub(crate) fn proc_fd(file: impl AsFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd()))
 }
 
 /// The target of the link `name` in `dir`.
@@ -196,4 +199,11 @@ pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
         Some(slash) => (&path[..slash], &path[slash + 1..]),
         None => (&[], path),
     }
+}
+
+/// Whether `error` says that something else, or nothing, is where a folder or an entry should be.
+pub(crate) fn is_absent(error: &io::Error) -> bool {
+    [Errno::NOENT, Errno::NOTDIR, Errno::LOOP]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat, Timespec, Timestamps};
-use rustix::io::Errno;
 
 use super::super::{Capture, Checked, Fault, Fingerprint, Part, Place, Recovered, Rows, Trouble};
 use super::capture::as_os;
@@ -147,13 +146,13 @@ impl RestoredFiles {
                 Ok((dir, stat)) => {
                     counting.entry(&Found { dir: &dir, name: &name, path: below, stat })?;
                 }
-                Err(error) if is_absent(&error) => return Ok(counting.tally.part()),
+                Err(error) if disk::is_absent(&error) => return Ok(counting.tally.part()),
                 Err(error) => return Err(read(error)),
             }
         }
         match disk::open_below(&root, below) {
             Ok(dir) => walk(dir, below.to_vec(), &mut counting)?,
-            Err(error) if is_absent(&error) => {}
+            Err(error) if disk::is_absent(&error) => {}
             Err(source) => return Err(Error::Read { object: lossy(below), source }),
         }
         Ok(counting.tally.part())
@@ -176,7 +175,7 @@ impl RestoredFiles {
             Ok((dir, name, stat)) => {
                 injuring.entry(&Found { dir: &dir, name: &name, path: below, stat }).map(|_| ())
             }
-            Err(error) if is_absent(&error) => Ok(()),
+            Err(error) if disk::is_absent(&error) => Ok(()),
             Err(source) => Err(Stop::Trouble(Error::Read { object: lossy(below), source })),
         }
     }
@@ -267,13 +266,6 @@ fn times(stat: &Stat) -> Timestamps {
             tv_nsec: nanoseconds(stat.st_mtime_nsec),
         },
     }
-}
-
-/// Something else, or nothing, is where a folder should be.
-fn is_absent(error: &io::Error) -> bool {
-    [Errno::NOENT, Errno::NOTDIR, Errno::LOOP]
-        .iter()
-        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn lossy(path: &[u8]) -> String {
