@@ -4,6 +4,7 @@
 //! and *fingerprints* both sides alike. Blocking code on threads. Knows no repository: `backup`
 //! turns [`Entry`]s into nodes.
 
+pub mod files;
 pub mod manifest;
 pub mod sqlite;
 pub mod sum;
