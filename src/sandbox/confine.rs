@@ -6,7 +6,7 @@
 //! Linux keeps most of this per thread, so it must happen before the process has a second one.
 
 use std::io::{self, BufRead, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
 use landlock::{
@@ -152,9 +152,14 @@ fn close_inherited() -> Result<(), Refusal> {
     let open: Vec<i32> =
         open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for number in open.into_iter().filter(|number| *number > 2) {
-        // SAFETY: this runs first in `main`; no value of this program owns a descriptor above 2.
-        // The directory stream that listed them is closed, and closing its number fails harmlessly.
-        unsafe { rustix::io::close(number) };
+        // SAFETY: this runs first in `main`; no value of this program owns a descriptor above 2,
+        // and nothing else opens or closes one meanwhile.
+        let inherited = unsafe { BorrowedFd::borrow_raw(number) };
+        // The stream that listed them is on the list and closed already.
+        if rustix::io::fcntl_getfd(inherited).is_ok() {
+            // SAFETY: as above.
+            unsafe { rustix::io::close(number) };
+        }
     }
     Ok(())
 }

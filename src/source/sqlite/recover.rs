@@ -3,9 +3,9 @@
 //! In: the folder a snapshot's source came out to. Out: a [`Recovered`]. This process never opens
 //! the file; it links it into a folder of the child's own and takes replies as a stranger's.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,6 +47,9 @@ struct Database {
 }
 
 /// Brings up the one database file in `data`; blocking.
+///
+/// The file's owner and mode become those that the child needs: what a restore recorded of them
+/// must have been compared before.
 pub(super) fn recover(
     launcher: &Launcher,
     source: &Name,
@@ -66,6 +69,9 @@ pub(super) fn recover(
     if fs::hard_link(&file, &linked).is_err() {
         fs::copy(&file, &linked).map_err(|error| failed("copy", &file, error))?;
     }
+    // A control writes to it, whatever rights the original had.
+    fs::set_permissions(&linked, Permissions::from_mode(0o600))
+        .map_err(|error| failed("prepare", &linked, error))?;
     scratch.hand_over(&own).map_err(environment)?;
     let patience = Duration::from_secs(600 + bytes / SLOWEST_BYTES_PER_SECOND);
     let limits = Limits {
