@@ -113,8 +113,10 @@ impl Journal {
     }
 
     /// Writes that `act` starts, after settling its policy's past: slots that nobody ran, this
-    /// host's runs whose process is gone (`is_alive` tells), the policy version if it is a new one, and that
-    /// the act's own slot was due. To be called before the act does anything.
+    /// host's runs whose process is gone (`is_alive` tells), the policy version if it is a new one,
+    /// and that the act's own slot was due. To be called before the act does anything.
+    ///
+    /// `effective` is the policy as it is carried out, `digest` the SHA-256 of its canonical JSON.
     pub async fn begin(
         &self,
         act: &Act,
@@ -275,6 +277,9 @@ impl Journal {
             }
         }
         let rest = events[recorded.records.len()..].to_vec();
+        if rest.is_empty() {
+            return Ok(recorded);
+        }
         self.outbox.hold(&self.customer, rest, details).await?;
         Ok(recorded)
     }

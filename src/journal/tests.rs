@@ -249,6 +249,8 @@ async fn a_journal_without_a_key_holds_everything() {
     assert!(begun.held.unwrap().to_string().contains("wrong password"));
     assert_eq!(bench.outbox.waiting(&name("acme")).unwrap(), 2);
     assert!(journal.sign(&signer(), None).await.unwrap().is_none());
+    journal.record(Vec::new()).await.unwrap();
+    assert_eq!(bench.outbox.waiting(&name("acme")).unwrap(), 2);
     bench.journal().record(Vec::new()).await.unwrap();
     assert_eq!(bench.kinds().await, ["policy-version", "drill-started", "drill-aborted"]);
 }
