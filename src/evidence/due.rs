@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::ground::ids::Name;
-use crate::journal::slots::{self, Timetable, Unreadable};
+use crate::journal::slots::{self, Unreadable};
 use crate::ledger::record::{Body, Record};
 
 /// A slot that was due and of which the ledger has no record, not even that it was missed.
@@ -23,11 +23,7 @@ pub struct Missing {
 /// Every slot that was past at `upto` and has no record, by policy and time.
 ///
 /// Recomputed from the policy versions on the ledger; fails where one cannot be read.
-pub fn missing(
-    records: &[Record],
-    timetable: Timetable,
-    upto: Timestamp,
-) -> Result<Vec<Missing>, Unreadable> {
+pub fn missing(records: &[Record], upto: Timestamp) -> Result<Vec<Missing>, Unreadable> {
     let policies: BTreeSet<_> = records
         .iter()
         .filter_map(|record| match &record.event.body {
@@ -37,7 +33,7 @@ pub fn missing(
         .collect();
     let mut all = Vec::new();
     for policy in policies {
-        let missing = slots::missing(records, policy, timetable, upto)?;
+        let missing = slots::missing(records, policy, upto)?;
         all.extend(missing.into_iter().map(|slot| Missing {
             policy: policy.clone(),
             drill: slot.drill,
@@ -59,12 +55,10 @@ pub fn horizon(records: &[Record], size: Option<u64>) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
     use serde_json::json;
 
     use super::*;
     use crate::ground::digest::Digest;
-    use crate::journal::slots::Series;
     use crate::ledger::record::{Actor, Event};
 
     fn at(second: i64) -> Timestamp {
@@ -78,25 +72,20 @@ mod tests {
         (1..).zip(bodies.into_iter().map(event)).map(record).collect()
     }
 
+    /// Backups every ten seconds.
     fn version(policy: &str) -> Body {
         let policy = policy.parse().unwrap();
-        Body::PolicyVersion { policy, digest: Digest::ZERO, effective: json!({}) }
+        let schedule = json!({"cron": "*/10 * * * * *", "timezone": "UTC", "jitter_ms": 0});
+        let effective = json!({"policy": {"schedule": schedule}, "drills": []});
+        Body::PolicyVersion { policy, digest: Digest::ZERO, effective }
     }
 
     #[test]
     fn a_slot_of_any_policy_without_a_record_is_missing_up_to_the_horizon() {
         let slot = Body::BackupMissed { policy: "a".parse().unwrap(), slot: at(20) };
         let records = records(vec![(5, version("a")), (15, version("b")), (45, slot)]);
-        let every_ten: Timetable = |_| {
-            let next_after = |after: Timestamp| {
-                Timestamp::from_second((after.as_second().div_euclid(10) + 1) * 10).ok()
-            };
-            let jitter = SignedDuration::ZERO;
-            Ok(vec![Series { drill: None, jitter, next_after: Box::new(next_after) }])
-        };
-
         let upto = horizon(&records, None).unwrap();
-        let missing = missing(&records, every_ten, upto).unwrap();
+        let missing = missing(&records, upto).unwrap();
 
         let found: Vec<_> =
             missing.iter().map(|one| (one.policy.as_str(), one.slot.as_second())).collect();
@@ -107,9 +96,10 @@ mod tests {
 
     #[test]
     fn a_version_that_cannot_be_read_is_an_error_that_names_it() {
-        let records = records(vec![(5, version("a"))]);
+        let (policy, effective) = ("a".parse().unwrap(), json!({"later": 2}));
+        let version = Body::PolicyVersion { policy, digest: Digest::ZERO, effective };
 
-        let error = missing(&records, |_| Err("of a later version".into()), at(9)).unwrap_err();
+        let error = missing(&records(vec![(5, version)]), at(9)).unwrap_err();
 
         assert_eq!(error.seq, 1);
     }

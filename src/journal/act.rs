@@ -55,10 +55,11 @@ impl Act {
     }
 }
 
-/// The runs of `policy` that started and of whose end nothing is on record, oldest first.
-pub(super) fn unfinished(records: &[Record], policy: &Name) -> Vec<Act> {
+/// The runs of `policy` that started on `host` and of whose end nothing is on record, oldest first.
+/// Of another host's runs nobody here can tell whether they still live.
+pub(super) fn unfinished(records: &[Record], policy: &Name, host: &str) -> Vec<Act> {
     let mut open: BTreeMap<RunId, (u64, Act)> = BTreeMap::new();
-    for record in records {
+    for record in records.iter().filter(|record| record.event.actor.host == host) {
         let started = |of: &Name, kind, run: &RunId, slot: &Option<Timestamp>| {
             (of == policy).then(|| Act { policy: of.clone(), kind, run: *run, slot: *slot })
         };

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 pub use act::{Act, Kind};
-use slots::{Timetable, Unreadable};
+use slots::Unreadable;
 
 use crate::ground::clock::Clock;
 use crate::ground::digest::Digest;
@@ -80,7 +80,6 @@ pub struct Journal {
     outbox: Outbox,
     clock: Arc<dyn Clock>,
     actor: Actor,
-    timetable: Timetable,
 }
 
 /// What is to be written, all at one time.
@@ -94,16 +93,15 @@ struct Entry {
 }
 
 impl Journal {
-    /// A journal in which `actor` writes for `customer`; `timetable` reads policy versions.
+    /// A journal in which `actor` writes for `customer`.
     pub fn open(
         customer: Name,
         reach: Reach,
         outbox: Outbox,
         clock: Arc<dyn Clock>,
         actor: Actor,
-        timetable: Timetable,
     ) -> Self {
-        Self { customer, reach, outbox, clock, actor, timetable }
+        Self { customer, reach, outbox, clock, actor }
     }
 
     /// The ledger, where it can be reached.
@@ -114,9 +112,11 @@ impl Journal {
         }
     }
 
-    /// Writes that `act` starts, after settling its policy's past: slots that nobody ran, runs
-    /// whose process is gone (`is_alive` tells), the policy version if it is a new one, and that
-    /// the act's own slot was due. To be called before the act does anything.
+    /// Writes that `act` starts, after settling its policy's past: slots that nobody ran, this
+    /// host's runs whose process is gone (`is_alive` tells), the policy version if it is a new one,
+    /// and that the act's own slot was due. To be called before the act does anything.
+    ///
+    /// `effective` is the policy as it is carried out, `digest` the SHA-256 of its canonical JSON.
     pub async fn begin(
         &self,
         act: &Act,
@@ -134,11 +134,11 @@ impl Journal {
         let time = self.clock.now();
         match known.as_deref() {
             Some(records) => {
-                let gone = act::unfinished(records, policy).into_iter();
+                let gone = act::unfinished(records, policy, &self.actor.host).into_iter();
                 let gone = gone.filter(|gone| gone.run != act.run && !is_alive(gone.run));
                 bodies.extend(gone.map(|gone| gone.aborted("its process ended without a record")));
                 let answers = answers.as_ref();
-                match slots::owed(records, policy, self.timetable, time, answers) {
+                match slots::owed(records, policy, time, answers) {
                     Ok(owed) => bodies.extend(owed),
                     Err(error) => recorded.warnings.push(unsettled(&error)),
                 }
@@ -218,7 +218,7 @@ impl Journal {
         let mut bodies = Vec::new();
         let known = self.catch_up(&mut recorded).await;
         let time = self.clock.now();
-        match known.map(|records| slots::owed(&records, policy, self.timetable, time, None)) {
+        match known.map(|records| slots::owed(&records, policy, time, None)) {
             Some(Ok(owed)) => bodies = owed,
             Some(Err(error)) => recorded.warnings.push(unsettled(&error)),
             None => {}
@@ -277,6 +277,9 @@ impl Journal {
             }
         }
         let rest = events[recorded.records.len()..].to_vec();
+        if rest.is_empty() {
+            return Ok(recorded);
+        }
         self.outbox.hold(&self.customer, rest, details).await?;
         Ok(recorded)
     }

@@ -1,36 +1,23 @@
 //! Slots: what was due when, as the policy versions on the ledger say, and what is on record of it.
 //!
-//! In: records, and how to read the schedules out of a policy version. Out: slots, and the records
+//! In: records. Out: slots, and the records
 //! that are still owed for them. A slot's key is its unjittered time. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::ground::ids::Name;
 use crate::ledger::record::{Body, Record};
-
-/// A backup's or a drill's schedule, out of a policy version.
-pub struct Series {
-    /// None: the policy's backups.
-    pub drill: Option<Name>,
-    /// A run starts up to this much after its slot; until then the slot is not past.
-    pub jitter: SignedDuration,
-    /// The first slot after a moment.
-    pub next_after: Box<dyn Fn(Timestamp) -> Option<Timestamp> + Send + Sync>,
-}
-
-/// Reads the schedules out of the effective policy that a policy version holds.
-pub type Timetable = fn(&Value) -> Result<Vec<Series>, Box<dyn std::error::Error + Send + Sync>>;
+use crate::policy::{self, NotEffective};
 
 /// A policy version whose schedules this lifeboat cannot read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the schedules in record {seq}, a policy version")]
 pub struct Unreadable {
     pub seq: u64,
-    pub source: Box<dyn std::error::Error + Send + Sync>,
+    pub source: NotEffective,
 }
 
 /// A moment at which something was due; ordered by time.
@@ -55,7 +42,6 @@ struct Known {
 pub fn due(
     records: &[Record],
     policy: &Name,
-    timetable: Timetable,
     upto: Timestamp,
 ) -> Result<BTreeSet<Slot>, Unreadable> {
     let mut versions: Vec<_> = records
@@ -72,13 +58,19 @@ pub fn due(
     let mut slots = BTreeSet::new();
     for (index, (from, seq, effective)) in versions.iter().enumerate() {
         let end = versions.get(index + 1).map_or(upto, |next| next.0.min(upto));
-        let series = timetable(effective).map_err(|source| Unreadable { seq: *seq, source })?;
-        for Series { drill, jitter, next_after } in series {
-            let past = |slot: &Timestamp| {
-                *slot <= end && slot.checked_add(jitter).is_ok_and(|latest| latest <= upto)
+        let series =
+            policy::schedules_of(effective).map_err(|source| Unreadable { seq: *seq, source })?;
+        for (of, schedule) in series {
+            let drill = match of {
+                policy::Slots::Backup => None,
+                policy::Slots::Drill(drill) => Some(drill),
             };
-            let times = std::iter::successors(next_after(*from), |slot| next_after(*slot));
-            slots.extend(times.take_while(past).map(|time| Slot { time, drill: drill.clone() }));
+            // Until the jitter is over the run may still come.
+            let past = |slot: &Timestamp| {
+                slot.checked_add(schedule.jitter).is_ok_and(|latest| latest <= upto)
+            };
+            let times = schedule.between(*from, end).take_while(past);
+            slots.extend(times.map(|time| Slot { time, drill: drill.clone() }));
         }
     }
     Ok(slots)
@@ -88,11 +80,10 @@ pub fn due(
 pub fn missing(
     records: &[Record],
     policy: &Name,
-    timetable: Timetable,
     upto: Timestamp,
 ) -> Result<Vec<Slot>, Unreadable> {
     let known = known(records, policy);
-    let due = due(records, policy, timetable, upto)?;
+    let due = due(records, policy, upto)?;
     Ok(due.into_iter().filter(|slot| !known.contains_key(slot)).collect())
 }
 
@@ -101,12 +92,11 @@ pub fn missing(
 pub(super) fn owed(
     records: &[Record],
     policy: &Name,
-    timetable: Timetable,
     now: Timestamp,
     running: Option<&Slot>,
 ) -> Result<Vec<Body>, Unreadable> {
     let mut known = known(records, policy);
-    for slot in due(records, policy, timetable, now)?.into_iter().chain(running.cloned()) {
+    for slot in due(records, policy, now)?.into_iter().chain(running.cloned()) {
         known.entry(slot).or_default();
     }
     let mut bodies = Vec::new();

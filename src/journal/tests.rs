@@ -1,29 +1,21 @@
-use jiff::SignedDuration;
 use serde_json::json;
 
-use super::slots::{Series, Slot};
+use super::slots::Slot;
 use super::*;
 use crate::ground::clock::SetClock;
 use crate::ledger::testing::{Bucket, Fault, backup_finished, signer};
 use crate::seal::MasterKey;
 
-/// Reads `{"backup": every, "weekly": every, "jitter": …}`, in seconds.
-fn timetable(effective: &Value) -> Result<Vec<Series>, Box<dyn std::error::Error + Send + Sync>> {
-    let seconds = |key: &str| effective.get(key).and_then(Value::as_i64);
-    if seconds("unreadable").is_some() {
-        return Err("of a later version".into());
-    }
-    let jitter = SignedDuration::from_secs(seconds("jitter").unwrap_or(0));
-    let series = |drill: Option<Name>, every: i64| Series {
-        drill,
-        jitter,
-        next_after: Box::new(move |after| {
-            Timestamp::from_second((after.as_second().div_euclid(every) + 1) * every).ok()
-        }),
-    };
-    let drill = seconds("weekly").map(|every| series(Some("weekly".parse().unwrap()), every));
-    Ok(seconds("backup").map(|every| series(None, every)).into_iter().chain(drill).collect())
+/// A policy with backups, and a drill called weekly, by their crons.
+fn policy(backup: Option<&str>, weekly: Option<&str>, jitter: u64) -> Value {
+    let schedule = |cron: &str| json!({"cron": cron, "timezone": "UTC", "jitter_ms": jitter});
+    let weekly = weekly.map(|cron| json!({"name": "weekly", "schedule": schedule(cron)}));
+    let drills: Vec<_> = weekly.into_iter().collect();
+    json!({"policy": {"schedule": backup.map(schedule)}, "drills": drills})
 }
+
+/// Every hundred [ticks](at).
+const HUNDRED: &str = "*/10 * * * *";
 
 struct Bench {
     _folder: tempfile::TempDir,
@@ -47,14 +39,18 @@ impl Bench {
     }
 
     fn reaching(&self, reach: Reach) -> Journal {
-        let actor = Actor { name: "alice".into(), host: "quay".into() };
-        let (outbox, clock) = (self.outbox.clone(), self.clock.clone());
-        Journal::open(name("acme"), reach, outbox, clock, actor, timetable)
+        self.on_host("quay", reach)
     }
 
-    /// Begins a backup of `shop`, at `second`, under a policy that is `effective`.
-    async fn begin(&self, second: i64, effective: &Value, slot: Option<i64>) -> (Act, Recorded) {
-        self.clock.set(at(second));
+    fn on_host(&self, host: &str, reach: Reach) -> Journal {
+        let actor = Actor { name: "alice".into(), host: host.into() };
+        let (outbox, clock) = (self.outbox.clone(), self.clock.clone());
+        Journal::open(name("acme"), reach, outbox, clock, actor)
+    }
+
+    /// Begins a backup of `shop`, at tick `now`, under a policy that is `effective`.
+    async fn begin(&self, now: i64, effective: &Value, slot: Option<i64>) -> (Act, Recorded) {
+        self.clock.set(at(now));
         let (policy, slot) = (name("shop"), slot.map(at));
         let act = Act { policy, kind: Kind::Backup, run: RunId::draw(), slot };
         let digest = canonical::digest(effective).unwrap();
@@ -69,23 +65,24 @@ impl Bench {
 
     async fn missing(&self, upto: i64) -> Vec<Slot> {
         let records = self.bucket.ledger(&self.key).records().await.unwrap();
-        slots::missing(&records, &name("shop"), timetable, at(upto)).unwrap()
+        slots::missing(&records, &name("shop"), at(upto)).unwrap()
     }
 }
 
-fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(1_767_225_600 + second).unwrap()
+/// Ticks of six seconds since the beginning of 2026, so that ten minutes are a hundred.
+fn at(tick: i64) -> Timestamp {
+    Timestamp::from_second(1_767_225_600 + 6 * tick).unwrap()
 }
 
 fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-/// The record's kind, with the second of its slot.
+/// The record's kind, with the tick of its slot.
 fn kind(body: &Body) -> String {
     let json = serde_json::to_value(body).unwrap();
     let slot = json["slot"].as_str().map(|slot| slot.parse::<Timestamp>().unwrap());
-    let slot = slot.map(|slot| format!(" {}", slot.as_second() - at(0).as_second()));
+    let slot = slot.map(|slot| format!(" {}", (slot.as_second() - at(0).as_second()) / 6));
     format!("{}{}", json["kind"].as_str().unwrap(), slot.unwrap_or_default())
 }
 
@@ -108,7 +105,7 @@ fn finished(act: &Act) -> (BackupFinished, details::Backup) {
 #[tokio::test]
 async fn a_run_by_hand_writes_version_start_and_end_and_no_slot() {
     let bench = Bench::new();
-    let (act, begun) = bench.begin(30, &json!({"backup": 100}), None).await;
+    let (act, begun) = bench.begin(30, &policy(Some(HUNDRED), None, 0), None).await;
     assert!(begun.held.is_none() && begun.warnings.is_empty(), "{begun:?}");
     let (finished, details) = finished(&act);
 
@@ -123,10 +120,10 @@ async fn a_run_by_hand_writes_version_start_and_end_and_no_slot() {
 #[tokio::test]
 async fn slots_that_nobody_ran_are_recorded_before_the_next_run_and_only_once() {
     let bench = Bench::new();
-    let policy = json!({"backup": 100, "weekly": 240});
-    bench.begin(0, &policy, None).await;
-    bench.begin(310, &policy, Some(300)).await;
-    bench.begin(390, &policy, None).await;
+    let shop = policy(Some(HUNDRED), Some("*/24 * * * *"), 0);
+    bench.begin(0, &shop, None).await;
+    bench.begin(310, &shop, Some(300)).await;
+    bench.begin(390, &shop, None).await;
 
     let kinds = bench.kinds().await;
 
@@ -144,15 +141,15 @@ async fn slots_that_nobody_ran_are_recorded_before_the_next_run_and_only_once() 
     let missing = bench.missing(500).await;
     let weekly = Some(name("weekly"));
     let expected = [(400, None), (480, weekly), (500, None)];
-    assert_eq!(missing, expected.map(|(second, drill)| Slot { time: at(second), drill }));
+    assert_eq!(missing, expected.map(|(tick, drill)| Slot { time: at(tick), drill }));
 }
 
 #[tokio::test]
 async fn slots_follow_the_version_that_was_in_force() {
     let bench = Bench::new();
-    bench.begin(0, &json!({"backup": 100}), None).await;
-    bench.begin(150, &json!({"backup": 40}), None).await;
-    bench.begin(250, &json!({"backup": 40}), None).await;
+    bench.begin(0, &policy(Some(HUNDRED), None, 0), None).await;
+    bench.begin(150, &policy(Some("*/4 * * * *"), None, 0), None).await;
+    bench.begin(250, &policy(Some("*/4 * * * *"), None, 0), None).await;
 
     let due: Vec<_> = bench.kinds().await;
     let due: Vec<_> = due.iter().filter(|kind| kind.contains("due")).collect();
@@ -163,12 +160,12 @@ async fn slots_follow_the_version_that_was_in_force() {
 #[tokio::test]
 async fn a_slot_within_its_jitter_is_not_past() {
     let bench = Bench::new();
-    let policy = json!({"backup": 100, "jitter": 20});
-    bench.begin(0, &policy, None).await;
-    bench.begin(110, &policy, None).await;
+    let shop = policy(Some(HUNDRED), None, 120_000);
+    bench.begin(0, &shop, None).await;
+    bench.begin(110, &shop, None).await;
     assert_eq!(bench.missing(119).await, []);
 
-    bench.begin(121, &policy, None).await;
+    bench.begin(121, &shop, None).await;
 
     assert!(bench.kinds().await.contains(&"backup-missed 100".to_owned()));
 }
@@ -176,7 +173,7 @@ async fn a_slot_within_its_jitter_is_not_past() {
 #[tokio::test]
 async fn slots_that_pass_during_a_run_are_settled_at_its_end() {
     let bench = Bench::new();
-    let (act, _) = bench.begin(0, &json!({"backup": 100}), None).await;
+    let (act, _) = bench.begin(0, &policy(Some(HUNDRED), None, 0), None).await;
     bench.clock.set(at(200));
     let (finished, details) = finished(&act);
 
@@ -189,10 +186,10 @@ async fn slots_that_pass_during_a_run_are_settled_at_its_end() {
 #[tokio::test]
 async fn thousands_of_slots_are_settled_in_batches() {
     let bench = Bench::new();
-    let policy = json!({"backup": 1});
-    bench.begin(0, &policy, None).await;
+    let shop = policy(Some("*/6 * * * * *"), None, 0);
+    bench.begin(0, &shop, None).await;
 
-    let (_, begun) = bench.begin(1600, &policy, None).await;
+    let (_, begun) = bench.begin(1600, &shop, None).await;
 
     assert_eq!(begun.records.len(), 3202);
     assert_eq!(bench.missing(1600).await, []);
@@ -200,32 +197,36 @@ async fn thousands_of_slots_are_settled_in_batches() {
 }
 
 #[tokio::test]
-async fn a_run_whose_process_still_lives_is_not_aborted() {
+async fn a_run_that_still_lives_or_is_of_another_host_is_not_aborted() {
     let bench = Bench::new();
-    let (act, _) = bench.begin(0, &json!({}), None).await;
+    let (act, _) = bench.begin(0, &policy(None, None, 0), None).await;
     let other = Act { run: RunId::draw(), ..act.clone() };
-    let digest = canonical::digest(&json!({})).unwrap();
+    let digest = canonical::digest(&policy(None, None, 0)).unwrap();
 
+    let elsewhere = bench.on_host("pier", Reach::Ledger(bench.bucket.ledger(&bench.key)));
+    let third = Act { run: RunId::draw(), ..act.clone() };
+    elsewhere.begin(&third, &policy(None, None, 0), digest, |_| false).await.unwrap();
     let alive = |run| run == act.run;
-    bench.journal().begin(&other, &json!({}), digest, alive).await.unwrap();
+    bench.journal().begin(&other, &policy(None, None, 0), digest, alive).await.unwrap();
 
-    assert_eq!(bench.kinds().await, ["policy-version", "backup-started", "backup-started"]);
+    let started = "backup-started";
+    assert_eq!(bench.kinds().await, ["policy-version", started, started, started]);
 }
 
 #[tokio::test]
 async fn what_cannot_reach_the_ledger_waits_and_is_delivered_by_the_next_run() {
     let bench = Bench::new();
-    let policy = json!({"backup": 100});
-    bench.begin(0, &policy, None).await;
+    let shop = policy(Some(HUNDRED), None, 0);
+    bench.begin(0, &shop, None).await;
     bench.bucket.set_down(true);
-    let (act, begun) = bench.begin(110, &policy, Some(100)).await;
+    let (act, begun) = bench.begin(110, &shop, Some(100)).await;
     assert!(matches!(begun.held, Some(Held::Ledger(_))), "{begun:?}");
     let (done, details) = finished(&act);
     let ended = bench.journal().backup_finished(done, &details).await.unwrap();
     assert!(matches!(ended.held, Some(Held::Earlier(_))), "{ended:?}");
     bench.bucket.set_down(false);
 
-    let (_, begun) = bench.begin(150, &policy, None).await;
+    let (_, begun) = bench.begin(150, &shop, None).await;
 
     assert!(begun.held.is_none(), "{begun:?}");
     let expected = ["policy-version", "backup-started 100", "backup-finished"];
@@ -242,12 +243,14 @@ async fn a_journal_without_a_key_holds_everything() {
     let journal = bench.reaching(Reach::Beyond { why: "wrong password".into() });
     let act = Act { policy: name("shop"), kind: Kind::Drill(None), run: RunId::draw(), slot: None };
 
-    let begun = journal.begin(&act, &json!({}), Digest::ZERO, |_| false).await.unwrap();
+    let begun = journal.begin(&act, &policy(None, None, 0), Digest::ZERO, |_| false).await.unwrap();
     journal.aborted(&act, "no key opens the repository").await.unwrap();
 
     assert!(begun.held.unwrap().to_string().contains("wrong password"));
     assert_eq!(bench.outbox.waiting(&name("acme")).unwrap(), 2);
     assert!(journal.sign(&signer(), None).await.unwrap().is_none());
+    journal.record(Vec::new()).await.unwrap();
+    assert_eq!(bench.outbox.waiting(&name("acme")).unwrap(), 2);
     bench.journal().record(Vec::new()).await.unwrap();
     assert_eq!(bench.kinds().await, ["policy-version", "drill-started", "drill-aborted"]);
 }
@@ -257,7 +260,7 @@ async fn details_are_stored_before_the_line_that_names_them() {
     // Writes of the end of a run: the details, then the segment.
     for (writes, details_there) in [(0, 0), (1, 1)] {
         let bench = Bench::new();
-        let (act, _) = bench.begin(0, &json!({}), None).await;
+        let (act, _) = bench.begin(0, &policy(None, None, 0), None).await;
         let (done, details) = finished(&act);
         bench.bucket.fail_after(writes, Fault::Lost);
 
@@ -275,13 +278,13 @@ async fn details_are_stored_before_the_line_that_names_them() {
 #[tokio::test]
 async fn a_broken_ledger_is_told_and_still_written() {
     let bench = Bench::new();
-    for second in 0..3 {
-        bench.begin(second, &json!({}), None).await;
+    for tick in 0..3 {
+        bench.begin(tick, &policy(None, None, 0), None).await;
     }
     let first = bench.bucket.names("segments").await.remove(1);
     crate::store::Store::delete(&bench.bucket.inner, &first).await.unwrap();
 
-    let (_, begun) = bench.begin(5, &json!({}), None).await;
+    let (_, begun) = bench.begin(5, &policy(None, None, 0), None).await;
 
     assert!(begun.warnings[0].contains("missing"), "{begun:?}");
     assert!(begun.held.is_none() && !begun.records.is_empty(), "{begun:?}");
@@ -291,11 +294,11 @@ async fn a_broken_ledger_is_told_and_still_written() {
 #[tokio::test]
 async fn a_policy_version_that_cannot_be_read_is_told_and_ends_no_run() {
     let bench = Bench::new();
-    bench.begin(0, &json!({"unreadable": 1}), None).await;
+    bench.begin(0, &json!({"later": 2}), None).await;
 
-    let (_, begun) = bench.begin(5, &json!({"backup": 100}), None).await;
+    let (_, begun) = bench.begin(5, &policy(Some(HUNDRED), None, 0), None).await;
 
-    assert!(begun.warnings[0].contains("of a later version"), "{begun:?}");
+    assert!(begun.warnings[0].contains("no policy"), "{begun:?}");
     assert_eq!(begun.records.len(), 3);
 }
 
