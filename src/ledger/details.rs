@@ -1,11 +1,14 @@
 //! Details: what a record's `details` digest names; names and counts, never row values.
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::record::{Parts, Word};
+use super::{Error, Ledger, object};
 use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
+use crate::store::ObjectName;
 
 /// The version of the details' format that is written.
 pub const FORMAT: u32 = 1;
@@ -189,4 +192,41 @@ pub struct Backup {
     pub skipped: Vec<Finding>,
     /// The captures as in `lifeboat.json`.
     pub sources: serde_json::Value,
+}
+
+impl Ledger {
+    /// Stores details, sealed; durable on return. Returns what a record names them by.
+    pub async fn put_details<T: Serialize + ?Sized>(&self, details: &T) -> Result<Digest, Error> {
+        self.put_details_text(&to_text(details)?).await
+    }
+
+    /// As [`Self::put_details`], for details that are JSON already.
+    pub async fn put_details_text(&self, text: &str) -> Result<Digest, Error> {
+        let digest = Digest::of(text.as_bytes());
+        // The same text sealed before has other bytes, and is as good: readers check the digest.
+        self.create(&name(&digest), self.key.seal(text.as_bytes()).into()).await?;
+        Ok(digest)
+    }
+
+    /// Reads the details that a record names; [`Error::DetailsAltered`] where they are others.
+    pub async fn details<T: DeserializeOwned>(&self, digest: &Digest) -> Result<T, Error> {
+        let name = name(digest);
+        let sealed = self.store.get(&name, None).await?;
+        let text = self.unseal(&name, &sealed)?;
+        if Digest::of(&text) != *digest {
+            return Err(Error::DetailsAltered { digest: *digest });
+        }
+        serde_json::from_slice(&text).map_err(Error::DetailsJson)
+    }
+}
+
+/// The plain text of details, as it is stored and hashed.
+pub fn to_text<T: Serialize + ?Sized>(details: &T) -> Result<String, Error> {
+    serde_json::to_string(details).map_err(Error::DetailsJson)
+}
+
+pub(super) const FOLDER: &str = "details";
+
+pub(super) fn name(digest: &Digest) -> ObjectName {
+    object(&format!("{FOLDER}/{digest}"))
 }

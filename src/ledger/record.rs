@@ -28,6 +28,16 @@ pub struct Event {
     pub body: Body,
 }
 
+impl Event {
+    /// The event with its time cut to whole milliseconds, as every record carries it.
+    pub fn in_milliseconds(mut self) -> Self {
+        let milliseconds = self.time.as_millisecond();
+        self.time = Timestamp::from_millisecond(milliseconds)
+            .expect("a time cut to milliseconds lies in the same range");
+        self
+    }
+}
+
 /// Who did it: a person's login or `daemon`, and on which host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {

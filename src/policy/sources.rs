@@ -27,6 +27,8 @@ pub struct FilesSettings {
     pub exclude: Vec<String>,
     /// Stay on the file system each path begins on.
     pub one_file_system: bool,
+    /// Patterns in .gitignore's syntax of what may be unreadable without failing a drill.
+    pub may_skip: Vec<String>,
 }
 
 /// `kind = "sqlite"`.

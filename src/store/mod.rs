@@ -3,7 +3,12 @@
 //! In: a URL or folder. Out: [`Store`]. Every implementation passes `store/contract.rs`.
 //! Knows nothing of what the objects hold.
 
+#[cfg(test)]
+mod contract;
+mod faulty;
+mod local;
 mod memory;
+mod prefixed;
 
 use std::fmt;
 use std::ops::Range;
@@ -15,7 +20,10 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 
+pub use faulty::{Act, Fault, Faulty, Harm};
+pub use local::Local;
 pub use memory::Memory;
+pub use prefixed::Prefixed;
 
 /// The name of an object: parts joined by `/`, none empty, `.` or `..`, no control bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,3 +133,16 @@ pub trait Store: fmt::Debug + Send + Sync {
 
 /// A store shared by tasks.
 pub type Shared = Arc<dyn Store>;
+
+/// Opens the store at `url`; blocking.
+///
+/// `file:///srv/backups` is a folder of this machine, made (mode 0700) where there is none; the
+/// path is taken as it stands, without percent-decoding.
+pub fn open(url: &str) -> Result<Shared> {
+    let refused = |reason: &'static str| Error::io("open", url, reason);
+    let path = url.strip_prefix("file://").ok_or_else(|| refused("expected file:///…"))?;
+    if !path.starts_with('/') {
+        return Err(refused("expected an absolute path after file://"));
+    }
+    Ok(Arc::new(Local::create(path.as_ref())?))
+}

@@ -1,0 +1,194 @@
+//! Segments: the stored form of the chain, one object for each append.
+//!
+//! In: events. Out: sealed objects `segments/<seq of the first line>`, and their lines again.
+//! The name of the next segment follows from the chain alone, and only one writer can create it:
+//! that is why two writers never fork a ledger.
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use super::chain::{self, Fault, Line, Tail, Walk};
+use super::record::{Event, Record};
+use super::{Created, Error, Ledger, object};
+use crate::store::{self, ObjectName};
+
+const FOLDER: &str = "segments";
+/// Bytes of one segment's plain text; far more than a thousand records.
+const LARGEST: u64 = 32 << 20;
+/// Segments fetched at once.
+const PARALLEL: usize = 16;
+/// Each lost race means that another writer won one, so this is also how many may write at once.
+const ATTEMPTS: usize = 200;
+
+/// Everything that the segments hold.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// In order; those that could be read.
+    pub lines: Vec<Line>,
+    /// By record, lowest first.
+    pub faults: Vec<Fault>,
+    /// Objects among the segments that are none.
+    pub strays: Vec<ObjectName>,
+}
+
+impl Reading {
+    /// The lines of a ledger without faults; [`Error::Broken`] names the first one otherwise.
+    pub fn sound(self) -> Result<Vec<Line>, Error> {
+        match self.faults.into_iter().next() {
+            None => Ok(self.lines),
+            Some(Fault { seq, what }) => Err(Error::Broken { seq, what }),
+        }
+    }
+}
+
+impl Ledger {
+    /// Appends `events` as one segment: all of them or none. Durable on return.
+    ///
+    /// Other writers may append at once; the chain is then made again on top of theirs. An error
+    /// that [is out of reach](Error::is_out_of_reach) may leave the events on the ledger after
+    /// all, when the store took them and neither answered nor could be asked.
+    pub async fn append(&self, events: Vec<Event>) -> Result<Vec<Record>, Error> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let events: Vec<_> = events.into_iter().map(Event::in_milliseconds).collect();
+        let mut kept = self.tail.lock().await;
+        let mut tail = match kept.take() {
+            Some(tail) => tail,
+            None => self.last().await?,
+        };
+        for _ in 0..ATTEMPTS {
+            let lines = chain::chain(tail, &events)?;
+            let name = name(tail.seq + 1);
+            let sealed = Bytes::from(self.key.seal(&join(&lines)?));
+            match self.create(&name, sealed).await? {
+                Created::Ours => {
+                    *kept =
+                        lines.last().map(|line| Tail { seq: line.record.seq, digest: line.digest });
+                    return Ok(lines.into_iter().map(|line| line.record).collect());
+                }
+                Created::Theirs(sealed) => tail = self.after(tail.seq + 1, &sealed)?,
+            }
+            tail = self.forward(tail).await?;
+        }
+        Err(Error::Contended { attempts: ATTEMPTS })
+    }
+
+    /// Every line, with what does not hold together.
+    ///
+    /// Fails only where the store does; damaged, missing and foreign segments are faults.
+    pub async fn read(&self) -> Result<Reading, Error> {
+        let (firsts, strays) = self.segments().await?;
+        let fetched: Vec<_> = stream::iter(firsts)
+            .map(|(first, size)| async move { Ok((first, self.fetch(first, size).await?)) })
+            .buffered(PARALLEL)
+            .try_collect::<Vec<_>>()
+            .await
+            .map_err(|error: store::Error| Error::Store(error))?;
+        let key = self.key.clone();
+        let walked = tokio::task::spawn_blocking(move || {
+            let mut walk = Walk::new();
+            for (first, sealed) in fetched {
+                walk.segment(first);
+                let text = sealed.and_then(|sealed| {
+                    key.open(&sealed).map_err(|error| format!("its segment: {error}"))
+                });
+                match text {
+                    Ok(text) => walk.text(&text),
+                    Err(what) => walk.lost(first, what),
+                }
+            }
+            walk.finish()
+        });
+        let (lines, faults) = walked.await.unwrap_or_else(|died| match died.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Default::default(),
+        });
+        Ok(Reading { lines, faults, strays })
+    }
+
+    /// Every record of a ledger that holds together; [`Error::Broken`] otherwise.
+    pub async fn records(&self) -> Result<Vec<Record>, Error> {
+        let lines = self.read().await?.sound()?;
+        Ok(lines.into_iter().map(|line| line.record).collect())
+    }
+
+    /// The first records and sizes of all segments, in order, and what else lies there.
+    async fn segments(&self) -> Result<(Vec<(u64, u64)>, Vec<ObjectName>), Error> {
+        let listed: Vec<_> = self.store.list(Some(&object(FOLDER))).try_collect().await?;
+        let (mut firsts, mut strays) = (Vec::new(), Vec::new());
+        for listed in listed {
+            let digits = listed.name.as_str().strip_prefix("segments/").unwrap_or_default();
+            match digits.parse().ok().filter(|first| name(*first) == listed.name) {
+                Some(first) => firsts.push((first, listed.size)),
+                None => strays.push(listed.name),
+            }
+        }
+        firsts.sort_unstable();
+        strays.sort_unstable();
+        Ok((firsts, strays))
+    }
+
+    /// A segment's sealed bytes, or what is wrong with the object.
+    async fn fetch(&self, first: u64, size: u64) -> store::Result<Result<Bytes, String>> {
+        if size > LARGEST + crate::seal::OVERHEAD as u64 {
+            return Ok(Err(format!("its segment has {size} bytes, too many to be one")));
+        }
+        match self.store.get(&name(first), None).await {
+            Ok(sealed) => Ok(Ok(sealed)),
+            Err(error @ store::Error::Io { .. }) => Err(error),
+            Err(error) => Ok(Err(format!("its segment: {error}"))),
+        }
+    }
+
+    /// The end of the chain as the last segment has it.
+    async fn last(&self) -> Result<Tail, Error> {
+        let (firsts, _) = self.segments().await?;
+        let Some((first, _)) = firsts.last() else { return Ok(Tail::START) };
+        let sealed = self.store.get(&name(*first), None).await?;
+        let tail = self.after(*first, &sealed)?;
+        self.forward(tail).await
+    }
+
+    /// Follows the chain from `tail` over segments that others have added since.
+    async fn forward(&self, mut tail: Tail) -> Result<Tail, Error> {
+        loop {
+            match self.store.get(&name(tail.seq + 1), None).await {
+                Ok(sealed) => tail = self.after(tail.seq + 1, &sealed)?,
+                Err(store::Error::Missing { .. }) => return Ok(tail),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Where the chain ends after the segment that begins with record `first`.
+    fn after(&self, first: u64, sealed: &[u8]) -> Result<Tail, Error> {
+        let mut walk = Walk::from(first);
+        walk.text(&self.unseal(&name(first), sealed)?);
+        let tail = walk.tail();
+        let (lines, faults) = walk.finish();
+        Reading { lines, faults, strays: Vec::new() }.sound().map(|_| tail)
+    }
+}
+
+/// The name of the segment that begins with record `first`.
+fn name(first: u64) -> ObjectName {
+    object(&format!("{FOLDER}/{first:020}"))
+}
+
+/// The plain text of a segment: LF-ended lines.
+fn join(lines: &[Line]) -> Result<Vec<u8>, Error> {
+    let bytes = lines.iter().map(|line| line.text.len() as u64 + 1).sum();
+    if bytes > LARGEST {
+        return Err(Error::TooLarge { bytes, limit: LARGEST });
+    }
+    let mut text = Vec::with_capacity(bytes as usize);
+    for line in lines {
+        text.extend_from_slice(line.text.as_bytes());
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::testing::{Bucket, Fault, events};
+use super::*;
+use crate::ground::digest::Digest;
+use crate::seal::MasterKey;
+use crate::store::{Put, Store};
+
+async fn plain(bucket: &Bucket, key: &MasterKey, first: u64) -> String {
+    let sealed = bucket.inner.get(&name(first), None).await.unwrap();
+    String::from_utf8(key.open(&sealed).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_appended_is_read_back_chained_and_sealed() {
+    let (bucket, key) = (Bucket::new(), MasterKey::generate());
+    let ledger = bucket.ledger(&key);
+
+    let first = ledger.append(events(2)).await.unwrap();
+    let second = bucket.ledger(&key).append(events(1)).await.unwrap();
+
+    assert_eq!((first[0].seq, first[1].seq, second[0].seq), (1, 2, 3));
+    let records = ledger.records().await.unwrap();
+    assert_eq!(records, [first, second].concat());
+    let text = plain(&bucket, &key, 1).await;
+    assert_eq!(Digest::of(text.lines().next().unwrap().as_bytes()), records[1].prev);
+    let sealed = bucket.inner.get(&name(1), None).await.unwrap();
+    assert!(!sealed.windows(5).any(|five| five == b"alice"), "a name lies in the clear");
+}
+
+#[tokio::test]
+async fn times_are_kept_in_milliseconds() {
+    let bucket = Bucket::new();
+    let ledger = bucket.ledger(&MasterKey::generate());
+    let mut events = events(1);
+    events[0].time += jiff::SignedDuration::from_nanos(1_234_567);
+
+    let appended = ledger.append(events).await.unwrap();
+
+    assert_eq!(appended[0].event.time.to_string(), "2026-01-01T00:00:00.001Z");
+    assert_eq!(ledger.records().await.unwrap(), appended);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writers_that_race_never_fork_the_chain_and_lose_nothing() {
+    let (bucket, key) = (Bucket::new(), MasterKey::generate());
+    let writers: Vec<_> = (0..8)
+        .map(|_| {
+            let ledger = bucket.ledger(&key);
+            tokio::spawn(async move {
+                for _ in 0..10 {
+                    ledger.append(events(3)).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+
+    let records = bucket.ledger(&key).records().await.unwrap();
+
+    assert_eq!(records.len(), 240);
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_settled_by_reading_back() {
+    let bucket = Bucket::new();
+    let ledger = bucket.ledger(&MasterKey::generate());
+    bucket.fail_after(0, Fault::ReplyLost);
+
+    let appended = ledger.append(events(1)).await.unwrap();
+
+    assert!(bucket.fired());
+    assert_eq!(ledger.records().await.unwrap(), appended);
+}
+
+#[tokio::test]
+async fn a_write_that_failed_is_an_error_and_a_rerun_succeeds() {
+    let bucket = Bucket::new();
+    let ledger = bucket.ledger(&MasterKey::generate());
+    ledger.append(events(1)).await.unwrap();
+    bucket.fail_after(0, Fault::Lost);
+
+    let error = ledger.append(events(1)).await.unwrap_err();
+
+    assert!(error.is_out_of_reach(), "{error:?}");
+    assert_eq!(ledger.append(events(1)).await.unwrap()[0].seq, 2);
+}
+
+#[tokio::test]
+async fn a_missing_damaged_or_foreign_segment_is_named() {
+    let (bucket, key) = (Bucket::new(), MasterKey::generate());
+    let ledger = bucket.ledger(&key);
+    for _ in 0..4 {
+        ledger.append(events(2)).await.unwrap();
+    }
+    bucket.inner.delete(&name(3)).await.unwrap();
+    let foreign = MasterKey::generate().seal(plain(&bucket, &key, 5).await.as_bytes());
+    bucket.inner.put(&name(5), foreign.into(), Put::Overwrite).await.unwrap();
+    let stray = object("segments/7");
+    bucket.inner.put(&stray, Bytes::new(), Put::Create).await.unwrap();
+
+    let reading = ledger.read().await.unwrap();
+
+    assert_eq!(reading.faults.iter().map(|fault| fault.seq).collect::<Vec<_>>(), [3, 5]);
+    assert!(reading.faults[0].what.contains("missing"), "{:?}", reading.faults);
+    assert!(reading.faults[1].what.contains("another key"), "{:?}", reading.faults);
+    assert_eq!(reading.strays, [stray]);
+    let error = reading.sound().unwrap_err();
+    assert!(error.to_string().contains("record 3"), "{error}");
+}
+
+#[tokio::test]
+async fn segments_that_overlap_are_named() {
+    let (bucket, key) = (Bucket::new(), MasterKey::generate());
+    let ledger = bucket.ledger(&key);
+    ledger.append(events(3)).await.unwrap();
+    let repeated = plain(&bucket, &key, 1).await.lines().nth(1).unwrap().to_owned() + "\n";
+    bucket.inner.put(&name(2), key.seal(repeated.as_bytes()).into(), Put::Create).await.unwrap();
+
+    let reading = ledger.read().await.unwrap();
+
+    assert_eq!(reading.faults[0].seq, 2, "{:?}", reading.faults);
+}
+
+#[tokio::test]
+async fn a_store_out_of_reach_is_an_error_and_not_an_empty_ledger() {
+    let bucket = Bucket::new();
+    let ledger = bucket.ledger(&MasterKey::generate());
+    ledger.append(events(1)).await.unwrap();
+    bucket.set_down(true);
+
+    assert!(ledger.read().await.unwrap_err().is_out_of_reach());
+    assert!(ledger.append(events(1)).await.unwrap_err().is_out_of_reach());
+}
+
+#[tokio::test]
+async fn ten_thousand_records_are_read_within_a_second() {
+    let bucket = Bucket::new();
+    let ledger = Arc::new(bucket.ledger(&MasterKey::generate()));
+    for _ in 0..100 {
+        ledger.append(events(100)).await.unwrap();
+    }
+    let begun = Instant::now();
+
+    let reading = ledger.read().await.unwrap();
+
+    let limit = if cfg!(debug_assertions) { 20 } else { 1 };
+    assert!(begun.elapsed() < Duration::from_secs(limit), "{:?}", begun.elapsed());
+    assert_eq!((reading.lines.len(), reading.faults.len()), (10_000, 0));
+}

@@ -1,0 +1,192 @@
+//! Verification: what anybody who holds the repository's key can find out about a ledger.
+//!
+//! In: a ledger, the keys that may sign it, a checkpoint kept from earlier. Out: the first bad
+//! record, and everything else that is wrong. Finding faults is not an error.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use serde::Serialize;
+
+use super::chain::{Fault, Line};
+use super::checkpoint::{self, Checkpoint, Stored};
+use super::record::{Body, Record};
+use super::sign::{self, PublicKey};
+use super::{Error, Ledger, details, object};
+use crate::ground::digest::Digest;
+
+/// Checkpoints fetched at once.
+const PARALLEL: usize = 16;
+
+/// What a ledger is verified against.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Verify<'a> {
+    /// The keys whose signatures count.
+    pub signers: &'a [PublicKey],
+    /// A checkpoint that the verifier has kept: the only proof against a cut tail or a ledger
+    /// rewritten together with its checkpoints.
+    pub earlier: Option<&'a Checkpoint>,
+}
+
+/// What verification found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// Lines that could be read.
+    pub records: u64,
+    /// Whether nothing is wrong: no bad record and no problem.
+    pub ok: bool,
+    pub first_bad: Option<Fault>,
+    /// Checkpoints that agree with the records and carry an allowed signature.
+    pub checkpoints: u64,
+    /// The newest of them.
+    pub newest: Option<Checkpoint>,
+    /// Checkpoints without a signature that agree: a writer died between the two.
+    pub unsigned: Vec<u64>,
+    /// Whether it was compared with a checkpoint from outside the store.
+    pub against_earlier: bool,
+    /// One sentence each.
+    pub problems: Vec<String>,
+}
+
+impl Ledger {
+    /// Verifies chain, roots, signatures, and that everything the records name is there.
+    ///
+    /// Fails only where the store does. Also returns the records read, for recomputing what was
+    /// due.
+    pub async fn verify(&self, against: Verify<'_>) -> Result<(Verified, Vec<Record>), Error> {
+        // Listed before the segments are: a checkpoint may cover no more than what is read then.
+        let (sizes, foreign) = self.checkpoint_sizes().await?;
+        let reading = self.read().await?;
+        let stored: Vec<_> = stream::iter(sizes)
+            .map(|(size, signed)| self.stored_checkpoint(size, signed))
+            .buffered(PARALLEL)
+            .try_collect()
+            .await?;
+        let mut audit = Audit::over(&reading.lines, reading.faults);
+        audit.checkpoints(&stored, against);
+        for stray in reading.strays.iter().chain(&foreign) {
+            audit.problems.push(format!("{stray} does not belong to the ledger"));
+        }
+        audit.problems.extend(self.missing_details(&reading.lines).await?);
+        let records = reading.lines.len() as u64;
+        let verified = audit.finish(records, against.earlier.is_some());
+        Ok((verified, reading.lines.into_iter().map(|line| line.record).collect()))
+    }
+
+    async fn missing_details(&self, lines: &[Line]) -> Result<Vec<String>, Error> {
+        let listed = self.store.list(Some(&object(details::FOLDER)));
+        let there: BTreeSet<_> = listed.map_ok(|found| found.name).try_collect().await?;
+        let named = lines.iter().filter_map(|line| Some((line, named_details(&line.record)?)));
+        Ok(named
+            .filter(|(_, digest)| !there.contains(&details::name(digest)))
+            .map(|(line, digest)| {
+                format!("record {} names details {digest}, which are missing", line.record.seq)
+            })
+            .collect())
+    }
+}
+
+fn named_details(record: &Record) -> Option<Digest> {
+    match &record.event.body {
+        Body::BackupFinished(finished) => Some(finished.details),
+        Body::DrillFinished(finished) => Some(finished.details),
+        _ => None,
+    }
+}
+
+/// Findings on the way.
+struct Audit<'a> {
+    /// The lines before the first fault.
+    sound: &'a [Line],
+    faults: Vec<Fault>,
+    good: Vec<Checkpoint>,
+    unsigned: Vec<u64>,
+    problems: Vec<String>,
+}
+
+impl<'a> Audit<'a> {
+    fn over(lines: &'a [Line], faults: Vec<Fault>) -> Self {
+        let end = faults.first().map_or(u64::MAX, |fault| fault.seq.saturating_sub(1));
+        let sound = &lines[..lines.len().min(usize::try_from(end).unwrap_or(usize::MAX))];
+        Self { sound, faults, good: Vec::new(), unsigned: Vec::new(), problems: Vec::new() }
+    }
+
+    fn checkpoints(&mut self, stored: &[Stored], against: Verify<'_>) {
+        let earlier = against.earlier;
+        let sizes = stored.iter().map(|stored| stored.size).chain(earlier.map(|one| one.size));
+        let computed = Checkpoint::at(self.sound, &sizes.collect());
+        let mut agreed = 0;
+        for stored in stored {
+            let object = checkpoint::name(stored.size);
+            if let Err(what) = stored.agrees(computed.get(&stored.size)) {
+                self.disagree(object.as_str(), stored.size, agreed, what);
+                continue;
+            }
+            agreed = stored.size;
+            let Some(signature) = &stored.signature else {
+                self.unsigned.push(stored.size);
+                continue;
+            };
+            match sign::check(&stored.text, signature, against.signers) {
+                Ok(()) => self.good.extend(computed.get(&stored.size).cloned()),
+                Err(error) => {
+                    let cause = std::error::Error::source(&error)
+                        .map(|cause| format!(": {cause}"))
+                        .unwrap_or_default();
+                    let name = checkpoint::signature_name(stored.size);
+                    self.problems.push(format!("{name}: {error}{cause}"));
+                }
+            }
+        }
+        if let Some(earlier) = earlier {
+            self.earlier(earlier, &computed);
+        }
+    }
+
+    fn earlier(&mut self, earlier: &Checkpoint, computed: &BTreeMap<u64, Checkpoint>) {
+        let what = match computed.get(&earlier.size) {
+            Some(computed) if computed == earlier => return,
+            Some(computed) if computed.origin != earlier.origin => "it is of another ledger",
+            Some(_) => "the records it covers are others",
+            None => "the ledger is shorter: its end was cut off",
+        };
+        let agreed = self.good.iter().map(|good| good.size).filter(|size| *size < earlier.size);
+        let agreed = agreed.max().unwrap_or(0);
+        self.disagree("the earlier checkpoint", earlier.size, agreed, what.into());
+    }
+
+    /// A checkpoint of `size` records does not agree, one of `agreed` does: the bad record is
+    /// among those between.
+    fn disagree(&mut self, name: &str, size: u64, agreed: u64, what: String) {
+        let read = self.sound.len() as u64;
+        if size <= read {
+            let from = agreed.min(size.saturating_sub(1)) + 1;
+            let what = format!("it, or a record up to {size}, is not what {name} covers");
+            self.faults.push(Fault { seq: from, what });
+        } else if self.faults.is_empty() {
+            let what = format!("missing: {name} covers {size} records");
+            self.faults.push(Fault { seq: read + 1, what });
+        }
+        self.problems.push(format!("{name}, of {size} records: {what}"));
+    }
+
+    fn finish(mut self, records: u64, against_earlier: bool) -> Verified {
+        self.faults.sort_by_key(|fault| fault.seq);
+        for fault in &self.faults {
+            self.problems.push(format!("record {}: {}", fault.seq, fault.what));
+        }
+        Verified {
+            records,
+            ok: self.problems.is_empty(),
+            first_bad: self.faults.into_iter().next(),
+            checkpoints: self.good.len() as u64,
+            newest: self.good.pop(),
+            unsigned: self.unsigned,
+            against_earlier,
+            problems: self.problems,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

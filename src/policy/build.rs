@@ -1,0 +1,180 @@
+//! Checked types out of files in which nothing was found wrong: paths absolute, defaults resolved.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::Caller;
+use super::diagnostic::Diagnostic;
+use super::document::Document;
+use super::leaf::{Pattern, Period, Words, Zone};
+use super::plan::{Assertion, CheckSettings, Drill, Hooks, Objectives, Pick, Policy, Retention};
+use super::raw;
+use super::schedule::{Cron, Schedule};
+use super::site::{Customer, Scratch, Site, Store};
+use super::sources::{FilesSettings, SourceKind, SourceSettings, SqliteSettings};
+use crate::ground::ids::Name;
+use crate::ground::secret::SecretRef;
+
+const HOOK_DEADLINE: Duration = Duration::from_secs(600);
+
+/// Reads a document that stood all checks.
+pub(super) fn typed<T: DeserializeOwned>(document: &Document) -> Result<T, Diagnostic> {
+    serde_json::from_value(document.value.clone())
+        .map_err(|error| Diagnostic::of_file(&document.file, error.to_string(), None))
+}
+
+pub(super) fn site(raw: raw::Site, root: &Path, caller: &Caller) -> Site {
+    let scratch = raw.scratch.unwrap_or(raw::Scratch { dir: None, user: None, max: None });
+    Site {
+        root: root.to_owned(),
+        state: match raw.state {
+            Some(state) => root.join(tidy(&state.url.0)),
+            None => caller.state_home.join("state.db"),
+        },
+        scratch: Scratch {
+            dir: match scratch.dir {
+                Some(dir) => root.join(dir.0),
+                None => caller.state_home.join("scratch"),
+            },
+            user: scratch.user.map(|Words(user)| user),
+            max: scratch.max.map(|size| size.0),
+        },
+        stores: raw
+            .store
+            .into_iter()
+            .map(|store| Store { name: store.name, folder: root.join(tidy(&store.url.0)) })
+            .collect(),
+        customers: raw.customer.into_iter().map(|one| customer(one, root)).collect(),
+        signing_key: raw.signing.map(|signing| secret(root, signing.key)),
+    }
+}
+
+/// Without `.` parts.
+fn tidy(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != std::path::Component::CurDir).collect()
+}
+
+fn customer(raw: raw::Customer, root: &Path) -> Customer {
+    Customer {
+        id: raw.id,
+        names: raw.name.map(raw::CustomerName::by_language).unwrap_or_default(),
+        locale: raw.locale,
+        zone: raw.timezone.unwrap_or(Zone::UTC),
+        store: raw.store,
+        repository_password: secret(root, raw.repository_password),
+    }
+}
+
+fn secret(root: &Path, reference: SecretRef) -> SecretRef {
+    match reference {
+        SecretRef::File(path) => SecretRef::File(root.join(path)),
+        SecretRef::Command(argv) => SecretRef::Command(program(root, argv)),
+        other => other,
+    }
+}
+
+/// A program named with a relative path is the one beside the site file; a bare name is looked up.
+fn program(root: &Path, mut argv: Vec<String>) -> Vec<String> {
+    if let Some(first) = argv.first_mut()
+        && first.contains('/')
+        && let Some(absolute) = root.join(&*first).to_str()
+    {
+        *first = absolute.to_owned();
+    }
+    argv
+}
+
+/// `zone` is the customer's.
+pub(super) fn policy(raw: raw::Policy, root: &Path, zone: &Zone) -> Policy {
+    let argv = |words: Option<Vec<Words>>| {
+        words.map(|words| program(root, words.into_iter().map(|Words(word)| word).collect()))
+    };
+    let hooks = raw.hooks.unwrap_or(raw::Hooks { before: None, after: None, deadline: None });
+    Policy {
+        customer: raw.customer,
+        name: raw.name,
+        schedule: raw.schedule.map(|given| {
+            schedule(given.backup, given.timezone.unwrap_or_else(|| zone.clone()), given.jitter)
+        }),
+        objectives: raw.objectives.map_or_else(Objectives::default, |given| Objectives {
+            rpo: given.rpo.map(|period| period.0),
+            rto: given.rto.map(|period| period.0),
+        }),
+        retention: raw.retention.map(|kept| Retention {
+            last: kept.last.unwrap_or(0),
+            hourly: kept.hourly.unwrap_or(0),
+            daily: kept.daily.unwrap_or(0),
+            weekly: kept.weekly.unwrap_or(0),
+            monthly: kept.monthly.unwrap_or(0),
+            yearly: kept.yearly.unwrap_or(0),
+        }),
+        sources: raw.source.into_iter().map(|one| source(one, root)).collect(),
+        hooks: Hooks {
+            before: argv(hooks.before),
+            after: argv(hooks.after),
+            deadline: hooks.deadline.map_or(HOOK_DEADLINE, |period| period.0),
+        },
+    }
+}
+
+fn schedule(cron: Cron, zone: Zone, jitter: Option<Period>) -> Schedule {
+    Schedule { cron, zone, jitter: jitter.map_or(Duration::ZERO, |period| period.0) }
+}
+
+fn source(raw: raw::Source, root: &Path) -> SourceSettings {
+    let texts = |patterns: Vec<Pattern>| patterns.into_iter().map(|Pattern(text)| text).collect();
+    match raw {
+        raw::Source::Files { name, paths, exclude, one_file_system, may_skip } => SourceSettings {
+            name,
+            kind: SourceKind::Files(FilesSettings {
+                paths: paths.into_iter().map(|path| root.join(path.0)).collect(),
+                exclude: texts(exclude),
+                one_file_system: one_file_system.unwrap_or(true),
+                may_skip: texts(may_skip),
+            }),
+        },
+        raw::Source::Sqlite { name, path } => SourceSettings {
+            name,
+            kind: SourceKind::Sqlite(SqliteSettings { path: root.join(path.0) }),
+        },
+    }
+}
+
+/// `of` is the drill's policy, `zone` its customer's.
+pub(super) fn drill(raw: raw::Drill, of: &Policy, zone: &Zone) -> Drill {
+    let zone = match (raw.timezone, &of.schedule) {
+        (Some(own), _) => own,
+        (None, Some(policy)) => policy.zone.clone(),
+        (None, None) => zone.clone(),
+    };
+    Drill {
+        customer: raw.policy.customer,
+        policy: raw.policy.policy,
+        name: raw.name,
+        schedule: raw.schedule.map(|cron| schedule(cron, zone, raw.jitter)),
+        pick: match raw.pick {
+            raw::Pick::Latest => Pick::Latest,
+            raw::Pick::Oldest => Pick::Oldest,
+            raw::Pick::Before(moment) => Pick::Before(moment.0),
+        },
+        controls: raw.controls,
+        checks: raw.check.into_iter().filter_map(check).collect(),
+    }
+}
+
+/// None only for a check that expects nothing, which `references` refused.
+fn check(raw: raw::Check) -> Option<CheckSettings> {
+    let assertion = match (raw.expect, raw.files_in) {
+        (Some(expectation), _) => Assertion::Expect(expectation),
+        (None, source) => Assertion::FilesIn(source?),
+    };
+    let (Words(name), Words(query)) = (raw.name, raw.query);
+    Some(CheckSettings { name, source: raw.source, query, assertion })
+}
+
+/// The zone of the customer named `id`; UTC only where `references` refused the name.
+pub(super) fn zone_of(site: &Site, id: &Name) -> Zone {
+    site.customers.iter().find(|one| one.id == *id).map_or(Zone::UTC, |one| one.zone.clone())
+}

@@ -1,0 +1,191 @@
+//! The effective policy: what a run stores beside the data and the ledger keeps of each version.
+//!
+//! Out: one JSON value of a policy, its drills and this customer's part of the site; defaults
+//! resolved, paths absolute, secrets as references, integers only, keys in order, so that equal
+//! declarations have equal bytes. And back: the schedules, to recompute what was due.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::plan::{Assertion, CheckSettings, Drill, Pick, Policy, Retention};
+use super::raw::Locale;
+use super::schedule::Schedule;
+use super::setup::Setup;
+use super::site::{Customer, Store};
+use super::sources::{SourceKind, SourceSettings};
+use crate::ground::ids::Name;
+
+/// Whose slots a schedule makes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Slots {
+    Backup,
+    /// Of the drill with this name.
+    Drill(Name),
+}
+
+/// Why a recorded policy's schedules cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotEffective {
+    #[error("the recorded policy has no {key}")]
+    Missing { key: &'static str },
+    #[error("the recorded policy's {key} cannot be read")]
+    Wrong { key: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+}
+
+impl Setup {
+    /// What is in force for `policy`: `{"drills": […], "policy": {…}, "site": {…}}`.
+    pub fn effective(&self, policy: &Policy) -> Value {
+        let customer = self.customer_of(policy);
+        json!({
+            "policy": policy_value(policy),
+            "drills": self.drills_of(policy).map(drill_value).collect::<Vec<_>>(),
+            "site": {
+                "customer": customer_value(customer),
+                "stores": [store_value(self.store_of(customer))],
+            },
+        })
+    }
+}
+
+/// The schedules in a value that [`Setup::effective`] made: the backup's first.
+pub fn schedules_of(effective: &Value) -> Result<Vec<(Slots, Schedule)>, NotEffective> {
+    let mut found = Vec::new();
+    let policy = effective.get("policy").ok_or(NotEffective::Missing { key: "policy" })?;
+    if let Some(schedule) = schedule_of(policy)? {
+        found.push((Slots::Backup, schedule));
+    }
+    let drills = effective.get("drills").and_then(Value::as_array);
+    for drill in drills.ok_or(NotEffective::Missing { key: "drills" })? {
+        if let Some(schedule) = schedule_of(drill)? {
+            found.push((Slots::Drill(parsed(drill, "name")?), schedule));
+        }
+    }
+    Ok(found)
+}
+
+fn schedule_of(owner: &Value) -> Result<Option<Schedule>, NotEffective> {
+    match owner.get("schedule") {
+        None => Err(NotEffective::Missing { key: "schedule" }),
+        Some(Value::Null) => Ok(None),
+        Some(schedule) => {
+            let jitter_ms = schedule.get("jitter_ms").and_then(Value::as_u64);
+            Ok(Some(Schedule {
+                cron: parsed(schedule, "cron")?,
+                zone: parsed(schedule, "timezone")?,
+                jitter: Duration::from_millis(
+                    jitter_ms.ok_or(NotEffective::Missing { key: "jitter_ms" })?,
+                ),
+            }))
+        }
+    }
+}
+
+fn parsed<T>(owner: &Value, key: &'static str) -> Result<T, NotEffective>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let text = owner.get(key).and_then(Value::as_str).ok_or(NotEffective::Missing { key })?;
+    text.parse().map_err(|source| NotEffective::Wrong { key, source: Box::new(source) })
+}
+
+fn policy_value(policy: &Policy) -> Value {
+    json!({
+        "customer": policy.customer,
+        "name": policy.name,
+        "schedule": policy.schedule.as_ref().map(schedule_value),
+        "objectives": {
+            "rpo_ms": policy.objectives.rpo.map(milliseconds),
+            "rto_ms": policy.objectives.rto.map(milliseconds),
+        },
+        "retention": policy.retention.as_ref().map(retention_value),
+        "sources": policy.sources.iter().map(source_value).collect::<Vec<_>>(),
+        "hooks": {
+            "before": policy.hooks.before,
+            "after": policy.hooks.after,
+            "deadline_ms": milliseconds(policy.hooks.deadline),
+        },
+    })
+}
+
+fn schedule_value(schedule: &Schedule) -> Value {
+    json!({
+        "cron": schedule.cron.to_string(),
+        "timezone": schedule.zone.to_string(),
+        "jitter_ms": milliseconds(schedule.jitter),
+    })
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn retention_value(kept: &Retention) -> Value {
+    json!({
+        "last": kept.last,
+        "hourly": kept.hourly,
+        "daily": kept.daily,
+        "weekly": kept.weekly,
+        "monthly": kept.monthly,
+        "yearly": kept.yearly,
+    })
+}
+
+fn source_value(source: &SourceSettings) -> Value {
+    match &source.kind {
+        SourceKind::Files(files) => json!({
+            "name": source.name,
+            "kind": "files",
+            "paths": files.paths,
+            "exclude": files.exclude,
+            "one_file_system": files.one_file_system,
+            "may_skip": files.may_skip,
+        }),
+        SourceKind::Sqlite(database) => json!({
+            "name": source.name,
+            "kind": "sqlite",
+            "path": database.path,
+        }),
+    }
+}
+
+fn drill_value(drill: &Drill) -> Value {
+    json!({
+        "name": drill.name,
+        "schedule": drill.schedule.as_ref().map(schedule_value),
+        "pick": match drill.pick {
+            Pick::Latest => json!("latest"),
+            Pick::Oldest => json!("oldest"),
+            Pick::Before(moment) => json!({ "before": moment }),
+        },
+        "controls": drill.controls,
+        "checks": drill.checks.iter().map(check_value).collect::<Vec<_>>(),
+    })
+}
+
+fn check_value(check: &CheckSettings) -> Value {
+    let (key, value) = match &check.assertion {
+        Assertion::Expect(expectation) => ("expect", expectation.to_string()),
+        Assertion::FilesIn(source) => ("files_in", source.to_string()),
+    };
+    json!({ "name": check.name, "source": check.source, "query": check.query, key: value })
+}
+
+fn customer_value(customer: &Customer) -> Value {
+    json!({
+        "id": customer.id,
+        "name": {
+            "en": customer.name(Locale::English),
+            "zh": customer.name(Locale::Chinese),
+        },
+        "locale": customer.locale.tag(),
+        "timezone": customer.zone.to_string(),
+        "store": customer.store,
+        "repository_password": customer.repository_password,
+    })
+}
+
+fn store_value(store: &Store) -> Value {
+    json!({ "name": store.name, "url": format!("file://{}", store.folder.display()) })
+}

@@ -1,0 +1,28 @@
+//! What later versions will carry out: named, so that a policy of the future is told from a typo.
+
+/// Kinds of sources that are declared but not built yet.
+const KINDS: [&str; 5] = ["postgres", "mariadb", "mysql", "redis", "command"];
+
+/// Keys by the table they stand in: a JSON pointer with `*` for indices.
+const KEYS: [(&str, &[&str]); 5] = [
+    ("site:/store/*", &["endpoint", "region", "access_key", "secret_key"]),
+    ("site:/customer/*", &["copies"]),
+    ("policy:", &["limits"]),
+    ("policy:/source/*", &["hosts", "max_lag", "user", "password", "databases", "equality"]),
+    ("drill:/pick", &["random"]),
+];
+
+/// The message for something that is declared but not built yet.
+pub(super) fn not_yet(what: &str) -> String {
+    format!("this version of lifeboat does not carry out {what} yet")
+}
+
+/// Whether a later version knows this kind of source.
+pub(super) fn is_kind(kind: &str) -> bool {
+    KINDS.contains(&kind)
+}
+
+/// Whether a later version knows `key` in the table at `place`, e.g. `site:/store/*`.
+pub(super) fn is_key(place: &str, key: &str) -> bool {
+    KEYS.iter().any(|(table, keys)| *table == place && keys.contains(&key))
+}

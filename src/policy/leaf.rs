@@ -1,0 +1,373 @@
+//! Single values that users write as text: durations, time zones, instants, references, URLs.
+//!
+//! In: text. Out: typed values, or what is wrong with a hint. Each names a `format` in the JSON
+//! Schema, by which `walk` checks it where it stands.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::nearest::nearest;
+use crate::ground::ids::Name;
+use crate::ground::size::ByteSize;
+
+/// Why a text is not what its key asks for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Wrong {
+    pub what: String,
+    /// What would be right.
+    pub hint: Option<String>,
+}
+
+impl Wrong {
+    pub(super) fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: Some(hint.into()) }
+    }
+}
+
+/// Reads the type from text wherever serde meets it, and names its format in the schema.
+macro_rules! written_as_text {
+    ($type:ty, $format:literal, $description:literal) => {
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl schemars::JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                $format.into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string", "format": $format, "description": $description,
+                })
+            }
+        }
+    };
+}
+pub(super) use written_as_text;
+
+/// Checks `text` against a `format` of the schema; formats unknown here are not checked.
+pub(super) fn check(format: &str, text: &str) -> Result<(), Wrong> {
+    match format {
+        "cron" => text.parse::<super::schedule::Cron>().map(drop),
+        "duration-text" => text.parse::<Period>().map(drop),
+        "size-text" => text.parse::<Size>().map(drop),
+        "time-zone" => text.parse::<Zone>().map(drop),
+        "instant" => text.parse::<Instant>().map(drop),
+        "policy-reference" => text.parse::<PolicyRef>().map(drop),
+        "expectation" => text.parse::<super::expect::Expectation>().map(drop),
+        "store-url" => text.parse::<StoreUrl>().map(drop),
+        "state-url" => text.parse::<StateUrl>().map(drop),
+        "gitignore-pattern" => text.parse::<Pattern>().map(drop),
+        "path-text" => text.parse::<PathText>().map(drop),
+        "words" => text.parse::<Words>().map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// A length of time greater than zero; written `6h`, `30m` or `1h 30m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Period(pub Duration);
+
+impl FromStr for Period {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        const HINT: &str = "write a number and w, d, h, m, s or ms, e.g. \"6h\" or \"1h 30m\"";
+        let wrong = || Wrong::new("not a duration", HINT);
+        let mut total_ms = 0u64;
+        let mut rest = text.trim();
+        while !rest.is_empty() {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            let (number, tail) = rest.split_at(digits);
+            let letters = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
+            let (unit, tail) = tail.split_at(letters);
+            let unit_ms = match unit {
+                "w" => 604_800_000,
+                "d" => 86_400_000,
+                "h" => 3_600_000,
+                "m" | "min" => 60_000,
+                "s" => 1_000,
+                "ms" => 1,
+                _ => return Err(wrong()),
+            };
+            let part = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_ms));
+            total_ms = part.and_then(|part| total_ms.checked_add(part)).ok_or_else(wrong)?;
+            rest = tail.trim_start();
+        }
+        // A century is beyond every promise and keeps later sums from overflowing.
+        match total_ms {
+            0 if text.bytes().any(|c| c.is_ascii_digit()) => {
+                Err(Wrong::new("a duration of zero", "it must be longer than nothing"))
+            }
+            0 => Err(wrong()),
+            1..=3_155_760_000_000 => Ok(Self(Duration::from_millis(total_ms))),
+            _ => Err(Wrong::new("longer than a hundred years", HINT)),
+        }
+    }
+}
+
+/// An amount of data; written `64MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size(pub ByteSize);
+
+impl FromStr for Size {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        const HINT: &str = "write a number and B, KB, KiB, MB, MiB, GB, GiB, TB or TiB";
+        match text.parse() {
+            Ok(ByteSize(0)) => Err(Wrong::new("a size of zero", HINT)),
+            Ok(size) => Ok(Self(size)),
+            Err(_) => Err(Wrong::new("not a size", HINT)),
+        }
+    }
+}
+
+/// A time zone of the IANA database, e.g. `Asia/Shanghai`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Zone(TimeZone);
+
+impl Zone {
+    /// Coordinated Universal Time.
+    pub const UTC: Self = Self(TimeZone::UTC);
+
+    /// As jiff knows it.
+    pub fn time_zone(&self) -> &TimeZone {
+        &self.0
+    }
+}
+
+impl FromStr for Zone {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        if let Ok(zone) = TimeZone::get(text)
+            && zone.iana_name().is_some()
+        {
+            return Ok(Self(zone));
+        }
+        let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        let hint = match nearest(text, names.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => "write a name of the IANA database, e.g. \"Asia/Shanghai\" or \"UTC\"".into(),
+        };
+        Err(Wrong::new("unknown time zone", hint))
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.0.iana_name().unwrap_or("UTC"))
+    }
+}
+
+/// A moment, written with its zone: `2026-10-01T00:00:00Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instant(pub Timestamp);
+
+impl FromStr for Instant {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        text.parse().map(Self).map_err(|_| {
+            Wrong::new(
+                "not a moment in time",
+                "write date, time and zone, e.g. \"2026-10-01T08:00:00+08:00\"",
+            )
+        })
+    }
+}
+
+/// A policy by its whole name: `acme/shop`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyRef {
+    pub customer: Name,
+    pub policy: Name,
+}
+
+impl FromStr for PolicyRef {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        text.split_once('/')
+            .and_then(|(customer, policy)| {
+                Some(Self { customer: customer.parse().ok()?, policy: policy.parse().ok()? })
+            })
+            .ok_or_else(|| {
+                Wrong::new("not the name of a policy", "write customer/policy, e.g. \"acme/shop\"")
+            })
+    }
+}
+
+/// Where objects are kept, as written; only folders in this version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreUrl(pub PathBuf);
+
+impl FromStr for StoreUrl {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        const HINT: &str = "it carries out folders: \"file:///srv/backups\", or \"file:backups\" \
+                            beside the site file";
+        match text.split_once(':') {
+            Some(("file", path)) => path_of_url(path, HINT).map(Self),
+            Some(("s3" | "http" | "https", _)) => {
+                Err(Wrong::new(super::later::not_yet("stores of this kind"), HINT))
+            }
+            _ => Err(Wrong::new("not the address of a store", HINT)),
+        }
+    }
+}
+
+/// Where the state is kept, as written; only SQLite files in this version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateUrl(pub PathBuf);
+
+impl FromStr for StateUrl {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        const HINT: &str = "it carries out SQLite files: \"sqlite:///var/lib/lifeboat/state.db\", \
+                            or \"sqlite:state.db\" beside the site file";
+        match text.split_once(':') {
+            Some(("sqlite", path)) => path_of_url(path, HINT).map(Self),
+            Some(("postgres" | "postgresql", _)) => {
+                Err(Wrong::new(super::later::not_yet("a state in PostgreSQL"), HINT))
+            }
+            _ => Err(Wrong::new("not the address of a state", HINT)),
+        }
+    }
+}
+
+/// `///absolute`, `//./relative` or `relative`: a URL's host is not a folder.
+fn path_of_url(rest: &str, hint: &str) -> Result<PathBuf, Wrong> {
+    let path = match rest.strip_prefix("//") {
+        Some(path) if path.starts_with('/') || path.starts_with("./") => path,
+        Some(_) => return Err(Wrong::new("a host where a folder is expected", hint)),
+        None => rest,
+    };
+    if Path::new(path).file_name().is_none() || path.contains('\0') {
+        return Err(Wrong::new("the address names no place", hint));
+    }
+    Ok(PathBuf::from(path))
+}
+
+/// One pattern in .gitignore's syntax.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pattern(pub String);
+
+impl FromStr for Pattern {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        const HINT: &str = "patterns are as in .gitignore, e.g. \"*.tmp\", \"/cache/\"";
+        let mut builder = ignore::gitignore::GitignoreBuilder::new("/");
+        if text.trim().is_empty() || text.contains('\n') {
+            return Err(Wrong::new("a pattern that matches nothing", HINT));
+        }
+        builder.add_line(None, text).map_err(|_| Wrong::new("not a pattern", HINT))?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A path that names something and climbs nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathText(pub PathBuf);
+
+impl FromStr for PathText {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        let path = Path::new(text);
+        if text.is_empty() || text.contains('\0') {
+            return Err(Wrong::new(
+                "not a path",
+                "write an absolute path, or one beside the site file",
+            ));
+        }
+        if path.components().any(|part| part == std::path::Component::ParentDir) {
+            return Err(Wrong::new("a path with `..`", "write where it leads"));
+        }
+        Ok(Self(path.components().collect()))
+    }
+}
+
+/// Text that says something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words(pub String);
+
+impl FromStr for Words {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        if text.trim().is_empty() {
+            return Err(Wrong { what: "empty text".into(), hint: None });
+        }
+        if text.contains('\0') {
+            return Err(Wrong { what: "text with a zero byte".into(), hint: None });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+written_as_text!(Period, "duration-text", "A duration such as 6h, 30m or 1h 30m");
+written_as_text!(Size, "size-text", "An amount of data such as 64MiB");
+written_as_text!(Zone, "time-zone", "A time zone of the IANA database, e.g. Asia/Shanghai");
+written_as_text!(Instant, "instant", "A moment with its zone, e.g. 2026-10-01T08:00:00+08:00");
+written_as_text!(PolicyRef, "policy-reference", "A policy as customer/policy");
+written_as_text!(StoreUrl, "store-url", "A folder: file:///srv/backups");
+written_as_text!(StateUrl, "state-url", "An SQLite file: sqlite:///var/lib/lifeboat/state.db");
+written_as_text!(Pattern, "gitignore-pattern", "A pattern in .gitignore's syntax");
+written_as_text!(PathText, "path-text", "A path; a relative one starts at the site file's folder");
+written_as_text!(Words, "words", "Text that is not empty");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_add_up_and_nothing_or_nonsense_is_refused() {
+        for (text, seconds) in
+            [("6h", 21_600), ("1h 30m", 5_400), ("1h30m", 5_400), ("2d", 172_800)]
+        {
+            assert_eq!(text.parse::<Period>().unwrap().0.as_secs(), seconds, "{text}");
+        }
+        for text in
+            ["", "6", "h", "-1h", "0m", "1.5h", "99999999999999999999h", "9999999w", "6 parsecs"]
+        {
+            assert!(text.parse::<Period>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_zone_is_told_its_right_name() {
+        let wrong = "Asia/Shangai".parse::<Zone>().unwrap_err();
+
+        assert_eq!(wrong.hint.as_deref(), Some("did you mean \"Asia/Shanghai\"?"));
+    }
+
+    #[test]
+    fn stores_are_folders_and_those_of_later_versions_say_so() {
+        assert_eq!("file:///srv/b".parse::<StoreUrl>().unwrap().0, Path::new("/srv/b"));
+        assert_eq!("file:store".parse::<StoreUrl>().unwrap().0, Path::new("store"));
+        for text in ["file://srv/b", "file:", "file:///", "/srv/b", "ftp://x"] {
+            assert!(text.parse::<StoreUrl>().is_err(), "{text:?}");
+        }
+        let wrong = "s3://bucket".parse::<StoreUrl>().unwrap_err();
+        assert!(wrong.what.contains("does not carry out"), "{wrong}");
+    }
+}

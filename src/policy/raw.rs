@@ -1,0 +1,246 @@
+//! The files' shape, as users write them: what serde reads and what the JSON Schema is made from.
+//!
+//! Nothing here is checked beyond single values; `references` checks what they say of each other.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::expect::Expectation;
+use super::leaf::{
+    Instant, PathText, Pattern, Period, PolicyRef, Size, StateUrl, StoreUrl, Words, Zone,
+};
+use super::schedule::Cron;
+use crate::ground::ids::Name;
+use crate::ground::secret::SecretRef;
+
+/// lifeboat.toml: the site
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Site {
+    pub state: Option<State>,
+    pub scratch: Option<Scratch>,
+    /// Where repositories and ledgers are kept
+    #[serde(default)]
+    pub store: Vec<Store>,
+    /// Whose data is protected; each has its own repository, key and ledger
+    #[serde(default)]
+    pub customer: Vec<Customer>,
+    pub signing: Option<Signing>,
+}
+
+/// What only this host needs to know: leases, unfinished runs
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    pub url: StateUrl,
+}
+
+/// Where drills restore to
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Scratch {
+    /// A private folder, ideally on tmpfs or an encrypted volume
+    pub dir: Option<PathText>,
+    /// Who scratch servers run as when lifeboat is root
+    pub user: Option<Words>,
+    /// The most that scratch environments may hold together
+    pub max: Option<Size>,
+}
+
+/// A place for repositories and ledgers
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Store {
+    pub name: Name,
+    pub url: StoreUrl,
+}
+
+/// A customer
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Customer {
+    pub id: Name,
+    pub name: Option<CustomerName>,
+    /// The language of reports
+    #[serde(default)]
+    pub locale: Locale,
+    pub timezone: Option<Zone>,
+    /// The store that holds repository and ledger
+    pub store: Name,
+    pub repository_password: SecretRef,
+}
+
+/// A customer's name, the same in all languages or one for each
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum CustomerName {
+    Same(Words),
+    Each(NameByLanguage),
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NameByLanguage {
+    pub zh: Words,
+    pub en: Words,
+}
+
+/// A language of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+pub enum Locale {
+    #[serde(rename = "zh-CN")]
+    Chinese,
+    #[default]
+    #[serde(rename = "en")]
+    English,
+}
+
+/// What the ledger's checkpoints are signed with
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Signing {
+    /// An OpenSSH private key (Ed25519)
+    pub key: SecretRef,
+}
+
+/// policies/*.toml: what is protected
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Policy {
+    pub customer: Name,
+    pub name: Name,
+    pub schedule: Option<BackupSchedule>,
+    pub objectives: Option<Objectives>,
+    pub retention: Option<Retention>,
+    /// All sources of a policy make one snapshot
+    #[schemars(length(min = 1))]
+    pub source: Vec<Source>,
+    pub hooks: Option<Hooks>,
+}
+
+/// When to back up
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BackupSchedule {
+    pub backup: Cron,
+    /// Default: the customer's
+    pub timezone: Option<Zone>,
+    /// A run starts up to this much later
+    pub jitter: Option<Period>,
+}
+
+/// What is promised
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Objectives {
+    /// At most this much work may be lost
+    pub rpo: Option<Period>,
+    /// At most this long until the data is back
+    pub rto: Option<Period>,
+}
+
+/// How many snapshots are kept
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Retention {
+    pub last: Option<u32>,
+    pub hourly: Option<u32>,
+    pub daily: Option<u32>,
+    pub weekly: Option<u32>,
+    pub monthly: Option<u32>,
+    pub yearly: Option<u32>,
+}
+
+/// One thing to protect
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub(super) enum Source {
+    /// Files and folders
+    Files {
+        name: Name,
+        #[schemars(length(min = 1))]
+        paths: Vec<PathText>,
+        /// Patterns in .gitignore's syntax, matched below each path
+        #[serde(default)]
+        exclude: Vec<Pattern>,
+        /// Stay on the file system each path begins on (default: true)
+        one_file_system: Option<bool>,
+        /// Patterns of what may be unreadable without failing a drill
+        #[serde(default)]
+        may_skip: Vec<Pattern>,
+    },
+    /// One SQLite database
+    Sqlite {
+        name: Name,
+        /// The database file
+        path: PathText,
+    },
+}
+
+/// Programs run around a backup: argv, never a shell
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Hooks {
+    #[schemars(length(min = 1))]
+    pub before: Option<Vec<Words>>,
+    /// Runs also after failure, and at the next start after a crash
+    #[schemars(length(min = 1))]
+    pub after: Option<Vec<Words>>,
+    /// The longest each may take (default: 10m)
+    pub deadline: Option<Period>,
+}
+
+/// drills/*.toml: how recovery is rehearsed
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Drill {
+    pub policy: PolicyRef,
+    pub name: Name,
+    pub schedule: Option<Cron>,
+    /// Default: the policy's
+    pub timezone: Option<Zone>,
+    /// A run starts up to this much later
+    pub jitter: Option<Period>,
+    #[serde(default)]
+    pub pick: Pick,
+    /// Prove that the checks can fail (default: false)
+    #[serde(default)]
+    pub controls: bool,
+    #[serde(default)]
+    pub check: Vec<Check>,
+}
+
+/// Which recovery point is rehearsed
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Pick {
+    #[default]
+    Latest,
+    Oldest,
+    /// The newest taken before this moment
+    Before(Instant),
+}
+
+/// One assertion on restored data
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Check {
+    pub name: Words,
+    /// The database that answers
+    pub source: Name,
+    pub query: Words,
+    pub expect: Option<Expectation>,
+    /// The source whose files the query's values must name
+    pub files_in: Option<Name>,
+}
+
+impl CustomerName {
+    pub(super) fn by_language(self) -> BTreeMap<&'static str, String> {
+        match self {
+            Self::Same(Words(name)) => [("zh", name.clone()), ("en", name)].into(),
+            Self::Each(NameByLanguage { zh, en }) => [("zh", zh.0), ("en", en.0)].into(),
+        }
+    }
+}

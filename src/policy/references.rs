@@ -1,0 +1,233 @@
+//! What files say of each other and of themselves: names that must exist, or exist only once.
+//!
+//! Works on documents that may have lost faulty parts, so that one mistake does not hide others;
+//! where what is missing could explain a finding, the finding is left out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::document::Document;
+use super::nearest::nearest;
+
+/// Checks all files against each other and adds what is wrong to them.
+pub(super) fn check(
+    root: &Path,
+    site: &mut Document,
+    policies: &mut [Document],
+    drills: &mut [Document],
+) {
+    let customers = site_itself(site);
+    for policy in policies.iter_mut() {
+        one_policy(root, site.readable, &customers, policy);
+    }
+    unique_across(policies, |policy| {
+        Some((format!("{}/{}", policy.text_at("/customer")?, policy.text_at("/name")?), "/name"))
+    });
+    let all_known = policies.iter().all(|policy| {
+        policy.readable
+            && policy.text_at("/customer").is_some()
+            && policy.text_at("/name").is_some()
+    });
+    let known = sources_by_policy(policies);
+    for drill in drills.iter_mut() {
+        one_drill(&known, all_known, drill);
+    }
+    unique_across(drills, |drill| {
+        Some((format!("{}/{}", drill.text_at("/policy")?, drill.text_at("/name")?), "/name"))
+    });
+}
+
+/// Returns the customers' ids.
+fn site_itself(site: &mut Document) -> Vec<String> {
+    let stores = unique_within(site, "/store", "name");
+    let customers = unique_within(site, "/customer", "id");
+    for index in 0..site.length_of("/customer") {
+        let pointer = format!("/customer/{index}/store");
+        known_name(site, &pointer, "store", &stores);
+    }
+    if site.readable && site.value.get("signing").is_none() {
+        site.warn("", "no [signing] key: what the ledger says can be checked but is not signed");
+    }
+    customers
+}
+
+fn one_policy(root: &Path, site_readable: bool, customers: &[String], policy: &mut Document) {
+    if site_readable {
+        known_name(policy, "/customer", "customer", customers);
+    }
+    unique_within(policy, "/source", "name");
+    if let Some(kept) = policy.value.get("retention").and_then(Value::as_object) {
+        if !kept.values().any(|count| count.as_u64() > Some(0)) {
+            let hint = "say how many to keep, e.g. daily = 7; leave [retention] out to keep all";
+            policy.error("/retention", "[retention] keeps nothing", hint.to_owned());
+        }
+        policy.warn("/retention", "nothing carries out [retention] yet: all snapshots are kept");
+    }
+    if policy.value.get("schedule").is_some() {
+        policy.warn("/schedule", NO_DAEMON);
+    }
+    for index in 0..policy.length_of("/source") {
+        nested_paths(root, policy, &format!("/source/{index}/paths"));
+    }
+}
+
+const NO_DAEMON: &str =
+    "no daemon runs schedules yet: run it yourself, e.g. from cron or a systemd timer";
+
+fn nested_paths(root: &Path, policy: &mut Document, pointer: &str) {
+    let paths: Vec<PathBuf> = (0..policy.length_of(pointer))
+        .filter_map(|index| policy.text_at(&format!("{pointer}/{index}")))
+        .map(|path| root.join(path))
+        .collect();
+    for (index, path) in paths.iter().enumerate() {
+        let outer = paths.iter().enumerate().find(|(other, outer)| {
+            *other != index && path.starts_with(outer) && (path != *outer || *other < index)
+        });
+        if let Some((_, outer)) = outer {
+            let message =
+                format!("this path is inside `{}`, which is protected already", outer.display());
+            policy.error(&format!("{pointer}/{index}"), message, "leave it out".to_owned());
+        }
+    }
+}
+
+/// What drills need to know of a policy's source.
+struct SourceFacts {
+    kind: Option<String>,
+    paths: usize,
+}
+
+type Sources = BTreeMap<String, SourceFacts>;
+
+fn sources_by_policy(policies: &[Document]) -> BTreeMap<String, Sources> {
+    let mut known = BTreeMap::new();
+    for policy in policies {
+        let (Some(customer), Some(name)) = (policy.text_at("/customer"), policy.text_at("/name"))
+        else {
+            continue;
+        };
+        let sources = (0..policy.length_of("/source")).filter_map(|index| {
+            let at = |key: &str| policy.text_at(&format!("/source/{index}/{key}"));
+            let facts = SourceFacts {
+                kind: at("kind").map(str::to_owned),
+                paths: policy.length_of(&format!("/source/{index}/paths")),
+            };
+            Some((at("name")?.to_owned(), facts))
+        });
+        known.insert(format!("{customer}/{name}"), sources.collect());
+    }
+    known
+}
+
+fn one_drill(known: &BTreeMap<String, Sources>, all_known: bool, drill: &mut Document) {
+    if drill.value.get("schedule").is_some() {
+        drill.warn("/schedule", NO_DAEMON);
+    } else {
+        for key in ["/timezone", "/jitter"] {
+            if drill.text_at(key).is_some() {
+                let message = format!("`{}` without a schedule", &key[1..]);
+                drill.error(key, message, "add `schedule`, or leave it out".to_owned());
+            }
+        }
+    }
+    unique_within(drill, "/check", "name");
+    let policy = drill.text_at("/policy").map(str::to_owned);
+    let sources = policy.and_then(|policy| known.get(&policy));
+    if sources.is_none() && all_known {
+        let names: Vec<String> = known.keys().cloned().collect();
+        known_name(drill, "/policy", "policy", &names);
+    }
+    for index in 0..drill.length_of("/check") {
+        one_check(sources, drill, &format!("/check/{index}"));
+    }
+}
+
+fn one_check(sources: Option<&Sources>, drill: &mut Document, at: &str) {
+    let (source, expect, files_in) =
+        (format!("{at}/source"), format!("{at}/expect"), format!("{at}/files_in"));
+    // A faulty `expect` is pruned from the value but was written all the same.
+    match (drill.stands(&expect), drill.stands(&files_in)) {
+        (false, false) => {
+            let hint = "say what the answer must be: expect = \"> 0\"; or files_in = \"<source>\"";
+            drill.error(at, "a check that expects nothing", hint.to_owned());
+        }
+        (true, true) => {
+            let hint = "make two checks of it".to_owned();
+            drill.error(&files_in, "`files_in` and `expect` in one check", hint);
+        }
+        _ => {}
+    }
+    let Some(sources) = sources else { return };
+    let names: Vec<String> = sources.keys().cloned().collect();
+    known_name(drill, &source, "source", &names);
+    known_name(drill, &files_in, "source", &names);
+    let facts =
+        |drill: &Document, pointer: &str| drill.text_at(pointer).and_then(|name| sources.get(name));
+    if facts(drill, &source).is_some_and(|facts| facts.kind.as_deref() == Some("files")) {
+        let hint = "name a database; compare files with what it says by `files_in`".to_owned();
+        drill.error(&source, "a source of files answers no queries", hint);
+    }
+    match facts(drill, &files_in) {
+        Some(SourceFacts { kind: Some(kind), .. }) if kind != "files" => {
+            let message = format!("a source of kind {kind} holds no files");
+            drill.error(&files_in, message, "name a source of kind files".to_owned());
+        }
+        Some(SourceFacts { paths: 2.., .. }) => {
+            let hint = "make a source of the path that the query's values are relative to";
+            drill.error(&files_in, "a source with several paths", hint.to_owned());
+        }
+        _ => {}
+    }
+}
+
+/// Reports the text at `pointer` if it is none of `names`.
+fn known_name(document: &mut Document, pointer: &str, what: &str, names: &[String]) {
+    let Some(found) = document.text_at(pointer).map(str::to_owned) else { return };
+    if names.contains(&found) {
+        return;
+    }
+    let hint = match nearest(&found, names.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None if names.is_empty() => format!("no {what} is declared"),
+        None => format!("there are: {}", names.join(", ")),
+    };
+    document.error(pointer, format!("unknown {what} \"{found}\""), hint);
+}
+
+/// Reports repeated names in the array at `pointer`; returns the names.
+fn unique_within(document: &mut Document, pointer: &str, key: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for index in 0..document.length_of(pointer) {
+        let place = format!("{pointer}/{index}/{key}");
+        let Some(name) = document.text_at(&place).map(str::to_owned) else { continue };
+        if names.contains(&name) {
+            document.error(&place, format!("\"{name}\" is there already"), RENAME.to_owned());
+        } else {
+            names.push(name);
+        }
+    }
+    names
+}
+
+const RENAME: &str = "names must differ: rename one of them";
+
+fn unique_across(
+    documents: &mut [Document],
+    name_of: impl Fn(&Document) -> Option<(String, &'static str)>,
+) {
+    let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
+    for document in documents {
+        let Some((name, pointer)) = name_of(document) else { continue };
+        match seen.get(&name) {
+            Some(first) => {
+                let message = format!("\"{name}\" is declared in {} already", first.display());
+                document.error(pointer, message, RENAME.to_owned());
+            }
+            None => {
+                seen.insert(name, document.file.clone());
+            }
+        }
+    }
+}

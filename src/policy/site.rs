@@ -1,0 +1,81 @@
+//! The site, checked: one provider's stores and customers as this host sees them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::leaf::Zone;
+use super::raw::Locale;
+use crate::ground::ids::Name;
+use crate::ground::secret::SecretRef;
+use crate::ground::size::ByteSize;
+
+/// `lifeboat.toml`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// The site file's folder, absolute: where relative paths start.
+    pub root: PathBuf,
+    /// The SQLite file of this host's state, absolute.
+    pub state: PathBuf,
+    pub scratch: Scratch,
+    pub stores: Vec<Store>,
+    pub customers: Vec<Customer>,
+    /// The OpenSSH private key that signs checkpoints.
+    pub signing_key: Option<SecretRef>,
+}
+
+/// Where drills restore to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scratch {
+    /// Absolute; need not exist yet.
+    pub dir: PathBuf,
+    /// Who scratch servers run as when lifeboat is root.
+    pub user: Option<String>,
+    /// The most that scratch environments may hold together.
+    pub max: Option<ByteSize>,
+}
+
+/// A place for repositories and ledgers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    pub name: Name,
+    /// A folder, absolute; objects of customer `c` are below `<folder>/<c>/`.
+    pub folder: PathBuf,
+}
+
+/// One customer: one repository, one key, one ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Customer {
+    pub id: Name,
+    /// By language, `zh` and `en`.
+    pub(super) names: BTreeMap<&'static str, String>,
+    pub locale: Locale,
+    pub zone: Zone,
+    /// The store's name; the site has it.
+    pub store: Name,
+    pub repository_password: SecretRef,
+}
+
+impl Customer {
+    /// What the customer is called in a report in `locale`.
+    pub fn name(&self, locale: Locale) -> &str {
+        self.names.get(locale.language()).map_or(self.id.as_str(), String::as_str)
+    }
+}
+
+impl Locale {
+    /// `zh` or `en`.
+    pub fn language(self) -> &'static str {
+        match self {
+            Self::Chinese => "zh",
+            Self::English => "en",
+        }
+    }
+
+    /// As the site file writes it: `zh-CN` or `en`.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::Chinese => "zh-CN",
+            Self::English => "en",
+        }
+    }
+}

@@ -1,0 +1,516 @@
+//! What users see when they write something wrong, and what they get when they do not.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::sources::SourceKind;
+use super::*;
+use crate::ground::digest::Digest;
+use crate::ground::secret::SecretRef;
+
+const SITE: &str = r#"
+[[store]]
+name = "primary"
+url = "file:store"
+
+[[customer]]
+id = "acme"
+name = { zh = "阿克米", en = "Acme" }
+locale = "zh-CN"
+timezone = "Asia/Shanghai"
+store = "primary"
+repository_password = { file = "keys/acme" }
+
+[signing]
+key = { file = "/etc/lifeboat/key" }
+"#;
+
+const POLICY: &str = r#"
+customer = "acme"
+name = "shop"
+
+[schedule]
+backup = "0 */4 * * *"
+jitter = "5m"
+
+[objectives]
+rpo = "6h"
+
+[[source]]
+name = "orders"
+kind = "sqlite"
+path = "data/shop.db"
+
+[[source]]
+name = "uploads"
+kind = "files"
+paths = ["/srv/uploads"]
+exclude = ["*.tmp"]
+"#;
+
+const DRILL: &str = r#"
+policy = "acme/shop"
+name = "weekly"
+schedule = "0 3 * * 0"
+
+[[check]]
+name = "orders are there"
+source = "orders"
+query = "SELECT count(*) FROM orders"
+expect = "> 0"
+
+[[check]]
+name = "pictures exist"
+source = "orders"
+query = "SELECT picture FROM products"
+files_in = "uploads"
+"#;
+
+/// A folder with a site, a policy and a drill, each given as text.
+struct Bench {
+    dir: TempDir,
+}
+
+impl Bench {
+    fn new(site: &str, policy: &str, drill: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let bench = Self { dir };
+        for folder in ["policies", "drills"] {
+            fs::create_dir(bench.path(folder)).unwrap();
+            bench.chmod(folder, 0o755);
+        }
+        bench.write("lifeboat.toml", site);
+        bench.write("policies/shop.toml", policy);
+        bench.write("drills/shop.toml", drill);
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().canonicalize().unwrap().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+        self.chmod(name, 0o644);
+    }
+
+    fn chmod(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn load(&self) -> Result<Setup, Diagnostics> {
+        let caller = Caller {
+            uid: rustix::process::geteuid().as_raw(),
+            state_home: PathBuf::from("/var/lib/lifeboat"),
+        };
+        load(&self.path("lifeboat.toml"), &caller)
+    }
+
+    /// What is shown, with the folder's name left out.
+    fn shown(&self) -> String {
+        let errors = self.load().expect_err("something is wrong");
+        errors
+            .render(false)
+            .replace(&format!("{}/", self.path("").display()), "")
+            .replace(&format!("{}", self.path("").display()), "")
+    }
+}
+
+/// The single error of a setup in which `from` is replaced by `to`, with the text at its place.
+fn only_error(from: &str, to: &str) -> (String, String) {
+    let texts = [SITE, POLICY, DRILL].map(|text| text.replace(from, to));
+    assert!([SITE, POLICY, DRILL].iter().any(|text| text.contains(from)), "{from}");
+    let bench = Bench::new(&texts[0], &texts[1], &texts[2]);
+    let found = bench.load().expect_err(to);
+    assert_eq!(found.len(), 1, "{to}: {}", found.render(false));
+    let one = found.iter().next().unwrap();
+    let text = fs::read_to_string(&one.file).unwrap();
+    let line = text.lines().nth(one.line.unwrap() - 1).unwrap_or_default();
+    let at: String = line.chars().skip(one.column.unwrap() - 1).collect();
+    (format!("{} | {}", one.message, one.hint.as_deref().unwrap_or_default()), at)
+}
+
+#[test]
+fn a_sound_setup_loads_with_defaults_and_absolute_paths() {
+    let bench = Bench::new(SITE, POLICY, DRILL);
+
+    let setup = bench.load().map_err(|found| found.render(false)).unwrap();
+
+    assert_eq!(setup.site.stores[0].folder, bench.path("store"));
+    assert_eq!(setup.site.state, Path::new("/var/lib/lifeboat/state.db"));
+    let customer = &setup.site.customers[0];
+    assert_eq!(customer.name(Locale::Chinese), "阿克米");
+    assert_eq!(customer.repository_password, SecretRef::File(bench.path("keys/acme")));
+    let (policy, drill) = setup.drill(&"shop".parse().unwrap()).unwrap();
+    assert_eq!(policy.schedule.as_ref().unwrap().zone.to_string(), "Asia/Shanghai");
+    let SourceKind::Sqlite(database) = &policy.sources[0].kind else { panic!("{policy:?}") };
+    assert_eq!(database.path, bench.path("data/shop.db"));
+    let drill = drill.unwrap();
+    assert_eq!(drill.checks.len(), 2);
+    assert_eq!(drill.schedule.as_ref().unwrap().zone.to_string(), "Asia/Shanghai");
+    assert_eq!(setup.warnings.len(), 2, "{}", setup.warnings.render(false));
+}
+
+#[test]
+fn four_mistakes_in_three_files_are_all_shown_with_places() {
+    let bench = Bench::new(
+        &SITE.replace("Asia/Shanghai", "Asia/Shangai"),
+        &POLICY.replace("rpo = ", "rpoo = ").replace("kind = \"files\"", "kind = \"postgres\""),
+        &DRILL.replace("0 3 * * 0", "0 25 * * 0"),
+    );
+
+    assert_eq!(
+        bench.shown(),
+        r#"error: unknown time zone
+  --> lifeboat.toml:10:12
+   |
+10 | timezone = "Asia/Shangai"
+   |            ^^^^^^^^^^^^^^
+   |
+   = help: did you mean "Asia/Shanghai"?
+
+error: unknown key `rpoo`
+  --> policies/shop.toml:10:1
+   |
+10 | rpoo = "6h"
+   | ^^^^
+   |
+   = help: did you mean `rpo`? allowed here: rpo, rto
+
+error: this version of lifeboat does not carry out kind "postgres" yet
+  --> policies/shop.toml:19:8
+   |
+19 | kind = "postgres"
+   |        ^^^^^^^^^^
+   |
+   = help: it carries out: files, sqlite
+
+error: `25` does not fit the hour field
+ --> drills/shop.toml:4:12
+  |
+4 | schedule = "0 25 * * 0"
+  |            ^^^^^^^^^^^^
+  |
+  = help: it takes 0-23, `*`, lists 1,3, ranges 1-5 and steps */2 or 1-5/2
+
+"#
+    );
+}
+
+#[test]
+fn every_single_mistake_is_found_at_its_place_with_a_hint() {
+    let cases = [
+        ("url = \"file:store\"", "url = \"s3://bucket\"", "does not carry out", "\"s3://bucket\""),
+        ("url = \"file:store\"", "url = \"ftp://x\"", "not the address of a store", "\"ftp://x\""),
+        ("store = \"primary\"", "store = \"secondary\"", "unknown store", "\"secondary\""),
+        ("store = \"primary\"", "store = \"primry\"", "did you mean \"primary\"", "\"primry\""),
+        (
+            "store = \"primary\"",
+            "store = \"primary\"\ncopies = []",
+            "does not carry out `copies`",
+            "copies",
+        ),
+        ("locale = \"zh-CN\"", "locale = \"zh-cn\"", "did you mean", "\"zh-cn\""),
+        ("id = \"acme\"", "id = \"Acme\"", "is not a name", "\"Acme\""),
+        ("name = \"primary\"", "name = 5", "expected a text, found a whole number", "5"),
+        ("customer = \"acme\"", "customer = \"acmee\"", "unknown customer", "\"acmee\""),
+        (
+            "[schedule]",
+            "[limits]\nread_rate = \"1MiB/s\"\n[schedule]",
+            "does not carry out `limits`",
+            "limits]",
+        ),
+        ("[schedule]", "[retention]\n[schedule]", "keeps nothing", "[retention]"),
+        ("[schedule]", "[retention]\ndaily = -1\n[schedule]", "out of range", "-1"),
+        ("rpo = \"6h\"", "rpo = \"0h\"", "a duration of zero", "\"0h\""),
+        ("rpo = \"6h\"", "rpo = 6", "expected a text", "6"),
+        ("jitter = \"5m\"", "jitter = \"5 parsecs\"", "not a duration", "\"5 parsecs\""),
+        ("backup = \"0 */4 * * *\"", "backup = \"0 0 30 2 *\"", "never comes", "\"0 0 30"),
+        ("kind = \"sqlite\"", "kind = \"sqllite\"", "did you mean \"sqlite\"", "\"sqllite\""),
+        ("kind = \"sqlite\"\n", "", "missing key `kind`", "[[source]]"),
+        ("path = \"data/shop.db\"\n", "", "missing key `path`", "[[source]]"),
+        ("path = \"data/shop.db\"", "pth = \"x\"", "did you mean `path`", "pth"),
+        ("path = \"data/shop.db\"", "path = \"../x\"", "a path with `..`", "\"../x\""),
+        (
+            "path = \"data/shop.db\"",
+            "path = \"x\"\nuser = \"u\"",
+            "does not carry out `user`",
+            "user",
+        ),
+        ("paths = [\"/srv/uploads\"]", "paths = []", "at least one", "[]"),
+        (
+            "paths = [\"/srv/uploads\"]",
+            "paths = [\"/a\"]\nexclude = \"x\"\n#",
+            "expected a list",
+            "\"x\"",
+        ),
+        ("exclude = [\"*.tmp\"]", "exclude = [\"{a\", \"\"]", "matches nothing", "\"\""),
+        ("name = \"uploads\"", "name = \"orders\"", "is there already", "\"orders\""),
+        (
+            "policy = \"acme/shop\"",
+            "policy = \"acme/shp\"",
+            "did you mean \"acme/shop\"",
+            "\"acme/shp\"",
+        ),
+        ("policy = \"acme/shop\"", "policy = \"shop\"", "not the name of a policy", "\"shop\""),
+        (
+            "name = \"weekly\"",
+            "name = \"weekly\"\npick = { random = 30 }",
+            "does not carry out `random`",
+            "random",
+        ),
+        (
+            "name = \"weekly\"",
+            "name = \"weekly\"\npick = \"newest\"",
+            "allowed: latest, oldest",
+            "\"newest\"",
+        ),
+        (
+            "name = \"weekly\"",
+            "name = \"weekly\"\npick = { before = \"yesterday\" }",
+            "not a moment",
+            "\"yesterday\"",
+        ),
+        (
+            "name = \"weekly\"",
+            "name = \"weekly\"\ncontrols = \"yes\"",
+            "expected true or false",
+            "\"yes\"",
+        ),
+        (
+            "source = \"orders\"\nquery = \"SELECT count",
+            "source = \"uploads\"\nquery = \"SELECT count",
+            "answers no queries",
+            "\"uploads\"",
+        ),
+        (
+            "source = \"orders\"\nquery = \"SELECT count",
+            "source = \"order\"\nquery = \"SELECT count",
+            "unknown source",
+            "\"order\"",
+        ),
+        ("expect = \"> 0\"\n", "", "expects nothing", "[[check]]"),
+        ("expect = \"> 0\"", "expect = \"some\"", "not an expectation", "\"some\""),
+        (
+            "expect = \"> 0\"",
+            "expect = \"> 0\"\nfiles_in = \"uploads\"",
+            "in one check",
+            "\"uploads\"",
+        ),
+        ("files_in = \"uploads\"", "files_in = \"orders\"", "holds no files", "\"orders\""),
+        ("query = \"SELECT picture FROM products\"\n", "", "missing key `query`", "[[check]]"),
+        (
+            "name = \"pictures exist\"",
+            "name = \"orders are there\"",
+            "is there already",
+            "\"orders are",
+        ),
+    ];
+    for (from, to, what, place) in cases {
+        let (said, at) = only_error(from, to);
+        assert!(said.contains(what), "{to}: {said}");
+        assert!(at.starts_with(place), "{to}: {said} at {at}");
+    }
+}
+
+#[test]
+fn paths_inside_one_another_and_checks_of_several_paths_are_refused() {
+    let paths = "paths = [\"/srv/uploads\", \"/srv/uploads/img\"]";
+    let bench = Bench::new(SITE, &POLICY.replace("paths = [\"/srv/uploads\"]", paths), DRILL);
+
+    let shown = bench.shown();
+
+    assert!(shown.contains("inside `/srv/uploads`") && shown.contains(":20:26"), "{shown}");
+    assert!(shown.contains("a source with several paths"), "{shown}");
+}
+
+#[test]
+fn a_secret_in_the_file_is_refused_and_never_shown() {
+    let cases = [
+        ("{ file = \"keys/acme\" }", "\"canary-word\""),
+        ("{ file = \"keys/acme\" }", "{ value = \"canary-word\" }"),
+        ("{ file = \"keys/acme\" }", "{ file = \"x\", password = \"canary-word\" }"),
+        ("url = \"file:store\"", "url = \"https://bob:canary-word@host/\""),
+        ("url = \"file:store\"", "url = \"file:store\"\nsecret_key = \"canary-word\""),
+        (
+            "url = \"file:store\"",
+            "url = \"file:store\"\npasswort = \"x\"\npassword = \"canary-word\"",
+        ),
+        ("url = \"file:store\"", "url = \"file:store\"\npassword = \"canary-word"),
+        ("[schedule]", "[hooks]\nbefore = [\"dump\", \"--password=canary-word\"]\n[schedule]"),
+    ];
+    for (from, to) in cases {
+        let texts = [SITE, POLICY, DRILL].map(|text| text.replace(from, to));
+        let found = Bench::new(&texts[0], &texts[1], &texts[2]).load().expect_err(to);
+        let everything =
+            format!("{}{found:?}{}", found.render(true), serde_json::to_string(&found).unwrap());
+        assert!(!everything.contains("canary"), "{to}: {everything}");
+    }
+    let (said, _) = only_error("{ file = \"keys/acme\" }", "\"canary-word\"");
+    assert!(said.contains("{ file ="), "{said}");
+}
+
+#[test]
+fn broken_toml_is_told_with_its_place_and_the_other_files_are_still_checked() {
+    let bench = Bench::new(
+        SITE,
+        &POLICY.replace("rpo = \"6h\"", "rpo = \"6h"),
+        &DRILL.replace("expect =", "expects ="),
+    );
+
+    let found = bench.load().unwrap_err();
+
+    let places: Vec<_> = found
+        .iter()
+        .map(|one| {
+            (
+                one.file.file_name().unwrap().to_owned(),
+                one.file.parent().unwrap().ends_with("drills"),
+                one.line,
+            )
+        })
+        .collect();
+    assert!(places.contains(&("shop.toml".into(), false, Some(10))), "{}", found.render(false));
+    assert!(places.contains(&("shop.toml".into(), true, Some(10))), "{}", found.render(false));
+    assert!(!found.render(false).contains("unknown policy"), "{}", found.render(false));
+}
+
+#[test]
+fn names_used_twice_across_files_are_told_with_the_first_file() {
+    let bench = Bench::new(SITE, POLICY, DRILL);
+    bench.write("policies/twin.toml", POLICY);
+    bench.write("drills/twin.toml", DRILL);
+
+    let shown = bench.shown();
+
+    assert_eq!(shown.matches("is declared in").count(), 2, "{shown}");
+    assert!(shown.contains("--> policies/twin.toml:3:8"), "{shown}");
+}
+
+#[test]
+fn what_others_may_write_is_refused() {
+    for (path, mode) in [
+        ("lifeboat.toml", 0o664),
+        ("policies", 0o775),
+        ("drills", 0o1777),
+        ("drills/shop.toml", 0o646),
+        ("", 0o770),
+    ] {
+        let bench = Bench::new(SITE, POLICY, DRILL);
+        bench.chmod(path, mode);
+        let shown = bench.shown();
+        assert!(shown.contains("chmod go-w"), "{path}: {shown}");
+    }
+    let bench = Bench::new(SITE, POLICY, DRILL);
+    let stranger = Caller { uid: 4_000_000, state_home: "/x".into() };
+    let refused = load(&bench.path("lifeboat.toml"), &stranger).is_err();
+    assert_eq!(refused, rustix::process::geteuid().as_raw() != 0);
+}
+
+#[test]
+fn a_missing_site_and_a_fifo_in_its_place_are_errors_of_the_file() {
+    let bench = Bench::new(SITE, POLICY, DRILL);
+    fs::remove_file(bench.path("lifeboat.toml")).unwrap();
+    assert!(bench.shown().contains("there is no such file"), "{}", bench.shown());
+
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let file_type = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, bench.path("lifeboat.toml"), file_type, mode, 0).unwrap();
+    assert!(bench.shown().contains("not a regular file"), "{}", bench.shown());
+}
+
+#[test]
+fn names_lead_to_policies_and_drills_as_users_type_them() {
+    let bench = Bench::new(SITE, POLICY, DRILL);
+    bench.write("drills/monthly.toml", &DRILL.replace("weekly", "monthly"));
+    let setup = bench.load().unwrap();
+    let drill = |name: &str| setup.drill(&name.parse().unwrap()).map(|(_, drill)| drill.cloned());
+
+    assert_eq!(drill("acme/shop/weekly").unwrap().unwrap().name.as_str(), "weekly");
+    let several = drill("shop").unwrap_err().to_string();
+    assert!(several.contains("acme/shop/monthly, acme/shop/weekly"), "{several}");
+    assert!(matches!(drill("acme/shop/daily"), Err(NoSuch::Drill { .. })));
+    assert!(matches!(drill("other/shop"), Err(NoSuch::Policy { .. })));
+    assert!("a/b/c/d".parse::<DrillName>().is_err() && "A".parse::<PolicyName>().is_err());
+}
+
+#[test]
+fn the_effective_policy_is_stable_and_gives_the_schedules_back() {
+    let bench = Bench::new(SITE, POLICY, DRILL);
+    let setup = bench.load().unwrap();
+    let policy = &setup.policies[0];
+
+    let effective = setup.effective(policy);
+
+    assert_eq!(effective["policy"]["objectives"], json!({ "rpo_ms": 21_600_000, "rto_ms": null }));
+    assert_eq!(effective["drills"][0]["checks"][0]["expect"], "> 0");
+    assert_eq!(effective["site"]["stores"][0]["name"], "primary");
+    assert_eq!(
+        effective["site"]["customer"]["repository_password"]["file"],
+        bench.path("keys/acme").to_str().unwrap()
+    );
+    let reordered = Bench { dir: bench.dir };
+    reordered.write(
+        "policies/shop.toml",
+        &POLICY
+            .replace("name = \"shop\"\n", "")
+            .replace("customer =", "name = \"shop\"\ncustomer ="),
+    );
+    let again = reordered.load().unwrap();
+    assert_eq!(
+        Digest::of(effective.to_string().as_bytes()),
+        Digest::of(again.effective(&again.policies[0]).to_string().as_bytes())
+    );
+    assert!(!has_float(&effective), "{effective}");
+
+    let schedules = schedules_of(&effective).unwrap();
+    assert_eq!(schedules[0], (Slots::Backup, policy.schedule.clone().unwrap()));
+    assert_eq!(
+        schedules[1],
+        (Slots::Drill("weekly".parse().unwrap()), setup.drills[0].schedule.clone().unwrap())
+    );
+    assert!(schedules_of(&json!({ "policy": {} })).is_err());
+}
+
+fn has_float(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Number(number) => number.is_f64(),
+        serde_json::Value::Array(list) => list.iter().any(has_float),
+        serde_json::Value::Object(map) => map.values().any(has_float),
+        _ => false,
+    }
+}
+
+#[test]
+fn schemas_name_every_key_and_refuse_unknown_ones() {
+    for which in [Which::Site, Which::Policy, Which::Drill] {
+        let schema = schema(which);
+        assert_eq!(schema["additionalProperties"], false, "{schema:#}");
+    }
+    assert!(schema(Which::Policy)["properties"]["source"]["minItems"] == 1);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        failure_persistence: None,
+        ..Default::default()
+    })]
+
+    #[test]
+    fn no_text_makes_reading_panic(text in "\\PC{0,80}", cut in 0usize..400) {
+        for (which, sound) in [(Which::Site, SITE), (Which::Policy, POLICY), (Which::Drill, DRILL)] {
+            let mut at = cut.min(sound.len());
+            while !sound.is_char_boundary(at) {
+                at -= 1;
+            }
+            let mixed = format!("{}{text}{}", &sound[..at], &sound[at..]);
+            let document = document::Document::read(which, Path::new("x"), &mixed);
+            let shown = Diagnostics::new(document.diagnostics().collect());
+            proptest::prop_assert!(shown.is_empty() == shown.render(false).is_empty());
+        }
+    }
+}

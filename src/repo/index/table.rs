@@ -1,0 +1,105 @@
+//! Fixed-size entries in the order they came, found by id through an open-addressed hash table.
+
+use std::hash::{BuildHasher, RandomState};
+
+use crate::ground::digest::Digest;
+use crate::repo::pack::PackedBlob;
+use crate::repo::{BlobId, BlobKind};
+
+/// One blob in one pack: 52 bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    id: Digest,
+    /// The pack's number in its section.
+    pub pack: u32,
+    pub offset: u32,
+    pub length: u32,
+    /// Zero: not compressed.
+    plain_length: u32,
+    kind: BlobKind,
+}
+
+impl Entry {
+    pub fn plain_length(&self) -> Option<u32> {
+        (self.plain_length != 0).then_some(self.plain_length)
+    }
+}
+
+/// A slot that leads nowhere.
+const FREE: u32 = u32::MAX;
+
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    entries: Vec<Entry>,
+    /// Numbers of entries; a power of two in length, at most three quarters taken.
+    slots: Vec<u32>,
+    /// Who chooses what is backed up chooses ids; the seed keeps them from choosing slots.
+    seed: RandomState,
+}
+
+impl Table {
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The blob of the `at`th entry.
+    pub fn blob(&self, at: u32) -> PackedBlob {
+        let entry = &self.entries[at as usize];
+        PackedBlob {
+            id: BlobId(entry.id),
+            kind: entry.kind,
+            offset: entry.offset,
+            length: entry.length,
+            plain_length: entry.plain_length(),
+        }
+    }
+
+    /// Appends an entry; an equal one that is there already stays before it.
+    pub fn push(&mut self, pack: u32, blob: &PackedBlob) {
+        let at = u32::try_from(self.entries.len()).ok().filter(|at| *at != FREE);
+        let at = at.expect("four billion entries do not fit into memory");
+        if self.entries.len() >= self.slots.len() / 4 * 3 {
+            self.grow();
+        }
+        self.entries.push(Entry {
+            id: blob.id.0,
+            pack,
+            offset: blob.offset,
+            length: blob.length,
+            plain_length: blob.plain_length.unwrap_or(0),
+            kind: blob.kind,
+        });
+        self.place(at);
+    }
+
+    /// The entries of that kind and id, in the order they came.
+    pub fn find(&self, kind: BlobKind, id: BlobId) -> impl Iterator<Item = &Entry> {
+        self.probe(&id.0)
+            .map_while(|slot| self.entries.get(self.slots[slot] as usize))
+            .filter(move |entry| entry.kind == kind && entry.id == id.0)
+    }
+
+    /// The slots where an id may be, from its own onwards; endless unless the table is empty.
+    fn probe(&self, id: &Digest) -> impl Iterator<Item = usize> + use<> {
+        let slots = self.slots.len();
+        let begin = if slots == 0 { 0 } else { self.seed.hash_one(id) as usize };
+        (0..slots).map(move |step| begin.wrapping_add(step) & (slots - 1))
+    }
+
+    fn place(&mut self, at: u32) {
+        let free = self
+            .probe(&self.entries[at as usize].id)
+            .find(|slot| self.slots[*slot] == FREE)
+            .expect("a quarter of the slots is free");
+        self.slots[free] = at;
+    }
+
+    fn grow(&mut self) {
+        let slots = (self.slots.len() * 2).max(16);
+        self.slots.clear();
+        self.slots.resize(slots, FREE);
+        for at in 0..self.entries.len() as u32 {
+            self.place(at);
+        }
+    }
+}
