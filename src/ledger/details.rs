@@ -33,8 +33,8 @@ pub struct Drill {
     pub scratch: Environment,
     pub verdict: Word,
     pub parts: Parts,
-    /// For every part that is not `yes`: why, in one sentence.
-    pub reasons: Vec<String>,
+    /// For every part that is not `yes`: why. Several reasons of one part follow each other.
+    pub reasons: Vec<Reason>,
     pub phases: Vec<Phase>,
     pub recovery_ms: Option<u64>,
     pub rto_ms: Option<u64>,
@@ -46,6 +46,25 @@ pub struct Drill {
     pub controls: Vec<Control>,
     /// Selected items that the snapshot does not hold.
     pub skipped: Vec<Finding>,
+}
+
+/// Why a part of the verdict is not `yes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    pub part: Part,
+    /// One English sentence without a full stop.
+    pub why: String,
+}
+
+/// A part of the verdict, by name; [`Parts`] holds the answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    Restorable,
+    Intact,
+    WithinRto,
+    WithinRpo,
+    CleanedUp,
 }
 
 /// The recovery point.

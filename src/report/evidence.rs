@@ -1,0 +1,170 @@
+//! What a drill compared and found, row by row as the page shows it.
+
+use super::terms::{self, Sign};
+use super::texts::Texts;
+use super::{Lang, amount};
+use crate::ground::size::ByteSize;
+use crate::ledger::details::{
+    Check, CheckOutcome, Control, Finding, PartCompared, SourceRecovered,
+};
+use crate::ledger::record::{DrillFinished, Word};
+
+/// More equal parts of one source than this are counted instead of listed.
+const EQUAL_PARTS_LISTED: usize = 200;
+
+/// One source: what came back and how it compares.
+pub(super) struct SourceView {
+    pub name: String,
+    pub kind: String,
+    pub about: Vec<String>,
+    pub parts: Vec<PartView>,
+    pub more_equal: Option<String>,
+}
+
+/// One table or path.
+pub(super) struct PartView {
+    pub name: String,
+    pub captured: String,
+    pub restored: String,
+    pub sign: Sign,
+    pub equal: &'static str,
+}
+
+pub(super) fn source(found: &SourceRecovered, texts: &Texts) -> SourceView {
+    let mut about = vec![
+        (texts.source_came_back)(&amount::count(found.entries), &ByteSize(found.bytes).to_string()),
+        (texts.captured_on)(&found.captured_on),
+    ];
+    about.extend(found.consistent_time.map(|time| (texts.as_of)(&amount::utc(time))));
+    let (equal, different): (Vec<_>, Vec<_>) = found.parts.iter().partition(|part| part.equal);
+    let beyond = equal.len().saturating_sub(EQUAL_PARTS_LISTED);
+    let listed = different.into_iter().chain(equal.into_iter().take(EQUAL_PARTS_LISTED));
+    SourceView {
+        name: found.source.to_string(),
+        kind: if found.engine.is_empty() { found.kind.clone() } else { found.engine.clone() },
+        about,
+        parts: listed.map(|compared| part(compared, texts)).collect(),
+        more_equal: (beyond > 0).then(|| (texts.more_equal)(&amount::count(beyond as u64))),
+    }
+}
+
+fn part(compared: &PartCompared, texts: &Texts) -> PartView {
+    let rows = |rows: Option<u64>| rows.map_or_else(|| "–".to_owned(), amount::count);
+    PartView {
+        name: compared.name.clone(),
+        captured: rows(compared.rows_captured),
+        restored: rows(compared.rows_restored),
+        sign: if compared.equal { Sign::Good } else { Sign::Bad },
+        equal: texts.equals[usize::from(!compared.equal)],
+    }
+}
+
+/// One check with its outcome.
+pub(super) struct CheckView<'a> {
+    pub rung: String,
+    pub name: &'a str,
+    /// Whether the name is lifeboat's own English and not the owner's words.
+    pub own_words: bool,
+    pub source: Option<&'a str>,
+    pub sign: Sign,
+    pub outcome: &'static str,
+    pub compared: String,
+    pub took: String,
+    pub expected: Option<&'a str>,
+    pub found: Option<&'a str>,
+    pub reason: Option<&'a str>,
+    pub places: &'a [Finding],
+    pub places_heading: String,
+}
+
+pub(super) fn check<'a>(check: &'a Check, texts: &Texts, lang: Lang) -> CheckView<'a> {
+    let outcome = match check.outcome {
+        CheckOutcome::Held => 0,
+        CheckOutcome::Broke => 1,
+        CheckOutcome::NotRun => 2,
+    };
+    CheckView {
+        rung: terms::rung(&check.rung, lang).into_owned(),
+        name: &check.name,
+        own_words: check.rung != "check",
+        source: check.source.as_ref().map(|name| name.as_str()),
+        sign: check.outcome.into(),
+        outcome: texts.outcomes[outcome],
+        compared: format!("{} {}", amount::count(check.compared), terms::unit(&check.unit, lang)),
+        took: amount::duration(check.duration_ms, texts),
+        expected: check.expected.as_deref(),
+        found: check.found.as_deref(),
+        reason: check.reason.as_deref(),
+        places: &check.places,
+        places_heading: (texts.places)(
+            &amount::count(check.places.len() as u64),
+            &amount::count(check.places_total),
+        ),
+    }
+}
+
+/// One deliberate fault.
+pub(super) struct ControlView<'a> {
+    pub fault: String,
+    pub source: Option<&'a str>,
+    pub injured: &'a str,
+    pub expected_check: &'a str,
+    pub sign: Sign,
+    pub result: &'static str,
+    pub said: &'a str,
+}
+
+pub(super) fn control<'a>(control: &'a Control, texts: &Texts, lang: Lang) -> ControlView<'a> {
+    ControlView {
+        fault: terms::fault(&control.fault, lang).into_owned(),
+        source: control.source.as_ref().map(|name| name.as_str()),
+        injured: &control.injured,
+        expected_check: &control.expected_check,
+        sign: if control.found { Sign::Good } else { Sign::Bad },
+        result: texts.control_results[usize::from(!control.found)],
+        said: &control.said,
+    }
+}
+
+/// One earlier drill.
+pub(super) struct EarlierView {
+    pub when: String,
+    pub sign: Sign,
+    pub word: &'static str,
+    pub recovery: String,
+    pub age: String,
+    pub checks: String,
+}
+
+/// The word of a verdict.
+pub(super) fn word(word: Word, texts: &Texts) -> &'static str {
+    texts.words[match word {
+        Word::Pass => 0,
+        Word::Fail => 1,
+        Word::Inconclusive => 2,
+    }]
+}
+
+pub(super) fn earlier(drill: &DrillFinished, texts: &Texts) -> EarlierView {
+    let duration = |ms: Option<u64>| {
+        ms.map_or_else(|| texts.unmeasured.to_owned(), |ms| amount::duration(ms, texts))
+    };
+    EarlierView {
+        when: begun(drill).map_or_else(|| "–".to_owned(), amount::utc),
+        sign: drill.verdict.into(),
+        word: word(drill.verdict, texts),
+        recovery: duration(drill.recovery_ms),
+        age: duration(drill.data_age_ms),
+        checks: format!(
+            "{}/{}",
+            amount::count(drill.checks_held),
+            amount::count(drill.checks_declared)
+        ),
+    }
+}
+
+/// When a run began: a run's id (UUID version 7, RFC 9562) holds the moment it was drawn.
+fn begun(drill: &DrillFinished) -> Option<jiff::Timestamp> {
+    let (seconds, _) = drill.run.0.get_timestamp()?.to_unix();
+    jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok()
+}

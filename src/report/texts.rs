@@ -1,0 +1,161 @@
+//! The catalogue of what a page says: one type, one constant per language, so that a text that is
+//! missing in a language does not compile.
+
+/// A term and what it means.
+pub(super) type Term = (&'static str, &'static str);
+
+/// Every text of a drill's page in one language.
+pub(super) struct Texts {
+    /// For `lang=`.
+    pub tag: &'static str,
+    /// Millisecond, second, minute, hour, day.
+    pub units_of_time: [&'static str; 5],
+    pub title: &'static str,
+    pub product: &'static str,
+    pub contradiction: &'static str,
+
+    /// Pass, fail, inconclusive.
+    pub words: [&'static str; 3],
+    pub passed: fn(point: &str) -> String,
+    pub failed: fn(parts: &str) -> String,
+    pub undecided: fn(parts: &str) -> String,
+    /// For the customer's management, of a passed drill of the latest point.
+    pub in_a_disaster: fn(recovery: &str, age: &str) -> String,
+    pub separator: &'static str,
+
+    pub parts: &'static str,
+    pub part: &'static str,
+    pub meaning: &'static str,
+    pub answer: &'static str,
+    pub reason: &'static str,
+    /// Restorable, intact, within RTO, within RPO, cleaned up.
+    pub part_names: [&'static str; 5],
+    pub part_meanings: [&'static str; 5],
+    /// Yes, no, unknown, not applicable.
+    pub answers: [&'static str; 4],
+
+    pub identity: &'static str,
+    pub fact: &'static str,
+    pub value: &'static str,
+    pub customer: &'static str,
+    pub policy: &'static str,
+    pub drill: &'static str,
+    pub no_drill: &'static str,
+    pub record: &'static str,
+    pub recorded_by: fn(name: &str, host: &str) -> String,
+    pub run: &'static str,
+    pub policy_digest: &'static str,
+    pub details_digest: &'static str,
+    pub slot: &'static str,
+    pub no_slot: &'static str,
+    pub started: &'static str,
+    pub finished: &'static str,
+    pub point: &'static str,
+    pub no_point: &'static str,
+    pub point_time: &'static str,
+    pub consistent_time: &'static str,
+    pub picked: &'static str,
+    pub picked_how: fn(pick: &str, candidates: &str) -> String,
+    pub complete: &'static str,
+    pub is_complete: &'static str,
+    pub is_incomplete: &'static str,
+    pub origin: &'static str,
+    pub made_by_lifeboat: &'static str,
+    pub made_by_other: &'static str,
+    pub store: &'static str,
+    pub scratch_host: &'static str,
+    pub hardware: fn(cores: &str, memory: &str) -> String,
+    pub hardware_label: &'static str,
+    pub storage: &'static str,
+    pub sandbox: &'static str,
+
+    pub compared: &'static str,
+    pub compared_how: &'static str,
+    pub nothing_compared: &'static str,
+    pub source_came_back: fn(entries: &str, bytes: &str) -> String,
+    pub captured_on: fn(host: &str) -> String,
+    pub as_of: fn(time: &str) -> String,
+    pub table_or_path: &'static str,
+    pub captured: &'static str,
+    pub restored: &'static str,
+    pub equal: &'static str,
+    /// Equal, different.
+    pub equals: [&'static str; 2],
+    pub more_equal: fn(number: &str) -> String,
+
+    pub checks: &'static str,
+    pub checks_held: fn(held: &str, declared: &str) -> String,
+    pub rung: &'static str,
+    pub check: &'static str,
+    pub outcome: &'static str,
+    pub amount: &'static str,
+    pub took: &'static str,
+    pub expected: &'static str,
+    pub found: &'static str,
+    pub why_not_run: &'static str,
+    pub places: fn(shown: &str, total: &str) -> String,
+    /// Held, broke, not run.
+    pub outcomes: [&'static str; 3],
+
+    pub time: &'static str,
+    pub recovery_time: &'static str,
+    pub in_scratch: &'static str,
+    pub rto: &'static str,
+    pub data_age: &'static str,
+    pub data_age_how: &'static str,
+    pub rpo: &'static str,
+    pub undeclared: &'static str,
+    pub unmeasured: &'static str,
+    pub phase: &'static str,
+    pub counts: &'static str,
+    /// Counts towards the recovery time, does not.
+    pub counted: [&'static str; 2],
+    pub bar_phases: &'static str,
+    pub bar_against: &'static str,
+    pub bar_described: fn(phases: &str, total: &str, objective: Option<&str>) -> String,
+
+    pub controls: &'static str,
+    pub controls_how: &'static str,
+    pub controls_found: fn(found: &str, run: &str) -> String,
+    pub no_controls: &'static str,
+    pub fault: &'static str,
+    pub injured: &'static str,
+    pub expected_check: &'static str,
+    pub said: &'static str,
+    /// Found, missed.
+    pub control_results: [&'static str; 2],
+
+    pub skipped: &'static str,
+    pub skipped_how: &'static str,
+    pub nothing_skipped: &'static str,
+    pub object: &'static str,
+    pub what: &'static str,
+
+    pub history: &'static str,
+    pub history_how: &'static str,
+    pub when: &'static str,
+    pub verdict: &'static str,
+
+    pub limits: &'static str,
+    pub limits_always: [&'static str; 7],
+    pub limit_no_controls: &'static str,
+    pub limit_not_latest: &'static str,
+    pub limit_incomplete: &'static str,
+    pub limit_foreign: &'static str,
+
+    pub verify: &'static str,
+    pub verify_how: &'static str,
+    pub verify_fingerprint: &'static str,
+    pub verify_signers: &'static str,
+    pub verify_fetch: fn(place: &str) -> String,
+    pub verify_run: &'static str,
+    pub verify_good: &'static str,
+    pub verify_ledger: fn(seq: &str, size: &str) -> String,
+    pub verify_uncovered: &'static str,
+    pub verify_unsigned: &'static str,
+    pub public_key: &'static str,
+
+    pub glossary: &'static str,
+    pub terms: [Term; 15],
+    pub footer: &'static str,
+}
