@@ -113,10 +113,7 @@ impl Bench {
     /// What is shown, with the folder's name left out.
     fn shown(&self) -> String {
         let errors = self.load().expect_err("something is wrong");
-        errors
-            .render(false)
-            .replace(&format!("{}/", self.path("").display()), "")
-            .replace(&format!("{}", self.path("").display()), "")
+        errors.render(false).replace(self.path("").to_str().unwrap(), "")
     }
 }
 
