@@ -133,6 +133,19 @@ async fn everything_in_a_repository_of_restics_is_read_and_trees_are_written_aga
 }
 
 #[tokio::test]
+async fn a_repository_frozen_from_restic_0_14_stays_readable() {
+    let frozen =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/frozen/restic-0.14.0-repository");
+
+    let repository =
+        Repository::open(load(&frozen).await, &"right".to_owned().into()).await.unwrap();
+
+    assert_eq!(read_everything(&repository).await, 2);
+    let (_, snapshot) = repository.snapshots().await.unwrap().remove(0);
+    assert_eq!((&*snapshot.hostname, &*snapshot.tags), ("acme", &["lifeboat".to_owned()][..]));
+}
+
+#[tokio::test]
 async fn restic_checks_and_prints_a_repository_of_ours() {
     let store: Shared = Arc::new(Memory::new());
     let password = "right".to_owned().into();

@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn polynomials_that_restic_drew_are_found_irreducible() {
-        for drawn_by_restic in [0x2bf7_aa13_5fdd_fd, 0x3da3_358b_4dc1_73] {
+        for drawn_by_restic in [0x002b_f7aa_135f_ddfd, 0x003d_a335_8b4d_c173] {
             assert!(Polynomial(drawn_by_restic).is_irreducible(), "{drawn_by_restic:x}");
         }
     }

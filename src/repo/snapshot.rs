@@ -101,7 +101,7 @@ mod tests {
             tags in prop::collection::vec(any::<String>(), 0..3),
         ) -> Snapshot {
             let time = Timestamp::new(seconds, nanoseconds).unwrap();
-            let summary = (bytes % 2 == 0).then(|| Summary {
+            let summary = bytes.is_multiple_of(2).then_some(Summary {
                 backup_start: time, backup_end: time, files_new: bytes, files_changed: 1,
                 files_unmodified: 2, dirs_new: 3, dirs_changed: 4, dirs_unmodified: 5,
                 data_blobs: 6, tree_blobs: 7, data_added: 8, data_added_packed: 9,

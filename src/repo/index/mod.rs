@@ -177,10 +177,10 @@ mod tests {
     fn blob(number: u32) -> PackedBlob {
         PackedBlob {
             id: BlobId(Digest::of(&number.to_le_bytes())),
-            kind: if number % 4 == 0 { BlobKind::Tree } else { BlobKind::Data },
+            kind: if number.is_multiple_of(4) { BlobKind::Tree } else { BlobKind::Data },
             offset: number * 100,
             length: 100,
-            plain_length: (number % 2 == 0).then_some(300),
+            plain_length: number.is_multiple_of(2).then_some(300),
         }
     }
 
