@@ -9,7 +9,7 @@ use super::select::{Selection, Wanted};
 use super::{Error, Select};
 use crate::repo::{BlobId, BlobKind, Node, NodeKind, Reader};
 use crate::source::Place;
-use crate::source::files::disk::split;
+use crate::source::files::disk::{is_name, split};
 
 /// A hostile snapshot may hold the same tree very many times over; so many entries are believed.
 const MOST_ENTRIES: usize = 20_000_000;
@@ -159,11 +159,6 @@ impl Plan {
 fn encloses(folder: &[u8], path: &[u8]) -> bool {
     folder.is_empty()
         || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
-}
-
-/// Whether `name` is one entry of a folder and leads nowhere else.
-pub(super) fn is_name(name: &[u8]) -> bool {
-    !matches!(name, b"" | b"." | b"..") && !name.iter().any(|byte| matches!(byte, b'/' | b'\0'))
 }
 
 /// A path as a person reads it.

@@ -1,5 +1,7 @@
 //! Which entries of a snapshot are wanted.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -53,7 +55,7 @@ impl Selection {
             }
             Self::Patterns(patterns) => {
                 let matches = |path: &[u8]| {
-                    let path = Path::new(std::os::unix::ffi::OsStrExt::from_bytes(path));
+                    let path = Path::new(OsStr::from_bytes(path));
                     patterns.matched_path_or_any_parents(path, is_dir).is_ignore()
                 };
                 let slash = path.iter().position(|byte| *byte == b'/');

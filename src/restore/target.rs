@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::plan::is_name;
 use super::{Error, Fidelity, Occupied, Request};
 use crate::source::files::disk;
 
@@ -102,7 +101,7 @@ impl Target {
     /// The folder that holds `path`, and the name in it.
     pub(super) fn place(&self, path: &[u8]) -> io::Result<(Arc<OwnedFd>, CString)> {
         let (folder, name) = disk::split(path);
-        if !is_name(name) {
+        if !disk::is_name(name) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         Ok((self.folder(folder)?, disk::c_name(name)?))

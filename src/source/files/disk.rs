@@ -179,13 +179,25 @@ pub(crate) fn time(seconds: i64, nanoseconds: u64) -> Timestamp {
     Timestamp::new(seconds, nanoseconds).unwrap_or(edge)
 }
 
-/// Opens the folder at `path` below `dir`, part by part, so that no link on the way is followed.
+/// Opens the folder at `path` below `dir`, part by part, so that no link on the way is followed and
+/// no part leads up or elsewhere. The empty path is `dir` itself.
 pub(crate) fn open_below(dir: impl AsFd, path: &[u8]) -> io::Result<OwnedFd> {
     let mut reached = open_dir(dir, c".")?;
-    for part in path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()) {
+    if path.is_empty() {
+        return Ok(reached);
+    }
+    for part in path.split(|byte| *byte == b'/') {
+        if !is_name(part) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         reached = open_dir(&reached, &c_name(part)?)?;
     }
     Ok(reached)
+}
+
+/// Whether `name` is one entry of a folder and leads nowhere else.
+pub(crate) fn is_name(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..") && !name.iter().any(|byte| matches!(byte, b'/' | b'\0'))
 }
 
 /// `name` as system calls take it.

@@ -38,6 +38,15 @@ impl Files {
         Self { name, settings }
     }
 
+    /// What was restored to `data`, ready to be asked: files need no scratch beyond that folder.
+    pub(crate) fn recovered(
+        &self,
+        capture: &Capture,
+        data: &Path,
+    ) -> Result<Box<dyn Recovered>, Trouble> {
+        recovered::recover(self, capture, data)
+    }
+
     fn excludes(&self) -> Result<Gitignore, Error> {
         let refused = |pattern: &str, source: ignore::Error| Error::Engine {
             object: format!("exclude {pattern:?}"),
@@ -67,7 +76,7 @@ impl Source for Files {
         data: &Path,
         _: &Scratch,
     ) -> Result<Box<dyn Recovered>, Trouble> {
-        recovered::recover(self, capture, data)
+        self.recovered(capture, data)
     }
 }
 

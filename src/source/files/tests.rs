@@ -107,7 +107,7 @@ fn fingerprint_below(source: &Files, captured: &Capture, data: &Path) -> Fingerp
 }
 
 fn recover_below(source: &Files, captured: &Capture, data: &Path) -> Box<dyn Recovered> {
-    recovered::recover(source, captured, data).unwrap_or_else(|error| panic!("{error:?}"))
+    source.recovered(captured, data).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 #[test]
