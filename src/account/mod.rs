@@ -11,20 +11,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use serde_json::Value;
 
 pub use lock::Locked;
 
-use self::journal::{Journal, Reach, Recorded};
+use self::journal::{Act, Journal, Reach, Recorded};
 use crate::ground::clock::Clock;
+use crate::ground::digest::Digest;
 use crate::ground::ids::RunId;
 use crate::ground::progress::Progress;
 use crate::ground::secret;
 use crate::ledger::outbox::Outbox;
 use crate::ledger::record::{Actor, Record};
 use crate::ledger::sign::{self, Signer};
-use crate::ledger::{self, Ledger};
-use crate::policy::{Customer, Setup, schedules};
+use crate::ledger::{self, Ledger, Remembered};
+use crate::policy::{Customer, Setup};
 use crate::repo::{self, Index, Repository, SharedIndex};
 use crate::sandbox::Launcher;
 use crate::seal;
@@ -83,7 +84,7 @@ pub enum Error {
     #[error("cannot use the daemon's own database")]
     State(#[from] state::Error),
     #[error("cannot lock the repository")]
-    Lock(#[from] repo::lock::Error),
+    Lock(#[from] repo::lock::LockError),
     #[error("cannot write down what happened")]
     Journal(#[from] journal::Error),
     #[error("the ledger cannot be signed")]
@@ -116,13 +117,10 @@ impl Place {
         Ok(Self { repository: part("repo"), ledger: part("ledger") })
     }
 
-    /// Whether anything was ever written on the ledger.
+    /// Whether anything was ever written on the ledger; needs no key.
     pub async fn has_ledger(&self) -> Result<bool, Error> {
-        match self.ledger.list(None).next().await {
-            None => Ok(false),
-            Some(Ok(_)) => Ok(true),
-            Some(Err(source)) => Err(Error::Store { place: self.ledger.place(), source }),
-        }
+        let empty = ledger::is_empty(&*self.ledger).await;
+        empty.map(|empty| !empty).map_err(Error::Checkpoint)
     }
 }
 
@@ -179,7 +177,7 @@ impl Account {
         rooms: &Rooms,
     ) -> Result<Self, Error> {
         let ledger = Ledger::open(place.ledger.clone(), repository.key().clone());
-        let journal = journal(customer, rooms, Reach::Ledger(ledger));
+        let journal = open_journal(customer, rooms, Reach::Ledger(ledger))?;
         Ok(Self { repository: Arc::new(repository), journal, signer: signer(setup)? })
     }
 
@@ -187,6 +185,19 @@ impl Account {
     pub async fn index(&self) -> Result<SharedIndex, Error> {
         let index: Index = self.repository.load_index().await?;
         Ok(Arc::new(std::sync::RwLock::new(index)))
+    }
+
+    /// Writes that `act` begins, after the policy's past is settled.
+    pub async fn begin(
+        &self,
+        act: &Act,
+        effective: &Value,
+        digest: Digest,
+        rooms: &Rooms,
+    ) -> Result<Recorded, Error> {
+        let living = rooms.state.living_runs().await?;
+        let is_alive = |run| living.contains(&run);
+        Ok(self.journal.begin(act, effective, digest, is_alive).await?)
     }
 
     /// Every record of the ledger, in order; those that cannot be read are left out here and found
@@ -206,9 +217,11 @@ impl Account {
         };
         let place = ledger.place();
         let remembered = rooms.state.newest_checkpoint(&place).await?;
+        let remembered = remembered.map(|(size, root)| Remembered { size, root });
         let signed = self.journal.sign(signer, remembered).await;
         if let Some(checkpoint) = signed.map_err(Error::Checkpoint)? {
-            rooms.state.remember_checkpoint(&place, checkpoint.remembered()).await?;
+            let Remembered { size, root } = checkpoint.remembered();
+            rooms.state.remember_checkpoint(&place, size, root).await?;
         }
         Ok(())
     }
@@ -220,19 +233,18 @@ impl Account {
 }
 
 /// A journal for a customer whose repository cannot be opened: everything waits in the outbox.
-pub fn journal_beyond(customer: &Customer, rooms: &Rooms, why: String) -> Journal {
-    journal(customer, rooms, Reach::Beyond { why })
+pub fn journal_beyond(
+    customer: &Customer,
+    rooms: &Rooms,
+    why: String,
+) -> Result<Journal, Error> {
+    open_journal(customer, rooms, Reach::Beyond { why })
 }
 
-fn journal(customer: &Customer, rooms: &Rooms, reach: Reach) -> Journal {
-    Journal::open(
-        customer.id.clone(),
-        reach,
-        Outbox::open(&rooms.outbox),
-        rooms.clock.clone(),
-        rooms.actor.clone(),
-        schedules,
-    )
+fn open_journal(customer: &Customer, rooms: &Rooms, reach: Reach) -> Result<Journal, Error> {
+    let outbox = Outbox::open(&rooms.outbox).map_err(journal::Error::from)?;
+    let (clock, actor) = (rooms.clock.clone(), rooms.actor.clone());
+    Ok(Journal::open(customer.id.clone(), reach, outbox, clock, actor))
 }
 
 /// The site's signing key.

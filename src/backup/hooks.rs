@@ -29,13 +29,13 @@ pub(super) async fn before(policy: &Policy, rooms: &Rooms) -> Result<(), Error> 
     let key = policy.full_name();
     if let Some(owed) = rooms.state.owed_hook(&key).await? {
         rooms.progress.note("running the hook that an earlier run still owed");
-        after_argv(&key, owed, policy.hooks.deadline(), rooms).await?;
+        after_argv(&key, owed, policy.hooks.deadline, rooms).await?;
     }
     if let Some(argv) = &policy.hooks.after {
         rooms.state.owe_hook(&key, argv).await?;
     }
     match &policy.hooks.before {
-        Some(argv) => run(argv.clone(), policy.hooks.deadline()).await?.map_err(Error::Before),
+        Some(argv) => run(argv.clone(), policy.hooks.deadline).await?.map_err(Error::Before),
         None => Ok(()),
     }
 }
@@ -45,7 +45,7 @@ pub(super) async fn after(policy: &Policy, rooms: &Rooms) -> Result<(), Error> {
     match &policy.hooks.after {
         Some(argv) => {
             let key = policy.full_name();
-            after_argv(&key, argv.clone(), policy.hooks.deadline(), rooms).await
+            after_argv(&key, argv.clone(), policy.hooks.deadline, rooms).await
         }
         None => Ok(()),
     }

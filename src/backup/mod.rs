@@ -7,7 +7,6 @@
 mod hooks;
 mod sink;
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -16,6 +15,7 @@ use tokio::runtime::Handle;
 
 use crate::account::journal::{self, Act};
 use crate::account::{self, Account, Locked, Rooms};
+use crate::ground::causes::chain;
 use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
 use crate::ledger::canonical;
@@ -23,10 +23,11 @@ use crate::ledger::details;
 use crate::ledger::record::BackupFinished;
 use crate::policy::sources::SourceSettings;
 use crate::policy::{Policy, Setup};
-use crate::repo::reader::{ReadError, Reader};
-use crate::repo::writer::{Added, WriteError, Writer};
-use crate::repo::{self, BlobId, BlobKind, NodeKind, Snapshot, SnapshotId, Tree};
-use crate::sandbox::{self, Scratch};
+use crate::repo::{
+    self, Added, BlobId, NodeKind, ReadError, Reader, Snapshot, SnapshotId, StoreError, Summary, Tree,
+    WriteError, Writer,
+};
+use crate::sandbox::{self, Launcher, Scratch};
 use crate::source::manifest::{self, Manifest};
 use crate::source::{self, Capture, Skipped};
 
@@ -88,7 +89,7 @@ pub async fn run(
     let run = RunId::draw();
     let begun = Instant::now();
     let mut lease = account::lease("backup", &policy.full_name(), run, rooms).await?;
-    let account = Account::open_or_create(setup, setup.customer(policy), rooms).await?;
+    let account = Account::open_or_create(setup, setup.customer_of(policy), rooms).await?;
     tracing::info!(phase = "begin", %run, policy = policy.full_name());
     let effective = setup.effective(policy);
     let digest = canonical::digest(&effective).expect("an effective policy holds no floats");
@@ -100,7 +101,7 @@ pub async fn run(
     let outcome = match kept {
         Ok(kept) => record(policy, &act, kept, begun, &account, rooms).await,
         Err(error) => {
-            let recorded = account.journal.aborted(&act, &reason(&error)).await;
+            let recorded = account.journal.aborted(&act, &chain(&error)).await;
             account::tell(&recorded.map_err(account::Error::from)?, &*rooms.progress);
             Err(error)
         }
@@ -259,9 +260,10 @@ async fn capture_all(
             staging: scratch.dir().to_owned(),
             interrupted: rooms.interrupted.clone(),
         };
-        let (settings, reader) = (settings.clone(), reader.clone());
+        let (settings, reader, launcher) =
+            (settings.clone(), reader.clone(), rooms.launcher.clone());
         let (captured, back) = blocking(move || {
-            let captured = capture(&settings, &context, before, &reader, &writer);
+            let captured = capture(&settings, &context, before, &reader, &writer, &launcher);
             drop(scratch);
             (captured.map_err(|source| Error::Capture { source_name: settings.name, source }), writer)
         })
@@ -281,12 +283,13 @@ fn capture(
     before: Option<Tree>,
     reader: &Reader,
     writer: &Writer,
+    launcher: &Launcher,
 ) -> Result<(Capture, BlobId), source::Error> {
     let runtime = Handle::current();
     // A tree of the parent that cannot be read costs reading its files again, nothing else.
     let parents = |id: &BlobId| runtime.block_on(reader.tree(id)).ok();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let source = source::of(settings, None);
+    let source = source::of(settings, launcher);
     let (progress, interrupted) = (&*context.progress, &*context.interrupted);
     sink::gather(writer, &parents, before, progress, interrupted, cores, |sink| {
         source.capture(context, sink)
@@ -333,40 +336,38 @@ fn describe(
     if captures.iter().any(|capture| !capture.skipped.is_empty()) {
         tags.push(INCOMPLETE.to_owned());
     }
-    Snapshot::new(
-        now,
-        parent.map(|(id, _)| id),
+    let started = captures.iter().map(|capture| capture.started).min().unwrap_or(now);
+    Snapshot {
+        time: now,
+        parent: parent.map(|(id, _)| id),
         tree,
-        policy.sources.iter().map(|source| format!("/{}", source.name)).collect(),
-        policy.customer.to_string(),
+        paths: policy.sources.iter().map(|source| format!("/{}", source.name)).collect(),
+        hostname: policy.customer.to_string(),
+        username: "lifeboat".to_owned(),
+        uid: rustix::process::getuid().as_raw(),
+        gid: rustix::process::getgid().as_raw(),
         tags,
-    )
-    .with_summary(
-        captures.iter().map(|capture| capture.entries).sum(),
-        captures.iter().map(|capture| capture.bytes).sum(),
-        added,
-    )
+        program_version: format!("lifeboat {}", env!("CARGO_PKG_VERSION")),
+        summary: Some(Summary {
+            backup_start: started,
+            backup_end: now,
+            data_added: added.added_bytes,
+            data_added_packed: added.stored_bytes,
+            total_files_processed: captures.iter().map(|capture| capture.entries).sum(),
+            total_bytes_processed: captures.iter().map(|capture| capture.bytes).sum(),
+            ..Summary::default()
+        }),
+    }
 }
 
 fn earliest(captures: &[Capture]) -> Option<Timestamp> {
     captures.iter().map(|capture| capture.consistent_time).min()
 }
 
-/// Why a run ended, for the ledger: the chain of causes, which holds no secrets.
-fn reason(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
-}
-
-fn source_is_memory(error: repo::writer::StoreError) -> WriteError {
+fn source_is_memory(error: StoreError) -> WriteError {
     match error {
-        repo::writer::StoreError::Repository(error) => error,
-        repo::writer::StoreError::Read(error) => {
+        StoreError::Repository(error) => error,
+        StoreError::Read(error) => {
             unreachable!("reading from memory does not fail: {error}")
         }
     }

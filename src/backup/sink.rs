@@ -11,8 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use jiff::Timestamp;
 
 use crate::ground::progress::Progress;
-use crate::repo::writer::{StoreError, WriteError, Writer};
-use crate::repo::{BlobId, BlobKind, Node, NodeKind, Tree};
+use crate::repo::{BlobId, BlobKind, Node, NodeKind, StoreError, Tree, WriteError, Writer};
 use crate::source::{self, Entry, EntryKind, Meta, Open, Sink, Skipped};
 
 /// How many contents wait for a worker at most.

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Rehearsal;
-use super::examine::{Bench, Down, of_restore};
+use super::examine::{Bench, Down, of_restore, whole};
 use crate::check::{self, Control, ControlOutcome, ControlResult, NotRun, Outcome, Why};
 use crate::ground::causes::chain;
 use crate::repo::{BlobId, NodeKind};
@@ -68,7 +68,9 @@ impl Bench {
         let injured = recovered.injure(control.fault).map_err(|trouble| doubt(&trouble))?;
         let Some(injured) = injured else { return Ok((None, nothing_to_injure())) };
         let outcome = match recovered.fingerprint() {
-            Ok(found) => check::compare(&down.capture.fingerprint, &found),
+            Ok(found) => {
+                check::compare(down.capture.kind, &down.capture.fingerprint, &found)
+            },
             Err(trouble) => Outcome::of_trouble(&control.must_fail, &trouble),
         };
         recovered.stop().map_err(|trouble| doubt(&trouble))?;
@@ -82,16 +84,9 @@ impl Bench {
         let injured = recovered.injure(control.fault).map_err(|trouble| doubt(&trouble))?;
         let Some(injured) = injured else { return Ok((None, nothing_to_injure())) };
         recovered.stop().map_err(|trouble| doubt(&trouble))?;
-        let fetched = &self.fetched;
-        let again = restore::recheck(
-            &fetched.reader,
-            fetched.tree,
-            &fetched.root,
-            self.progress.clone(),
-        );
-        let outcome = match self.runtime.block_on(again) {
-            Ok(compared) => compared.into(),
-            Err(error) => of_restore(&control.must_fail, error),
+        let outcome = match self.read_back() {
+            Ok(compared) => whole(&compared),
+            Err(error) => of_restore(&control.must_fail, &error),
         };
         Ok(judged(injured, &outcome))
     }
@@ -113,7 +108,7 @@ impl Bench {
         let restored = restore::run(&blind, self.fetched.tree, &request, self.progress.clone());
         let outcome = match self.runtime.block_on(restored) {
             Ok(restored) => Outcome::of(restored.blobs, restored.damaged),
-            Err(error) => of_restore(&control.must_fail, error),
+            Err(error) => of_restore(&control.must_fail, &error),
         };
         Ok(judged(injured, &outcome))
     }

@@ -13,14 +13,15 @@ use super::fetch::Fetched;
 use super::{Error, Rehearsal, Request, controls};
 use crate::account::Rooms;
 use crate::check::{self, Id, Outcome, Why};
+use crate::ground::causes::chain;
 use crate::ground::ids::Name;
 use crate::ground::progress::Progress;
 use crate::ledger::details::{PartCompared, SourceRecovered};
 use crate::policy::sources::SourceSettings;
 use crate::policy::{Assertion, CheckSettings};
-use crate::restore;
+use crate::restore::{self, Compared};
 use crate::sandbox::{Launcher, Scratch};
-use crate::source::{self, Capture, Fingerprint, Recovered, Source, Trouble};
+use crate::source::{self, Capture, Fingerprint, Place, Recovered, Source};
 
 /// What the thread needs; it outlives no borrow of the act.
 pub(super) struct Bench {
@@ -72,14 +73,15 @@ impl Bench {
         tracing::info!(phase = "start");
         self.progress.phase("start", None);
         let mut up = self.start(rehearsal);
+        rehearsal.confinement = up.iter().find_map(|up| up.recovered.confinement());
         if up.len() == self.sources.len() {
             rehearsal.measured.recovery = Some(self.fetched.begun.elapsed());
         }
         tracing::info!(phase = "checks");
         self.progress.phase("check", None);
-        self.compare_with_trees(rehearsal);
+        let content = self.compare_with_trees(rehearsal);
         for source in &mut up {
-            self.judge(source, rehearsal);
+            source.judge(content.as_ref(), rehearsal);
         }
         for (number, check) in self.checks.iter().enumerate() {
             let begun = Instant::now();
@@ -126,8 +128,8 @@ impl Bench {
         let Some(capture) = manifest.sources.iter().find(of_name).cloned() else {
             return Err(absent("the recovery point was taken before the policy named this source"));
         };
-        let data = self.fetched.root.join(settings.name.as_str());
-        let source = source::of(settings, Some(&self.launcher));
+        let data = self.fetched.request.to.join(settings.name.as_str());
+        let source = source::of(settings, &self.launcher);
         let answer = source.recover(&capture, &data, &self.scratch).and_then(|mut recovered| {
             // Recovery ends with an answer, not with a process that runs.
             recovered.first_answer()?;
@@ -143,36 +145,22 @@ impl Bench {
     }
 
     /// The restore rung: everything on the scratch disk, read back, is what the trees record.
-    fn compare_with_trees(&self, rehearsal: &mut Rehearsal) {
+    fn compare_with_trees(&self, rehearsal: &mut Rehearsal) -> Option<Compared> {
         let begun = Instant::now();
-        let Fetched { reader, tree, root, .. } = &self.fetched;
-        let progress = self.progress.clone();
-        let compared = self.runtime.block_on(restore::recheck(reader, *tree, root, progress));
-        let outcome = match compared {
-            Ok(compared) => compared.into(),
+        let compared = self.read_back();
+        let outcome = match &compared {
+            Ok(compared) => whole(compared),
             Err(error) => of_restore(&Id::Restore, error),
         };
         rehearsal.settle(Id::Restore, outcome, "entries", begun.elapsed());
+        compared.ok()
     }
 
-    fn judge(&self, up: &mut Up, rehearsal: &mut Rehearsal) {
-        let begun = Instant::now();
-        let id = Id::SelfCheck(up.name.clone());
-        let outcome = match up.recovered.self_check() {
-            Ok(checked) => Outcome::of_self_check(checked),
-            Err(trouble) => Outcome::of_trouble(&id, &trouble),
-        };
-        rehearsal.settle(id, outcome, up.unit(), begun.elapsed());
-
-        let begun = Instant::now();
-        let id = Id::Equality(up.name.clone());
-        let restored = up.recovered.fingerprint();
-        let outcome = match &restored {
-            Ok(restored) => check::compare(&up.capture.fingerprint, restored),
-            Err(trouble) => Outcome::of_trouble(&id, trouble),
-        };
-        rehearsal.sources.push(up.compared(restored.ok().as_ref()));
-        rehearsal.settle(id, outcome, up.unit(), begun.elapsed());
+    /// Reads everything back from the scratch disk and compares it with the trees.
+    pub(super) fn read_back(&self) -> Result<Compared, restore::Error> {
+        let Fetched { reader, tree, request, .. } = &self.fetched;
+        let progress = self.progress.clone();
+        self.runtime.block_on(restore::recheck(reader, *tree, request, progress))
     }
 
     /// The outcome of one of the owner's assertions, and what was found.
@@ -197,7 +185,7 @@ impl Bench {
         match (&check.assertion, folder) {
             (Assertion::Expect(expectation), _) => {
                 let found = format!("{} rows", rows.rows.len());
-                (check::expect(expectation, &rows), Some(found))
+                (check::expect(&check.name, expectation, &rows), Some(found))
             }
             (Assertion::FilesIn(_), Some(folder)) => {
                 let found = format!("{} names", rows.rows.len());
@@ -209,6 +197,59 @@ impl Bench {
 }
 
 impl Up {
+    /// The engine's own check, then equality with what was captured.
+    fn judge(&mut self, content: Option<&Compared>, rehearsal: &mut Rehearsal) {
+        let begun = Instant::now();
+        let id = Id::SelfCheck(self.name.clone());
+        let outcome = match self.recovered.self_check() {
+            Ok(checked) => Outcome::of_self_check(checked),
+            Err(trouble) => Outcome::of_trouble(&id, &trouble),
+        };
+        rehearsal.settle(id, outcome, self.checked_unit(), begun.elapsed());
+
+        let begun = Instant::now();
+        let id = Id::Equality(self.name.clone());
+        let restored = self.recovered.fingerprint();
+        let outcome = match &restored {
+            Ok(restored) => self.equality(restored, content),
+            Err(trouble) => Outcome::of_trouble(&id, trouble),
+        };
+        rehearsal.sources.push(self.compared(restored.ok().as_ref()));
+        rehearsal.settle(id, outcome, self.unit(), begun.elapsed());
+    }
+
+    /// A fingerprint of files speaks of names and metadata; their content is equal only if reading
+    /// all of it back found no difference either.
+    fn equality(&self, restored: &Fingerprint, content: Option<&Compared>) -> Outcome {
+        let Capture { kind, fingerprint, .. } = &self.capture;
+        let named = check::compare(*kind, fingerprint, restored);
+        match (named, content) {
+            (named, _) if *kind != source::Kind::Files => named,
+            (Outcome::Held { compared }, Some(content)) => {
+                let below = format!("{}/", self.name);
+                let here = |place: &&Place| {
+                    place.object.split_once(' ').is_some_and(|(_, path)| path.starts_with(&below))
+                };
+                let told = content.differences.len() as u64;
+                if content.total_differences > told {
+                    return whole(content);
+                }
+                Outcome::of(compared.get(), content.differences.iter().filter(here).cloned())
+            }
+            (Outcome::Held { .. }, None) => {
+                Outcome::not_run(Why::Skipped, "the files' content was not read back")
+            }
+            (named, _) => named,
+        }
+    }
+
+    fn checked_unit(&self) -> &'static str {
+        match self.capture.kind {
+            source::Kind::Files => "entries",
+            source::Kind::Sqlite => "pages",
+        }
+    }
+
     fn unit(&self) -> &'static str {
         match self.capture.kind {
             source::Kind::Files => "entries",
@@ -265,11 +306,15 @@ fn stop(up: Vec<Up>, rehearsal: &mut Rehearsal) -> Vec<Down> {
     down
 }
 
-pub(super) fn of_restore(id: &Id, error: restore::Error) -> Outcome {
-    let trouble = if error.is_environment() {
-        Trouble::Environment(Box::new(error))
+/// The outcome of reading everything back.
+pub(super) fn whole(compared: &Compared) -> Outcome {
+    Outcome::of(compared.entries, compared.differences.iter().cloned())
+}
+
+pub(super) fn of_restore(id: &Id, error: &restore::Error) -> Outcome {
+    if error.is_environment() {
+        Outcome::not_run(Why::Environment, chain(error))
     } else {
-        Trouble::Data(Box::new(error))
-    };
-    Outcome::of_trouble(id, &trouble)
+        Outcome::broke(id.to_string(), chain(error))
+    }
 }

@@ -3,7 +3,7 @@
 //! The repository's lock is held only here. Integrity is shown by the restore's own reads: every
 //! blob is fetched once, decrypted and compared with its name.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use super::pick::{self, NoPoint, Picked};
@@ -13,8 +13,7 @@ use crate::backup::INCOMPLETE;
 use crate::check::{Completeness, Id, Outcome, Why};
 use crate::ground::causes::chain;
 use crate::ledger::details::Point;
-use crate::repo::reader::{ReadError, Reader};
-use crate::repo::{BlobId, BlobKind, NodeKind, SnapshotId};
+use crate::repo::{BlobId, BlobKind, NodeKind, ReadError, Reader, SnapshotId};
 use crate::restore::{self, Fidelity, Occupied, Select};
 use crate::source::manifest::{self, Manifest};
 
@@ -22,12 +21,10 @@ use crate::source::manifest::{self, Manifest};
 pub(super) struct Fetched {
     pub(super) reader: Reader,
     pub(super) tree: BlobId,
-    /// The folder that holds the snapshot's root.
-    pub(super) root: PathBuf,
+    /// What was restored and where to.
+    pub(super) request: restore::Request,
     /// None for a snapshot that lifeboat did not make.
     pub(super) manifest: Option<Manifest>,
-    /// What the restore left out as a class.
-    pub(super) notes: Vec<String>,
     pub(super) begun: Instant,
 }
 
@@ -79,9 +76,8 @@ async fn fetch(
     let manifest = read_manifest(&reader, picked.snapshot.tree).await?;
     describe_point(request, &picked, manifest.as_ref(), rehearsal);
 
-    let root = scratch.join("data");
     let wanted = restore::Request {
-        to: root.clone(),
+        to: scratch.join("data"),
         select: Select::Everything,
         occupied: Occupied::Refuse,
         fidelity: Fidelity::Drill,
@@ -109,9 +105,8 @@ async fn fetch(
     Ok(Fetched {
         reader,
         tree: picked.snapshot.tree,
-        root,
+        request: wanted,
         manifest,
-        notes: restored.notes,
         begun,
     })
 }

@@ -94,7 +94,11 @@ pub async fn run(request: Request<'_>, rooms: &Rooms) -> Result<Done, Error> {
     let mut lease = account::lease("drill", &policy.full_name(), run, rooms).await?;
     let swept = sweep(setup).await?;
     for left in &swept {
-        rooms.progress.note(&left.to_string());
+        rooms.progress.note(&format!(
+            "swept a scratch environment that nobody holds any more: {} processes, {}",
+            left.killed,
+            left.leftover.as_ref().map_or("removed".to_owned(), ToString::to_string)
+        ));
     }
     let act = Act {
         policy: policy.name.clone(),
@@ -128,7 +132,7 @@ async fn rehearse(
     let scratch = Scratch::create(&setup.site.scratch.dir, setup.site.scratch.user.as_deref())?;
     let mut rehearsal = Rehearsal::new(request.plan(), rooms.clock.now());
     let fetched = fetch::run(request, account, scratch.dir(), &mut rehearsal, rooms).await;
-    let mut scratch = Arc::new(scratch);
+    let scratch = Arc::new(scratch);
     if let Some(fetched) = fetched {
         lease.renew().await.map_err(account::Error::from)?;
         rehearsal = examine::run(request, fetched, &scratch, rehearsal, rooms).await?;
@@ -141,10 +145,7 @@ async fn rehearse(
 
     tracing::info!(phase = "teardown", run = %act.run);
     rooms.progress.phase("clean up", None);
-    let leftovers = match Arc::get_mut(&mut scratch).is_some() {
-        true => tear_down(scratch).await?,
-        false => vec![scratch.dir().display().to_string()],
-    };
+    let leftovers = tear_down(scratch).await?;
     let verdict = rehearsal.judge(&leftovers);
 
     tracing::info!(phase = "record", run = %act.run);
@@ -182,7 +183,7 @@ async fn without_account(
     let digest = canonical::digest(&effective).expect("an effective policy holds no floats");
     let customer = setup.customer_of(policy);
     let why = crate::ground::causes::chain(&error);
-    let journal = account::journal_beyond(customer, rooms, why.clone());
+    let journal = account::journal_beyond(customer, rooms, why.clone())?;
     let recorded = journal.begin(act, &effective, digest, |_| true).await;
     account::tell(&recorded.map_err(account::Error::from)?, &*rooms.progress);
     let mut rehearsal = Rehearsal::new(request.plan(), rooms.clock.now());

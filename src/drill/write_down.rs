@@ -7,7 +7,7 @@ use ignore::gitignore::GitignoreBuilder;
 use super::{Rehearsal, Request};
 use crate::account::Rooms;
 use crate::account::journal::Act;
-use crate::check::{Control, ControlOutcome, ControlResult, Id, Outcome, Verdict, Why};
+use crate::check::{Control, ControlOutcome, ControlResult, Id, Outcome, PartReason, Verdict, Why};
 use crate::ground::digest::Digest;
 use crate::ground::ids::Name;
 use crate::ground::process;
@@ -149,7 +149,7 @@ pub(super) fn compose(
         scratch: environment(request, rehearsal),
         verdict: verdict.word(),
         parts: verdict.parts(),
-        reasons: verdict.reasons().iter().map(ToString::to_string).collect(),
+        reasons: verdict.reasons().iter().map(reason).collect(),
         phases: rehearsal.phases.clone(),
         recovery_ms: finished.recovery_ms,
         rto_ms: policy.objectives.rto.map(millis),
@@ -169,6 +169,17 @@ pub(super) fn as_recorded(record: Option<&Record>) -> Option<DrillFinished> {
         Body::DrillFinished(finished) => Some(finished.clone()),
         _ => None,
     }
+}
+
+fn reason(found: &PartReason) -> details::Reason {
+    let part = match found.part {
+        "restorable" => details::Part::Restorable,
+        "intact" => details::Part::Intact,
+        "within_rto" => details::Part::WithinRto,
+        "within_rpo" => details::Part::WithinRpo,
+        _ => details::Part::CleanedUp,
+    };
+    details::Reason { part, why: found.why.clone() }
 }
 
 fn control((result, injured): (&ControlResult, &String)) -> details::Control {

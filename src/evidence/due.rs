@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::ground::ids::Name;
-use crate::journal::slots::{self, Unreadable};
+use crate::account::journal::slots::{self, Unreadable};
 use crate::ledger::record::{Body, Record};
 
 /// A slot that was due and of which the ledger has no record, not even that it was missed.

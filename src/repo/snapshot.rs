@@ -34,7 +34,7 @@ pub struct Snapshot {
 }
 
 /// What a run did, in restic's words; sizes in bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Summary {
     pub backup_start: Timestamp,
     pub backup_end: Timestamp,

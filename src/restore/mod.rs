@@ -70,6 +70,9 @@ pub struct Restored {
     pub others: u64,
     /// Bytes of content, a hard link's once.
     pub bytes: u64,
+    /// Distinct blobs of content that were fetched whole, decrypted and found to be what their
+    /// names say.
+    pub blobs: u64,
     /// Entries or metadata that this machine did not let be made, each with the reason.
     pub unrestored: Vec<Place>,
     /// What the repository could not give whole. A damaged file is left out, not half restored.

@@ -172,7 +172,10 @@ impl Writing {
         match (failed, fetched) {
             (Some(error), _) => Err(error),
             (None, Err(error)) => Err(Error::Content(error)),
-            (None, Ok(_)) => Ok(writing),
+            (None, Ok(fetched)) => {
+                let restored = Restored { blobs: fetched.blobs, ..writing.restored };
+                Ok(Self { restored, ..writing })
+            }
         }
     }
 

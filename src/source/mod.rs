@@ -24,7 +24,8 @@ use crate::ground::clock::Clock;
 use crate::ground::digest::Digest;
 use crate::ground::ids::Name;
 use crate::ground::progress::Progress;
-use crate::sandbox::Scratch;
+use crate::policy::sources::{SourceKind, SourceSettings};
+use crate::sandbox::{Launcher, Scratch};
 
 /// What every call on a source gets from its caller.
 pub struct Context {
@@ -80,6 +81,26 @@ pub struct Facts {
     pub scratch_bytes: u64,
     /// What will be left out or is doubtful, for `doctor` to show, each with what to do.
     pub warnings: Vec<String>,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Files => "files",
+            Self::Sqlite => "sqlite",
+        })
+    }
+}
+
+/// The source that a policy's settings declare; `launcher` starts what opens restored data.
+pub fn of(settings: &SourceSettings, launcher: &Launcher) -> Box<dyn Source> {
+    let name = settings.name.clone();
+    match &settings.kind {
+        SourceKind::Files(files) => Box::new(files::Files::new(name, files.clone())),
+        SourceKind::Sqlite(sqlite) => Box::new(
+            sqlite::Sqlite::new(name, sqlite.clone()).launched_by(launcher.clone()),
+        ),
+    }
 }
 
 /// One kind of thing that can be backed up and brought back.

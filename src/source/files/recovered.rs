@@ -8,6 +8,7 @@ use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat, Timespec, Timestamps};
 
@@ -92,7 +93,11 @@ impl Recovered for RestoredFiles {
         Ok(Fingerprint { parts, ..Fingerprint::default() })
     }
 
-    fn query(&mut self, _: &str) -> Result<Rows, Trouble> {
+    fn first_answer(&mut self) -> Result<(), Trouble> {
+        self.root().map(drop).map_err(environment)
+    }
+
+    fn query(&mut self, _: &str, _: Duration) -> Result<Rows, Trouble> {
         Err(environment(Error::NoDatabase))
     }
 
