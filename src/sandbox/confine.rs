@@ -6,14 +6,14 @@
 //! Linux keeps most of this per thread, so it must happen before the process has a second one.
 
 use std::io::{self, BufRead, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetStatus, Scope, make_bitflags,
 };
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid, UnshareFlags};
@@ -147,17 +147,20 @@ fn die_with(parent: u32) -> Result<(), Refusal> {
 
 /// Closes what the parent's parents may have left open: nothing but the three streams is ours.
 fn close_inherited() -> Result<(), Refusal> {
-    let failed = |errno| Refusal::Step { step: "list its open files", errno };
-    let open = std::fs::read_dir("/proc/self/fd").map_err(failed)?;
-    let open: Vec<i32> =
-        open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    for number in open.into_iter().filter(|number| *number > 2) {
-        // SAFETY: this runs first in `main`; no value of this program owns a descriptor above 2,
-        // and nothing else opens or closes one meanwhile.
-        let inherited = unsafe { BorrowedFd::borrow_raw(number) };
-        // The stream that listed them is on the list and closed already.
-        if rustix::io::fcntl_getfd(inherited).is_ok() {
-            // SAFETY: as above.
+    let failed = step("list its open files");
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open("/proc/self/fd", flags, Mode::empty()).map_err(&failed)?;
+    let mut inherited = Vec::new();
+    for entry in Dir::read_from(&folder).map_err(&failed)? {
+        let entry = entry.map_err(&failed)?;
+        let number = entry.file_name().to_str().ok().and_then(|name| name.parse::<i32>().ok());
+        inherited.extend(number.filter(|number| *number > 2 && *number != folder.as_raw_fd()));
+    }
+    for number in inherited {
+        // It may be that of the stream that listed it, which is closed by now.
+        // SAFETY: this runs first in `main`; no value of this program but `folder`, which is left
+        // out, owns a descriptor above 2.
+        if unsafe { rustix::io::fcntl_getfd(BorrowedFd::borrow_raw(number)) }.is_ok() {
             unsafe { rustix::io::close(number) };
         }
     }
