@@ -38,7 +38,8 @@ impl Caller {
 
 /// Reads and checks the site file and, beside it, `policies/*.toml` and `drills/*.toml`.
 ///
-/// Blocking. The error holds every fault of every file; warnings are in the [`Setup`].
+/// Blocking. The error holds every fault of every file and nothing else; warnings are in
+/// the [`Setup`].
 pub fn load(site_file: &Path, caller: &Caller) -> Result<Setup, Diagnostics> {
     let folder = match site_file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -58,16 +59,19 @@ pub fn load(site_file: &Path, caller: &Caller) -> Result<Setup, Diagnostics> {
         return Err(Diagnostics::new(reading.troubles));
     };
     let beside = |name: &str| site_file.with_file_name(name);
+    let before = reading.troubles.len();
     let mut policies = reading.documents(Which::Policy, &beside("policies"));
+    let all_read = reading.troubles.len() == before;
     let mut drills = reading.documents(Which::Drill, &beside("drills"));
 
-    references::check(&root, &mut site, &mut policies, &mut drills);
+    references::check(&root, &mut site, &mut policies, all_read, &mut drills);
 
     let mut found = reading.troubles;
     for document in std::iter::once(&site).chain(&policies).chain(&drills) {
         found.extend(document.diagnostics());
     }
     if found.iter().any(|one| one.level == Level::Error) {
+        found.retain(|one| one.level == Level::Error);
         return Err(Diagnostics::new(found));
     }
     let warnings = Diagnostics::new(found);

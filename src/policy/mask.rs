@@ -26,12 +26,19 @@ pub(super) fn url_password(text: &str) -> Option<Range<usize>> {
             && let Some(colon) = rest[..at].find([':', '/'])
             && rest.as_bytes()[colon] == b':'
             && colon + 1 < at
+            && !is_port(&rest[colon + 1..at])
         {
             return Some(start + colon + 1..start + at);
         }
         from = start;
     }
     None
+}
+
+/// `443/path`: what follows the colon of a host rather than that of a user.
+fn is_port(text: &str) -> bool {
+    text.split_once('/')
+        .is_some_and(|(port, _)| !port.is_empty() && port.bytes().all(|c| c.is_ascii_digit()))
 }
 
 /// `text` with stars in place of `ranges`, of values beside keys that sound secret, and of

@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::address::{PathText, StateUrl, StoreUrl};
 use super::expect::Expectation;
-use super::leaf::{
-    Instant, PathText, Pattern, Period, PolicyRef, Size, StateUrl, StoreUrl, Words, Zone,
-};
+use super::leaf::{Instant, Pattern, Period, PolicyRef, Size, Words, Zone};
 use super::schedule::Cron;
 use crate::ground::ids::Name;
 use crate::ground::secret::SecretRef;

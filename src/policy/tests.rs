@@ -113,10 +113,7 @@ impl Bench {
     /// What is shown, with the folder's name left out.
     fn shown(&self) -> String {
         let errors = self.load().expect_err("something is wrong");
-        errors
-            .render(false)
-            .replace(&format!("{}/", self.path("").display()), "")
-            .replace(&format!("{}", self.path("").display()), "")
+        errors.render(false).replace(self.path("").to_str().unwrap(), "")
     }
 }
 
@@ -126,9 +123,10 @@ fn only_error(from: &str, to: &str) -> (String, String) {
     assert!([SITE, POLICY, DRILL].iter().any(|text| text.contains(from)), "{from}");
     let bench = Bench::new(&texts[0], &texts[1], &texts[2]);
     let found = bench.load().expect_err(to);
-    let errors: Vec<&Diagnostic> = found.iter().filter(|one| one.level == Level::Error).collect();
-    assert_eq!(errors.len(), 1, "{to}: {}", found.render(false));
-    let one = errors[0];
+    if found.len() != 1 {
+        return (format!("{} errors: {}", found.len(), found.render(false)), String::new());
+    }
+    let one = found.iter().next().unwrap();
     let text = fs::read_to_string(&one.file).unwrap();
     let line = text.lines().nth(one.line.unwrap() - 1).unwrap_or_default();
     let at: String = line.chars().skip(one.column.unwrap() - 1).collect();
@@ -199,7 +197,6 @@ error: `25` does not fit the hour field
   = help: it takes 0-23, `*`, lists 1,3, ranges 1-5 and steps */2 or 1-5/2
 
 "#
-        .replace("error: unknown key", "warning: no daemon runs schedules yet: run it yourself, e.g. from cron or a systemd timer\n --> policies/shop.toml:5:2\n  |\n5 | [schedule]\n  |  ^^^^^^^^\n\nerror: unknown key")
     );
 }
 
@@ -216,7 +213,7 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
             "does not carry out `copies`",
             "copies",
         ),
-        ("locale = \"zh-CN\"", "locale = \"zh\"", "did you mean", "\"zh\""),
+        ("locale = \"zh-CN\"", "locale = \"zh-cn\"", "did you mean", "\"zh-cn\""),
         ("id = \"acme\"", "id = \"Acme\"", "is not a name", "\"Acme\""),
         ("name = \"primary\"", "name = 5", "expected a text, found a whole number", "5"),
         ("customer = \"acme\"", "customer = \"acmee\"", "unknown customer", "\"acmee\""),
@@ -246,11 +243,11 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
         ("paths = [\"/srv/uploads\"]", "paths = []", "at least one", "[]"),
         (
             "paths = [\"/srv/uploads\"]",
-            "paths = [\"/a\"]\nexclude = \"x\"\n#",
+            "paths = [\"/a\"]\nmay_skip = \"x\"",
             "expected a list",
             "\"x\"",
         ),
-        ("exclude = [\"*.tmp\"]", "exclude = [\"{a\", \"\"]", "matches nothing", "\"\""),
+        ("exclude = [\"*.tmp\"]", "exclude = [\"{a\"]", "not a pattern", "\"{a\""),
         ("name = \"uploads\"", "name = \"orders\"", "is there already", "\"orders\""),
         (
             "policy = \"acme/shop\"",
@@ -312,21 +309,25 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
             "\"orders are",
         ),
     ];
+    let mut different = Vec::new();
     for (from, to, what, place) in cases {
         let (said, at) = only_error(from, to);
-        assert!(said.contains(what), "{to}: {said}");
-        assert!(at.starts_with(place), "{to}: {said} at {at}");
+        if !said.contains(what) || !at.starts_with(place) {
+            different.push(format!("{to}: {said} at {at}"));
+        }
     }
+    assert!(different.is_empty(), "{}", different.join("\n"));
 }
 
 #[test]
 fn paths_inside_one_another_and_checks_of_several_paths_are_refused() {
-    let (said, at) = only_error(
-        "paths = [\"/srv/uploads\"]",
-        "paths = [\"/srv/uploads\", \"/srv/uploads/img\"]\nmay_skip = []",
-    );
-    // Two errors would be told: the nested path and the check that needs a single one.
-    assert!(said.contains("inside `/srv/uploads`"), "{said} at {at}");
+    let paths = "paths = [\"/srv/uploads\", \"/srv/uploads/img\"]";
+    let bench = Bench::new(SITE, &POLICY.replace("paths = [\"/srv/uploads\"]", paths), DRILL);
+
+    let shown = bench.shown();
+
+    assert!(shown.contains("inside `/srv/uploads`") && shown.contains(":20:26"), "{shown}");
+    assert!(shown.contains("a source with several paths"), "{shown}");
 }
 
 #[test]
@@ -367,7 +368,6 @@ fn broken_toml_is_told_with_its_place_and_the_other_files_are_still_checked() {
 
     let places: Vec<_> = found
         .iter()
-        .filter(|one| one.level == Level::Error)
         .map(|one| {
             (
                 one.file.file_name().unwrap().to_owned(),
@@ -411,6 +411,20 @@ fn what_others_may_write_is_refused() {
     let stranger = Caller { uid: 4_000_000, state_home: "/x".into() };
     let refused = load(&bench.path("lifeboat.toml"), &stranger).is_err();
     assert_eq!(refused, rustix::process::geteuid().as_raw() != 0);
+}
+
+#[test]
+fn one_mistake_does_not_make_others_up() {
+    let bench = Bench::new(&SITE.replace("[[store]]", "[[store"), POLICY, DRILL);
+    assert_eq!(bench.shown().matches("error").count(), 1, "{}", bench.shown());
+
+    let bench = Bench::new(SITE, POLICY, DRILL);
+    bench.chmod("policies/shop.toml", 0o666);
+    assert_eq!(bench.shown().matches("error").count(), 1, "{}", bench.shown());
+
+    let bench = Bench::new(SITE, "customer = \"acme\"\nname = \"shop\"\n", DRILL);
+    assert!(bench.shown().contains("missing key `source`"), "{}", bench.shown());
+    assert_eq!(bench.shown().matches("error").count(), 1, "{}", bench.shown());
 }
 
 #[test]
@@ -467,7 +481,7 @@ fn the_effective_policy_is_stable_and_gives_the_schedules_back() {
         Digest::of(effective.to_string().as_bytes()),
         Digest::of(again.effective(&again.policies[0]).to_string().as_bytes())
     );
-    assert!(!effective.to_string().contains('.') || !has_float(&effective));
+    assert!(!has_float(&effective), "{effective}");
 
     let schedules = schedules_of(&effective).unwrap();
     assert_eq!(schedules[0], (Slots::Backup, policy.schedule.clone().unwrap()));
@@ -497,6 +511,11 @@ fn schemas_name_every_key_and_refuse_unknown_ones() {
 }
 
 proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        failure_persistence: None,
+        ..Default::default()
+    })]
+
     #[test]
     fn no_text_makes_reading_panic(text in "\\PC{0,80}", cut in 0usize..400) {
         for (which, sound) in [(Which::Site, SITE), (Which::Policy, POLICY), (Which::Drill, DRILL)] {

@@ -39,6 +39,8 @@ const FIELDS: [(&str, &str); 6] = [
     ("weekday", "0-7 (0 and 7 are Sunday) or sun-sat"),
 ];
 const WEEKDAY: usize = 5;
+/// Every value of every field spelled out stays below it.
+const LONGEST: usize = 800;
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 impl Cron {
@@ -103,6 +105,10 @@ impl FromStr for Cron {
     type Err = Wrong;
 
     fn from_str(text: &str) -> Result<Self, Wrong> {
+        if text.len() > LONGEST {
+            let hint = format!("write at most {LONGEST} characters, with ranges and steps");
+            return Err(Wrong::new("too long for a cron expression", hint));
+        }
         let mut fields: Vec<&str> = text.split_ascii_whitespace().collect();
         match fields.len() {
             5 => fields.insert(0, "0"),
@@ -205,8 +211,11 @@ fn weekdays(ends: &[&str], step: usize) -> Option<u64> {
     let (first, last) = match ends {
         ["*"] => (0, 6),
         [one] => (number(one)?, number(one)?),
-        // fri-sun ends with the Sunday after Friday.
-        [first, last] => (number(first)?, number(last).map(|n| if n == 0 { 7 } else { n })?),
+        [first, last] => match (number(first)?, number(last)?) {
+            // fri-sun ends with the Sunday after Friday.
+            (first, 0) if first > 0 && last.eq_ignore_ascii_case("sun") => (first, 7),
+            ends => ends,
+        },
         _ => return None,
     };
     if first > last {
@@ -261,7 +270,9 @@ mod tests {
         assert_eq!(set("SUN"), 1);
         assert_eq!(set("5-7"), 0b110_0001);
         assert_eq!(set("fri-sun"), 0b110_0001);
+        assert_eq!(set("0-0"), 1);
         assert_eq!(set("*/2"), 0b101_0101);
+        assert!("0 3 * * 5-0".parse::<Cron>().is_err());
         assert_eq!(set("1,3-5/2"), 0b10_1010);
     }
 }

@@ -78,7 +78,7 @@ fn field(low: u8, high: u8) -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn any_expression_agrees_where_clocks_do_not_change(
