@@ -1,9 +1,10 @@
 //! The command line: parse, one act, print.
 
 use crate::sandbox::{self, Serve};
+use crate::source::sqlite::child;
 
 /// What this program does when it is started as a confined child.
-const ROLES: &[(&str, Serve)] = &[];
+const ROLES: &[(&str, Serve)] = &[(child::ROLE, child::serve)];
 
 /// Parses the arguments, runs one command and answers its exit status.
 pub fn main() -> std::process::ExitCode {
