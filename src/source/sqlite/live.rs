@@ -30,16 +30,7 @@ pub(super) struct Pinned {
 impl Pinned {
     /// Opens the database at `path` and begins to read; waits up to [`LOCK_LIMIT`] for locks.
     pub fn open(path: &Path, context: &Context) -> Result<Self, Error> {
-        let only_read = OpenFlags::SQLITE_OPEN_READ_ONLY;
-        match pin(path, only_read, context) {
-            // A writer died in the middle: only a connection that may write can undo its half
-            // transaction, as the application's own next one would.
-            Err(Failed::Sql(error)) if wants_writing(&error) => {
-                pin(path, OpenFlags::SQLITE_OPEN_READ_WRITE, context)
-            }
-            outcome => outcome,
-        }
-        .map_err(|failed| match failed {
+        pin(path, context).map_err(|failed| match failed {
             Failed::Sql(error) => engine(path, error),
             Failed::Other(error) => error,
         })
@@ -62,11 +53,18 @@ impl From<rusqlite::Error> for Failed {
     }
 }
 
-fn pin(path: &Path, how: OpenFlags, context: &Context) -> Result<Pinned, Failed> {
-    let connection = Connection::open_with_flags(path, how | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+fn pin(path: &Path, context: &Context) -> Result<Pinned, Failed> {
+    let had_log = has_log(path);
+    // Able to write, though no statement may: only so can it undo the half transaction of a
+    // writer that died, as the application's own next connection would, and remove the empty log
+    // that reading without a writer makes, which in our name could lock the application out.
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
     connection.busy_timeout(Duration::from_millis(500))?;
-    // Writing the log back into the database is the application's business.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // Writing the application's log back into the database is the application's business.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, had_log)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA cell_size_check = ON")?;
     let interrupted = context.interrupted.clone();
@@ -104,8 +102,11 @@ fn is_locked(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-fn wants_writing(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
+/// Whether a write-ahead log lies beside the database.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.canonicalize().unwrap_or_else(|_| path.to_owned()).into_os_string();
+    log.push("-wal");
+    Path::new(&log).exists()
 }
 
 /// What the engine said of the database at `path`, in the source's terms.
