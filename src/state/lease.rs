@@ -48,6 +48,7 @@ impl State {
             {
                 let by = Holder::read(&by)?;
                 if !by.is_gone() {
+                    let by = Box::new(by);
                     let until = Timestamp::from_millisecond(until_ms).unwrap_or(Timestamp::MAX);
                     return Err(Error::Held { policy: policy.to_owned(), by, until });
                 }

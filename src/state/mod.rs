@@ -35,7 +35,7 @@ pub enum Error {
     #[error("the state holds {what} that cannot be read")]
     Unreadable { what: &'static str, source: serde_json::Error },
     #[error("{policy} is in use by {by} until {until}")]
-    Held { policy: String, by: Holder, until: Timestamp },
+    Held { policy: String, by: Box<Holder>, until: Timestamp },
     #[error("the lease of {policy} was taken over by another run")]
     Lost { policy: String },
 }
