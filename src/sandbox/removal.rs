@@ -175,7 +175,7 @@ mod tests {
         let doomed = folder.path().join("doomed");
         std::fs::create_dir_all(doomed.join("locked/inner")).unwrap();
         std::fs::write(doomed.join("locked/inner/file"), "").unwrap();
-        let none = std::fs::Permissions::from_mode(0);
+        let none = std::fs::Permissions::from_mode(0o0);
         std::fs::set_permissions(doomed.join("locked/inner"), none.clone()).unwrap();
         std::fs::set_permissions(doomed.join("locked"), none).unwrap();
         let mut deep = rustix::fs::open(&doomed, OFlags::PATH, Mode::empty()).unwrap();

@@ -218,7 +218,7 @@ mod tests {
         let folder = scratch.dir().join("restored");
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("db"), "").unwrap();
-        std::fs::set_permissions(folder.join("db"), std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(folder.join("db"), std::fs::Permissions::from_mode(0o0)).unwrap();
         symlink(outside.path(), folder.join("out")).unwrap();
         let before = outside.path().metadata().unwrap();
 

@@ -7,9 +7,8 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{Error, State, failed};
+use super::{Error, Holder, State, failed};
 use crate::ground::ids::RunId;
-use crate::ground::process::{Identity, host_name};
 
 /// Milliseconds since 1970 by the database's clock.
 const NOW: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
@@ -18,15 +17,14 @@ const NOW: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
     pub run: String,
-    pub host: String,
-    pub pid: u32,
+    pub by: Holder,
     pub until: Timestamp,
 }
 
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { run, host, pid, until } = self;
-        write!(f, "process {pid} on {host} (run {run}), until {until} at the latest")
+        let Self { run, by, until } = self;
+        write!(f, "{by} (run {run}), until {until} at the latest")
     }
 }
 
@@ -38,12 +36,6 @@ pub struct Lease {
     key: String,
     fence: i64,
     ttl: Duration,
-}
-
-struct Holder {
-    held: Held,
-    identity: Identity,
-    until_ms: i64,
 }
 
 impl State {
@@ -59,31 +51,27 @@ impl State {
         let mut work = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(fail())?;
         let now: i64 = sqlx::query_scalar(NOW).fetch_one(&mut *work).await.map_err(fail())?;
         let holder = sqlx::query(
-            "SELECT run, host, pid, started_ticks, until_ms FROM lease WHERE key = ?",
+            "SELECT run, holder, until_ms FROM lease WHERE key = ?",
         )
         .bind(key)
         .fetch_optional(&mut *work)
         .await
         .map_err(fail())?;
         if let Some(holder) = holder {
-            let holder = read(&holder)?;
-            if holder.until_ms > now && !holder.is_dead() {
-                return Ok(Err(holder.held));
+            let held = read(&holder)?;
+            if held.until.as_millisecond() > now && !held.by.is_gone() {
+                return Ok(Err(held));
             }
         }
-        let me = Identity::me();
         let fence: i64 = sqlx::query_scalar(
-            "INSERT INTO lease (key, fence, run, host, pid, started_ticks, until_ms)
-             VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (key) DO UPDATE SET fence = fence + 1, run = ?2, host = ?3, pid = ?4,
-               started_ticks = ?5, until_ms = ?6
+            "INSERT INTO lease (key, fence, run, holder, until_ms) VALUES (?1, 1, ?2, ?3, ?4)
+             ON CONFLICT (key) DO UPDATE
+               SET fence = fence + 1, run = ?2, holder = ?3, until_ms = ?4
              RETURNING fence",
         )
         .bind(key)
         .bind(run.to_string())
-        .bind(host_name())
-        .bind(i64::from(me.pid))
-        .bind(me.started_ticks as i64)
+        .bind(Holder::me().written())
         .bind(now.saturating_add(millis(ttl)))
         .fetch_one(&mut *work)
         .await
@@ -95,17 +83,17 @@ impl State {
     /// The runs that this host's living processes hold leases for.
     pub async fn living_runs(&self) -> Result<Vec<RunId>, Error> {
         let rows = sqlx::query(
-            "SELECT run, host, pid, started_ticks, until_ms FROM lease WHERE until_ms > 0",
+            "SELECT run, holder, until_ms FROM lease WHERE until_ms > 0",
         )
         .fetch_all(&self.pool)
         .await
         .map_err(failed("list leases"))?;
         let mut living = Vec::new();
         for row in &rows {
-            let row = read(row)?;
-            if !row.is_dead() {
-                let nonsense = |_| Error::Nonsense { what: format!("run {}", row.held.run) };
-                living.push(row.held.run.parse().map_err(nonsense)?);
+            let held = read(row)?;
+            if !held.by.is_gone() {
+                let nonsense = |_| Error::Nonsense { what: format!("run {}", held.run) };
+                living.push(held.run.parse().map_err(nonsense)?);
             }
         }
         Ok(living)
@@ -148,33 +136,14 @@ impl Lease {
     }
 }
 
-impl Holder {
-    /// Whether its process, which ran on this host, is gone.
-    fn is_dead(&self) -> bool {
-        self.held.host == host_name() && !self.identity.is_alive()
-    }
-}
-
-fn read(row: &SqliteRow) -> Result<Holder, Error> {
+fn read(row: &SqliteRow) -> Result<Held, Error> {
     let fail = || failed("read a lease");
     let until_ms: i64 = row.try_get("until_ms").map_err(fail())?;
-    let pid: i64 = row.try_get("pid").map_err(fail())?;
-    let started: i64 = row.try_get("started_ticks").map_err(fail())?;
-    let identity = Identity {
-        pid: u32::try_from(pid).map_err(|_| Error::Nonsense { what: format!("process {pid}") })?,
-        started_ticks: started as u64,
-    };
-    let until = Timestamp::from_millisecond(until_ms)
-        .map_err(|_| Error::Nonsense { what: format!("time {until_ms}") })?;
-    Ok(Holder {
-        held: Held {
-            run: row.try_get("run").map_err(fail())?,
-            host: row.try_get("host").map_err(fail())?,
-            pid: identity.pid,
-            until,
-        },
-        identity,
-        until_ms,
+    let nonsense = |_| Error::Nonsense { what: format!("the time {until_ms}") };
+    Ok(Held {
+        run: row.try_get("run").map_err(fail())?,
+        by: Holder::read(row.try_get("holder").map_err(fail())?)?,
+        until: Timestamp::from_millisecond(until_ms).map_err(nonsense)?,
     })
 }
 

@@ -2,20 +2,16 @@
 
 use sqlx::Row;
 
-use super::{Error, State, failed};
+use super::{Error, Holder, State, failed};
 use crate::ground::digest::Digest;
-use crate::ground::process::{Identity, host_name};
 
 impl State {
     /// Remembers that this process wrote the lock `id` in the repository at `place`.
     pub async fn remember_lock(&self, place: &str, id: &str) -> Result<(), Error> {
-        let me = Identity::me();
-        sqlx::query("INSERT OR REPLACE INTO repository_lock VALUES (?, ?, ?, ?, ?)")
+        sqlx::query("INSERT OR REPLACE INTO repository_lock VALUES (?, ?, ?)")
             .bind(place)
             .bind(id)
-            .bind(host_name())
-            .bind(i64::from(me.pid))
-            .bind(me.started_ticks as i64)
+            .bind(Holder::me().written())
             .execute(&self.pool)
             .await
             .map_err(failed("remember a lock"))?;
@@ -36,21 +32,14 @@ impl State {
     /// Locks at `place` that processes of this host wrote which are gone.
     pub async fn dead_locks(&self, place: &str) -> Result<Vec<String>, Error> {
         let fail = || failed("look up locks");
-        let rows = sqlx::query(
-            "SELECT id, pid, started_ticks FROM repository_lock WHERE place = ? AND host = ?",
-        )
-        .bind(place)
-        .bind(host_name())
-        .fetch_all(&self.pool)
-        .await
-        .map_err(fail())?;
+        let rows = sqlx::query("SELECT id, holder FROM repository_lock WHERE place = ?")
+            .bind(place)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(fail())?;
         let mut dead = Vec::new();
         for row in rows {
-            let pid: i64 = row.try_get("pid").map_err(fail())?;
-            let started: i64 = row.try_get("started_ticks").map_err(fail())?;
-            let identity =
-                u32::try_from(pid).map(|pid| Identity { pid, started_ticks: started as u64 });
-            if !identity.is_ok_and(|identity| identity.is_alive()) {
+            if Holder::read(row.try_get("holder").map_err(fail())?)?.is_gone() {
                 dead.push(row.try_get("id").map_err(fail())?);
             }
         }

@@ -3,6 +3,7 @@
 //! In: a file. Out: [`State`]. It can be lost: the bucket is the truth, and what stands here only
 //! says what this host is doing. SQLite in WAL mode, one writer; async.
 
+mod holder;
 mod hooks;
 mod lease;
 mod memory;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+pub use holder::Holder;
 pub use lease::{Held, Lease};
 
 /// How long a call waits for another process's write.
@@ -26,11 +28,11 @@ const BUSY: Duration = Duration::from_secs(10);
 /// The tables, by the version that brought them; only ever added to.
 const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE lease (
-      key TEXT PRIMARY KEY, fence INTEGER NOT NULL, run TEXT NOT NULL, host TEXT NOT NULL,
-      pid INTEGER NOT NULL, started_ticks INTEGER NOT NULL, until_ms INTEGER NOT NULL) STRICT;
+      key TEXT PRIMARY KEY, fence INTEGER NOT NULL, run TEXT NOT NULL, holder TEXT NOT NULL,
+      until_ms INTEGER NOT NULL) STRICT;
     CREATE TABLE repository_lock (
-      place TEXT NOT NULL, id TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL,
-      started_ticks INTEGER NOT NULL, PRIMARY KEY (place, id)) STRICT;
+      place TEXT NOT NULL, id TEXT NOT NULL, holder TEXT NOT NULL,
+      PRIMARY KEY (place, id)) STRICT;
     CREATE TABLE checkpoint (
       place TEXT PRIMARY KEY, size INTEGER NOT NULL, root TEXT NOT NULL) STRICT;
     CREATE TABLE owed_hook (key TEXT PRIMARY KEY, argv TEXT NOT NULL) STRICT;

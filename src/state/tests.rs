@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::ground::digest::Digest;
 use crate::ground::ids::RunId;
+use crate::ground::process::Identity;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -10,6 +11,12 @@ async fn state() -> (tempfile::TempDir, State) {
     let folder = tempfile::tempdir().unwrap();
     let state = State::open(&folder.path().join("deep/state.db")).await.unwrap();
     (folder, state)
+}
+
+/// A process of this host that runs no more.
+fn gone() -> Holder {
+    let me = Identity::me();
+    Holder::here(Identity { started_ticks: me.started_ticks + 1, ..me })
 }
 
 #[tokio::test]
@@ -49,7 +56,8 @@ async fn the_lease_of_a_dead_process_is_taken_over_at_once() {
     let lost = RunId::draw();
     let _lease = state.lease("key", lost, LONG).await.unwrap().unwrap();
     assert_eq!(state.living_runs().await.unwrap(), [lost]);
-    sqlx::query("UPDATE lease SET started_ticks = started_ticks + 1")
+    sqlx::query("UPDATE lease SET holder = ?")
+        .bind(gone().written())
         .execute(&state.pool)
         .await
         .unwrap();
@@ -63,7 +71,8 @@ async fn only_locks_of_dead_processes_are_dead() {
     let (_folder, state) = state().await;
     state.remember_lock("here", "living").await.unwrap();
     state.remember_lock("here", "dead").await.unwrap();
-    sqlx::query("UPDATE repository_lock SET pid = 0 WHERE id = 'dead'")
+    sqlx::query("UPDATE repository_lock SET holder = ? WHERE id = 'dead'")
+        .bind(gone().written())
         .execute(&state.pool)
         .await
         .unwrap();
