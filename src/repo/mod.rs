@@ -13,6 +13,7 @@ mod go;
 pub mod id;
 pub mod index;
 pub mod layout;
+pub mod lock;
 pub mod node;
 pub mod pack;
 mod publish;
@@ -27,8 +28,9 @@ pub mod walk;
 pub mod writer;
 
 pub use config::Config;
-pub use id::{BlobId, BlobKind, IndexId, PackId, SnapshotId};
+pub use id::{BlobId, BlobKind, IndexId, LockId, PackId, SnapshotId};
 pub use index::{Index, IndexFile, IndexPack, Location};
+pub use lock::Lock;
 pub use node::{Node, NodeKind, Tree};
 pub use pack::{PackBuilder, Packed, PackedBlob};
 pub use reader::{Fetched, ReadError, Reader};

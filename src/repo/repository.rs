@@ -319,7 +319,10 @@ pub(crate) mod tests {
     }
 
     pub(crate) async fn empty() -> Repository {
-        let store = Arc::new(Memory::new());
+        create_in(Arc::new(Memory::new())).await
+    }
+
+    pub(crate) async fn create_in(store: store::Shared) -> Repository {
         Repository::create(store, &password("right"), CHEAP, &SystemClock).await.unwrap()
     }
 

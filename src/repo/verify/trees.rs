@@ -1,5 +1,6 @@
 //! Trees: does every snapshot lead to whole folders, and every file to blobs that are there?
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
@@ -86,8 +87,8 @@ pub(super) async fn follow(
 
 impl Pass<'_> {
     fn reach(&mut self, tree: BlobId, origin: Origin) {
-        if !self.origins.contains_key(&tree) {
-            self.origins.insert(tree, origin);
+        if let Entry::Vacant(unseen) = self.origins.entry(tree) {
+            unseen.insert(origin);
             self.ahead.push(tree);
         }
     }
