@@ -1,10 +1,7 @@
-//! Comparing a folder on disk with a plan, entry by entry and piece by piece. Blocking.
+//! Comparing a folder on disk with a plan: what is missing, extra or of another kind, size or
+//! metadata. Blocking.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{self, Read};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FileType, Stat, XattrFlags};
 use rustix::io::Errno;
@@ -12,16 +9,13 @@ use rustix::io::Errno;
 use super::metadata::{is_common, is_privileged, mode_mask};
 use super::plan::{Plan, Planned, object, shown};
 use super::recheck::Compared;
+use super::reread::{Length, reread};
 use super::target::Target;
 use super::{Error, Occupied, Request, Select};
-use crate::ground::digest::Hasher;
 use crate::ground::progress::Progress;
-use crate::repo::{BlobId, NodeKind};
+use crate::repo::NodeKind;
 use crate::source::Place;
 use crate::source::files::disk;
-
-/// Tells a blob's plain length.
-pub(super) type Length<'a> = &'a (dyn Fn(&BlobId) -> Option<u64> + Sync);
 
 /// One comparison under way.
 pub(super) struct Comparing<'a> {
@@ -64,12 +58,13 @@ impl<'a> Comparing<'a> {
             }
         }
         self.find_extra()?;
-        let (files, bytes) = self.read_contents(&readable, progress)?;
+        let reread = reread(self.target, self.plan, self.length, &readable, progress)?;
+        self.differences.extend(reread.differences);
         self.differences.sort_by_key(|(index, _)| *index);
         Ok(Compared {
             entries: self.plan.entries.len() as u64 - self.devices_left_out,
-            files,
-            bytes,
+            files: readable.len() as u64,
+            bytes: reread.bytes,
             total_differences: self.differences.len() as u64,
             not_compared: self.not_compared(),
             differences: self
@@ -228,57 +223,6 @@ impl<'a> Comparing<'a> {
         Ok(())
     }
 
-    /// Reads and hashes files on all cores; returns how many and how many bytes.
-    fn read_contents(
-        &mut self,
-        readable: &[usize],
-        progress: &dyn Progress,
-    ) -> Result<(u64, u64), Error> {
-        let sizes = readable.iter().filter_map(|index| match self.plan.entries[*index].node.kind {
-            NodeKind::File { size, .. } => Some(size),
-            _ => None,
-        });
-        progress.phase("compare", Some(sizes.fold(0, u64::saturating_add)));
-        let (next, stop, bytes) = (AtomicUsize::new(0), AtomicBool::new(false), AtomicU64::new(0));
-        let found = Mutex::new((Vec::new(), None));
-        let work = || {
-            let mut buffer = vec![0; 256 * 1024];
-            while !stop.load(Ordering::Relaxed) {
-                let Some(&index) = readable.get(next.fetch_add(1, Ordering::Relaxed)) else {
-                    break;
-                };
-                let planned = &self.plan.entries[index];
-                let outcome = read_content(self.target, planned, self.length, &mut buffer);
-                let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-                match outcome {
-                    Ok((count, what)) => {
-                        bytes.fetch_add(count, Ordering::Relaxed);
-                        progress.advance(1, count);
-                        let object = object(planned);
-                        found.0.extend(what.map(|what| (index, Place { object, what })));
-                    }
-                    Err(source) => {
-                        stop.store(true, Ordering::Relaxed);
-                        let object = object(planned);
-                        found.1 = Some(Error::Local { action: "read", object, source });
-                    }
-                }
-            }
-        };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        std::thread::scope(|scope| {
-            for _ in 0..threads.min(readable.len()) {
-                scope.spawn(work);
-            }
-        });
-        let (differences, failed) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        self.differences.extend(differences);
-        Ok((readable.len() as u64, bytes.into_inner()))
-    }
-
     fn not_compared(&self) -> Vec<String> {
         let mut left_out = Vec::new();
         if !is_privileged(self.target) {
@@ -293,51 +237,6 @@ impl<'a> Comparing<'a> {
         left_out.push("access and change times, attributes that only root may set".to_owned());
         left_out
     }
-}
-
-/// Reads one file cut at its blobs' lengths; returns the bytes read and the first difference.
-fn read_content(
-    target: &Target,
-    planned: &Planned,
-    length: Length<'_>,
-    buffer: &mut [u8],
-) -> io::Result<(u64, Option<String>)> {
-    let NodeKind::File { content, .. } = &planned.node.kind else { return Ok((0, None)) };
-    let (folder, name) = target.place(&planned.path)?;
-    let mut file = File::from(disk::open_file(&folder, &name)?);
-    let mut offset = 0;
-    for blob in content {
-        let Some(length) = length(blob) else {
-            let what = format!("blob {blob} at byte {offset}: no index file names it");
-            return Ok((offset, Some(what)));
-        };
-        let mut hasher = Hasher::new();
-        let mut left = length;
-        while left > 0 {
-            let limit = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-            let count = match file.read(&mut buffer[..limit]) {
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            if count == 0 {
-                return Ok((
-                    offset,
-                    Some(format!("its content ends before byte {}", offset + length)),
-                ));
-            }
-            hasher.update(&buffer[..count]);
-            left -= count as u64;
-        }
-        if hasher.finish() != blob.0 {
-            let what =
-                format!("its content differs between bytes {offset} and {}", offset + length);
-            return Ok((offset + length, Some(what)));
-        }
-        offset += length;
-    }
-    let beyond = file.read(&mut buffer[..1])?;
-    Ok((offset, (beyond > 0).then(|| format!("its content goes on beyond byte {offset}"))))
 }
 
 /// Tries it out: there is no other way to know.

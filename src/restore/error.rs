@@ -22,9 +22,9 @@ pub enum Error {
     #[error("cannot {action} {object}")]
     Local { action: &'static str, object: String, source: io::Error },
     #[error("cannot read the snapshot's trees")]
-    Trees(#[source] WalkError),
+    Trees(#[source] Box<WalkError>),
     #[error("cannot read the snapshot's content")]
-    Content(#[source] ReadError),
+    Content(#[source] Box<ReadError>),
     #[error("a thread of the restore ended early")]
     Thread(#[source] tokio::task::JoinError),
 }

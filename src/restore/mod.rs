@@ -10,6 +10,7 @@ mod error;
 mod metadata;
 mod plan;
 mod recheck;
+mod reread;
 mod select;
 mod target;
 #[cfg(test)]

@@ -58,7 +58,9 @@ impl Plan {
                         walk.skip_content();
                     }
                 }
-                Err(error) if error.source.is_environment() => return Err(Error::Trees(error)),
+                Err(error) if error.source.is_environment() => {
+                    return Err(Error::Trees(error.into()));
+                }
                 Err(error) => plan.damaged.push(Place {
                     object: format!("folder {}", shown(&error.path)),
                     what: chain(&error.source),

@@ -88,10 +88,10 @@ impl Target {
     /// The folder at `path`; empty for the target itself.
     pub(super) fn folder(&self, path: &[u8]) -> io::Result<Arc<OwnedFd>> {
         let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((reached, folder)) = &*last() {
-            if reached == path {
-                return Ok(folder.clone());
-            }
+        if let Some((reached, folder)) = &*last()
+            && reached == path
+        {
+            return Ok(folder.clone());
         }
         let folder = Arc::new(disk::open_below(&self.root, path)?);
         *last() = Some((path.to_vec(), folder.clone()));

@@ -166,6 +166,8 @@ pub(crate) fn meta(dir: impl AsFd, name: &CStr, stat: &Stat, owners: &Owners) ->
         group: owners.group(stat.st_gid),
         inode: stat.st_ino,
         device_id: stat.st_dev,
+        // 32 bits wide on some architectures.
+        #[allow(clippy::unnecessary_cast)]
         links: stat.st_nlink as u64,
         xattrs: Vec::new(),
         reusable: false,

@@ -63,12 +63,12 @@ pub(crate) fn walk<V: Visit>(start: OwnedFd, path: Vec<u8>, visit: &mut V) -> Re
         path.truncate(level.path_length);
         let Some(name) = level.names.next() else {
             let Some(left) = levels.pop() else { break };
-            if let Some(parent) = levels.last_mut() {
-                if let Err(error) = return_to(parent, left.dir.as_deref()) {
-                    path.truncate(parent.path_length);
-                    parent.names = Vec::new().into_iter();
-                    visit.trouble(&path, error)?;
-                }
+            if let Some(parent) = levels.last_mut()
+                && let Err(error) = return_to(parent, left.dir.as_deref())
+            {
+                path.truncate(parent.path_length);
+                parent.names = Vec::new().into_iter();
+                visit.trouble(&path, error)?;
             }
             continue;
         };

@@ -1,8 +1,9 @@
-//! Writing: the plan laid out as empty entries, the content put in place as packs come, then links
-//! and metadata.
+//! Writing: the plan laid out as empty entries, then the content put in place as packs come.
 //!
 //! In: a plan and blobs in any order. Out: files that are whole, or not there. Blocking but for the
 //! fetch itself.
+
+mod finish;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::File;
@@ -13,10 +14,10 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::FileType;
 
-use super::metadata::{Setting, is_privileged};
+use super::metadata::is_privileged;
 use super::plan::{Plan, Planned, chain, object};
 use super::target::{Target, is_fatal};
-use super::{Error, Fidelity, Restored};
+use super::{Error, Restored};
 use crate::ground::progress::Progress;
 use crate::repo::{BlobId, BlobKind, NodeKind, ReadError, Reader};
 use crate::source::Place;
@@ -146,7 +147,8 @@ impl Writing {
     /// Bytes of content that are to come.
     pub(super) fn expected_bytes(&self) -> u64 {
         let pieces = self.places.values();
-        pieces.map(|piece| piece.length.saturating_mul(piece.at.len() as u64)).sum()
+        let sizes = pieces.map(|piece| piece.length.saturating_mul(piece.at.len() as u64));
+        sizes.fold(0, u64::saturating_add)
     }
 
     /// Fetches every blob once and writes it wherever it belongs.
@@ -171,7 +173,7 @@ impl Writing {
         let (writing, failed) = state.into_inner().unwrap_or_else(PoisonError::into_inner);
         match (failed, fetched) {
             (Some(error), _) => Err(error),
-            (None, Err(error)) => Err(Error::Content(error)),
+            (None, Err(error)) => Err(Error::Content(error.into())),
             (None, Ok(fetched)) => {
                 let restored = Restored { blobs: fetched.blobs, ..writing.restored };
                 Ok(Self { restored, ..writing })
@@ -231,84 +233,6 @@ impl Writing {
             let reason = format!("blob {blob} at byte {offset}: {reason}");
             self.damage.entry(index).or_insert(reason);
         }
-    }
-
-    /// Removes what is damaged, makes hard links, sets metadata from the inside out and, unless it
-    /// is a drill's, makes it all durable.
-    pub(super) fn finish(mut self, progress: &dyn Progress) -> Result<Restored, Error> {
-        self.open.clear();
-        let mut restored = std::mem::take(&mut self.restored);
-        restored.damaged.append(&mut self.plan.damaged);
-        self.remove_damaged(&mut restored)?;
-        self.make_hard_links(&mut restored);
-        self.set_metadata(&mut restored, progress);
-        if self.devices_left_out > 0 {
-            restored.notes.push(format!("{} devices were not restored", self.devices_left_out));
-        }
-        if self.target.fidelity == Fidelity::Full {
-            self.target.sync()?;
-        }
-        Ok(restored)
-    }
-
-    fn remove_damaged(&mut self, restored: &mut Restored) -> Result<(), Error> {
-        for (&index, reason) in &self.damage {
-            let planned = &self.plan.entries[index];
-            if self.made[index] == Made::Yes {
-                self.target.remove(&planned.path).map_err(|source| Error::Local {
-                    action: "remove the damaged",
-                    object: object(planned),
-                    source,
-                })?;
-                self.made[index] = Made::No;
-            }
-            restored.damaged.push(Place { object: object(planned), what: reason.clone() });
-        }
-        Ok(())
-    }
-
-    fn make_hard_links(&mut self, restored: &mut Restored) {
-        for (index, planned) in self.plan.entries.iter().enumerate() {
-            let Made::LinkTo(first) = self.made[index] else { continue };
-            let original = &self.plan.entries[first];
-            if let Some(reason) = self.damage.get(&first) {
-                restored.damaged.push(Place { object: object(planned), what: reason.clone() });
-            } else if let Err(error) = self.target.make_hard_link(&planned.path, &original.path) {
-                restored.unrestored.push(Place {
-                    object: object(planned),
-                    what: format!("could not be linked to {}: {error}", object(original)),
-                });
-            } else {
-                restored.files += 1;
-            }
-        }
-    }
-
-    fn set_metadata(&self, restored: &mut Restored, progress: &dyn Progress) {
-        let mut setting = Setting::default();
-        for (planned, made) in self.plan.entries.iter().zip(&self.made).rev() {
-            if *made != Made::Yes {
-                continue;
-            }
-            match &planned.node.kind {
-                NodeKind::File { size, .. } => {
-                    restored.files += 1;
-                    restored.bytes += size;
-                }
-                NodeKind::Dir { .. } => restored.dirs += 1,
-                _ => restored.others += 1,
-            }
-            let refused = match setting.apply(&self.target, planned) {
-                Ok(refused) => refused,
-                Err(error) => vec![("its metadata", error)],
-            };
-            for (what, error) in refused {
-                let what = format!("{what} could not be set: {error}");
-                restored.unrestored.push(Place { object: object(planned), what });
-            }
-            progress.advance(1, 0);
-        }
-        restored.notes.extend(setting.notes());
     }
 }
 
