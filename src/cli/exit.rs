@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::app::NoSite;
 use super::man::NoSuchCommand;
 use crate::ledger::record::Word;
-use crate::source;
+use crate::{policy, source};
 
 /// The exit statuses, as `lifeboat --help` ends with them.
 pub(super) const HELP: &str = "\
@@ -46,7 +46,11 @@ impl Exit {
     }
 
     fn of_link(link: &(dyn std::error::Error + 'static)) -> Option<Self> {
-        if link.is::<NoSite>() || link.is::<NoSuchCommand>() {
+        let unusable = link.is::<NoSite>()
+            || link.is::<NoSuchCommand>()
+            || link.is::<policy::Diagnostics>()
+            || link.is::<policy::NoSuch>();
+        if unusable {
             return Some(Self::Invalid);
         }
         match link.downcast_ref::<source::Error>() {

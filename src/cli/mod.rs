@@ -12,6 +12,8 @@ mod logging;
 mod man;
 mod output;
 mod progress;
+mod schema;
+mod validate;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -61,6 +63,8 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Validate(validate::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -91,6 +95,8 @@ fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
     runtime.block_on(async {
         app.interrupt.listen()?;
         match command {
+            Command::Validate(args) => validate::run(args, app).await,
+            Command::Schema(args) => schema::run(args, app).await,
             Command::Completions(args) => completions::run(&args, app),
             Command::Man(args) => man::run(&args, app),
         }
