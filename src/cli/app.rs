@@ -8,6 +8,7 @@ use super::interrupt::Interrupt;
 use super::output::Output;
 use super::{Global, logging};
 use crate::ground::progress::Progress;
+use crate::policy::{self, Caller, Diagnostics, Setup};
 
 /// Where the site file is looked for when `--config` is not given, in this order.
 const SITE_FILES: [&str; 2] = ["lifeboat.toml", "/etc/lifeboat/lifeboat.toml"];
@@ -34,7 +35,6 @@ impl App {
     /// The site file that `--config` names, or the first that exists where one is looked for.
     ///
     /// Fails with [`NoSite`] where none is found. That a named file exists is not checked here.
-    #[expect(dead_code, reason = "called by the first command with a site")]
     pub(super) fn site_file(&self) -> anyhow::Result<PathBuf> {
         if let Some(named) = &self.config {
             return Ok(named.clone());
@@ -43,6 +43,19 @@ impl App {
         found.map(Path::to_path_buf).ok_or(NoSite).hint(
             "write one with `lifeboat init`, name one with --config, or try `lifeboat quickstart`",
         )
+    }
+
+    /// Reads and checks all that users wrote; the inner error holds every fault of every file.
+    ///
+    /// Fails with [`NoSite`] where there is no site file.
+    pub(super) async fn load(&self) -> anyhow::Result<Result<Setup, Diagnostics>> {
+        let file = self.site_file()?;
+        Ok(tokio::task::spawn_blocking(move || policy::load(&file, &Caller::current())).await?)
+    }
+
+    /// The site with its policies and drills, for commands that need a sound one.
+    pub(super) async fn setup(&self) -> anyhow::Result<Setup> {
+        Ok(self.load().await??)
     }
 
     /// What this process has for itself: opens its state, which must be to be had.

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::exit::with_hint;
 use super::output::visible;
 use super::{App, Exit};
 use crate::backup;
@@ -42,7 +41,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let setup = app.setup().await?;
     let policy = setup.policy(&args.policy)?;
     let rooms = app.rooms(&setup).await?;
-    let published = backup::run(&setup, policy, None, &rooms).await.map_err(with_hint)?;
+    let published = backup::run(&setup, policy, None, &rooms).await?;
     let answer = Answer {
         snapshot: published.snapshot,
         policy: policy.full_name(),

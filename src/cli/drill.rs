@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::exit::with_hint;
 use super::output::styled;
 use super::{App, Exit};
 use crate::drill;
@@ -48,7 +47,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let rooms = app.rooms(&setup).await?;
     let snapshot = args.snapshot.as_deref();
     let request = drill::Request { setup: &setup, policy, drill, snapshot, slot: None };
-    let done = drill::run(request, &rooms).await.map_err(with_hint)?;
+    let done = drill::run(request, &rooms).await?;
     let seconds = |ms: Option<u64>| ms.map(|ms| ms as f64 / 1000.0);
     let answer = Answer {
         verdict: done.finished.verdict,

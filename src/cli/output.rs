@@ -12,8 +12,12 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::hint;
 use super::progress::{Meter, Shown};
+use crate::policy::Diagnostics;
+use crate::report::{Line, Tone};
 
+const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
+const DOUBT: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
 /// How this process answers.
@@ -51,7 +55,6 @@ impl Output {
     ///
     /// Called once per command. That nobody reads the answer any more (a closed pipe) is no
     /// error: the act is done and its exit status stands.
-    #[expect(dead_code, reason = "called by the first command with a document to answer")]
     pub(super) fn answer(&self, document: &impl Serialize, text: &str) -> anyhow::Result<()> {
         if self.json {
             self.raw(serde_json::to_string_pretty(document)?.as_bytes())
@@ -74,15 +77,25 @@ impl Output {
         }
     }
 
-    /// Says what went wrong: the chain once, then the hint.
+    /// Shows what is wrong in users' files, each with its place underlined.
+    pub(super) fn diagnostics(&self, diagnostics: &Diagnostics) {
+        self.meter.settle();
+        if !diagnostics.is_empty() {
+            say(diagnostics.render(self.stderr_has_colour()).trim_end());
+        }
+    }
+
+    /// Says what went wrong: places in users' files, the chain once, then the hint.
     pub(super) fn error(&self, error: &anyhow::Error) {
         self.meter.settle();
         let causes: Vec<_> = hint::causes(error).collect();
-        say(&if self.json {
-            json_line(&causes.join(": "), hint::of(error))
+        let diagnostics = error.chain().find_map(|link| link.downcast_ref::<Diagnostics>());
+        if self.json {
+            say(&json_line(&causes.join(": "), hint::of(error), diagnostics));
         } else {
-            chain(&causes, hint::of(error))
-        });
+            diagnostics.into_iter().for_each(|diagnostics| self.diagnostics(diagnostics));
+            say(&chain(&causes, hint::of(error)));
+        }
     }
 
     /// Ends the progress display.
@@ -104,7 +117,7 @@ pub(super) fn parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
         let text = error.render().to_string();
         let line = text.lines().next().unwrap_or_default();
         let what = line.strip_prefix("error: ").unwrap_or(line);
-        say(&json_line(what, Some("see `lifeboat --help`")));
+        say(&json_line(what, Some("see `lifeboat --help`"), None));
     } else {
         // Standard error is gone: nobody is left to be told.
         let _ = error.print();
@@ -112,8 +125,12 @@ pub(super) fn parse_error(error: &clap::Error, arguments: &[OsString]) -> Exit {
     Exit::Invalid
 }
 
-fn json_line(error: &str, hint: Option<&str>) -> String {
-    serde_json::json!({ "error": error, "hint": hint }).to_string()
+fn json_line(error: &str, hint: Option<&str>, diagnostics: Option<&Diagnostics>) -> String {
+    let mut line = serde_json::json!({ "error": error, "hint": hint });
+    if let Some(diagnostics) = diagnostics {
+        line["diagnostics"] = serde_json::json!(diagnostics);
+    }
+    line.to_string()
 }
 
 fn chain(causes: &[String], hint: Option<&str>) -> String {
@@ -130,6 +147,24 @@ fn chain(causes: &[String], hint: Option<&str>) -> String {
         line(HINT, "hint:", hint);
     }
     text.truncate(text.trim_end().len());
+    text
+}
+
+/// Lines of a report for [`Output::answer`]; names in them cannot steer the terminal.
+#[cfg_attr(not(test), expect(dead_code, reason = "used by the first command that drills"))]
+pub(super) fn styled(lines: &[Line]) -> String {
+    let mut text = String::new();
+    for Line { tone, text: line } in lines {
+        let style = match tone {
+            Tone::Good => GOOD,
+            Tone::Bad => BAD,
+            Tone::Doubt => DOUBT,
+            Tone::Faint => Style::new().dimmed(),
+            _ => Style::new(),
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{style}{}{style:#}", visible(line));
+    }
     text
 }
 
@@ -166,6 +201,16 @@ mod tests {
         let text = anstream::adapter::strip_str(&chain(&causes, Some("free some"))).to_string();
 
         assert_eq!(text, "error: cannot store\n  because disk full\nhint: free some");
+    }
+
+    #[test]
+    fn a_report_is_styled_by_its_tones_and_by_nothing_in_its_names() {
+        let lines = [Line { tone: Tone::Bad, text: "table \x1b[8m".into() }];
+
+        let text = styled(&lines);
+
+        assert_eq!(anstream::adapter::strip_str(&text).to_string(), "table \\u{1b}[8m\n");
+        assert!(text.starts_with("\x1b["), "{text:?}");
     }
 
     #[test]

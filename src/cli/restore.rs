@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::exit::with_hint;
 use super::hint::Hinting;
 use super::output::visible;
 use super::{App, Exit};
@@ -67,7 +66,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let policy = setup.policy(&args.policy)?;
     let rooms = app.rooms(&setup).await?;
     let customer = setup.customer_of(policy);
-    let account = Account::open(&setup, customer, &rooms).await.map_err(with_hint)?;
+    let account = Account::open(&setup, customer, &rooms).await?;
     let lock = Locked::shared(&account, &rooms).await?;
     let begun = Instant::now();
     let (snapshot, tree) = find(&account, policy, &args.snapshot).await?;
@@ -79,8 +78,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         fidelity: Fidelity::Full,
     };
     tracing::info!(phase = "fetch");
-    let restored = restore::run(&reader, tree, &request, rooms.progress.clone()).await;
-    let restored = restored.map_err(occupied_hint)?;
+    let restored = restore::run(&reader, tree, &request, rooms.progress.clone()).await?;
     lock.release().await?;
     let body = Body::Restore {
         policy: policy.name.clone(),
@@ -138,16 +136,6 @@ fn select(args: &Args) -> anyhow::Result<Select> {
             Ok(Select::Patterns(patterns.iter().map(below).collect()))
         }
     }
-}
-
-fn occupied_hint(error: restore::Error) -> anyhow::Error {
-    let hint = match &error {
-        restore::Error::Occupied { .. } => "name an empty folder, or say --overwrite",
-        restore::Error::NoRoom { .. } => "free some space, or restore to another disk",
-        restore::Error::Nothing { .. } => "stock `restic ls`, or a restore without it, shows what there is",
-        _ => return error.into(),
-    };
-    Err::<(), _>(error).hint(hint).expect_err("an error stays one")
 }
 
 fn text(answer: &Answer) -> String {

@@ -1,5 +1,8 @@
 //! `lifeboat schema`: JSON Schema of what users write.
 
+use super::{App, Exit};
+use crate::policy::{self, Which};
+
 /// Print the JSON Schema of one kind of file
 ///
 /// Editors use it to complete and check: begin the file with `#:schema FILE-OR-URL`.
@@ -18,4 +21,14 @@ enum Kind {
     Policy,
     /// drills/*.toml
     Drill,
+}
+
+pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    let schema = policy::schema(match args.kind {
+        Kind::Site => Which::Site,
+        Kind::Policy => Which::Policy,
+        Kind::Drill => Which::Drill,
+    });
+    app.out.raw(serde_json::to_string_pretty(&schema)?.as_bytes())?;
+    Ok(Exit::Done)
 }

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::exit::with_hint;
 use super::{App, Exit};
 use crate::account::Account;
 use crate::policy::PolicyName;
@@ -29,7 +28,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let policy = setup.policy(&args.policy)?;
     let rooms = app.rooms(&setup).await?;
     let customer = setup.customer_of(policy);
-    let account = Account::open(&setup, customer, &rooms).await.map_err(with_hint)?;
+    let account = Account::open(&setup, customer, &rooms).await?;
     let removed = lock::unlock(&account.repository, &*rooms.clock, args.all).await?;
     app.out.answer(&Answer { removed }, &format!("{removed} locks removed"))?;
     Ok(Exit::Done)

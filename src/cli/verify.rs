@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use super::exit::with_hint;
 use super::output::visible;
 use super::{App, Exit};
 use crate::account::{self, Account, Locked};
@@ -29,7 +28,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let policy = setup.policy(&args.policy)?;
     let rooms = app.rooms(&setup).await?;
     let customer = setup.customer_of(policy);
-    let account = Account::open(&setup, customer, &rooms).await.map_err(with_hint)?;
+    let account = Account::open(&setup, customer, &rooms).await?;
     let lock = Locked::shared(&account, &rooms).await?;
     let depth = if args.read_data { Depth::ReadData } else { Depth::Structure };
     let verified = repo::verify(&account.repository, depth, &*rooms.progress).await?;

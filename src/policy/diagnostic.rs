@@ -151,6 +151,15 @@ impl Diagnostics {
         self.0.iter()
     }
 
+    /// Those about one of `files`, whose paths are canonical.
+    pub fn about(self, files: &[PathBuf]) -> Self {
+        let named = |one: &Diagnostic| {
+            let file = one.file.canonicalize();
+            file.is_ok_and(|file| files.contains(&file))
+        };
+        Self(self.0.into_iter().filter(named).collect())
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -90,7 +90,11 @@ pub(super) fn check<'a>(check: &'a Check, texts: &Texts, lang: Lang) -> CheckVie
         source: check.source.as_ref().map(|name| name.as_str()),
         sign: check.outcome.into(),
         outcome: texts.outcomes[outcome],
-        compared: format!("{} {}", amount::count(check.compared), terms::unit(&check.unit, lang)),
+        compared: format!(
+            "{} {}",
+            amount::count(check.compared),
+            terms::unit(&check.unit, check.compared, lang)
+        ),
         took: amount::duration(check.duration_ms, texts),
         expected: check.expected.as_deref(),
         found: check.found.as_deref(),

@@ -35,20 +35,21 @@ const FAULTS: [Row; 4] = [
     ("blob-hidden", "隐藏一个数据块", "One stored blob hidden"),
 ];
 
-const UNITS: [Row; 13] = [
-    ("rows", "行", "rows"),
-    ("entries", "个条目", "entries"),
-    ("files", "个文件", "files"),
-    ("tables", "张表", "tables"),
-    ("parts", "个部分", "parts"),
-    ("pages", "页", "pages"),
-    ("blobs", "个数据块", "blobs"),
-    ("bytes", "字节", "bytes"),
-    ("values", "个值", "values"),
-    ("objects", "个对象", "objects"),
-    ("sources", "个数据源", "sources"),
-    ("queries", "次查询", "queries"),
-    ("milliseconds", "毫秒", "ms"),
+/// Code, 中文, English for one, English for several.
+const UNITS: [(&str, &str, &str, &str); 13] = [
+    ("rows", "行", "row", "rows"),
+    ("entries", "个条目", "entry", "entries"),
+    ("files", "个文件", "file", "files"),
+    ("tables", "张表", "table", "tables"),
+    ("parts", "个部分", "part", "parts"),
+    ("pages", "页", "page", "pages"),
+    ("blobs", "个数据块", "blob", "blobs"),
+    ("bytes", "字节", "byte", "bytes"),
+    ("values", "个值", "value", "values"),
+    ("objects", "个对象", "object", "objects"),
+    ("sources", "个数据源", "source", "sources"),
+    ("queries", "次查询", "query", "queries"),
+    ("milliseconds", "毫秒", "ms", "ms"),
 ];
 
 const PICKS: [Row; 3] = [
@@ -77,8 +78,13 @@ pub(super) fn fault(code: &str, lang: Lang) -> Cow<'_, str> {
     look_up(&FAULTS, code, lang)
 }
 
-pub(super) fn unit(code: &str, lang: Lang) -> Cow<'_, str> {
-    look_up(&UNITS, code, lang)
+pub(super) fn unit(code: &str, number: u64, lang: Lang) -> &str {
+    let row = UNITS.iter().find(|(known, ..)| *known == code);
+    row.map_or(code, |(_, zh, one, several)| match lang {
+        Lang::Zh => zh,
+        Lang::En if number == 1 => one,
+        Lang::En => several,
+    })
 }
 
 pub(super) fn pick(code: &str, lang: Lang) -> Cow<'_, str> {
@@ -170,6 +176,7 @@ mod tests {
     fn known_codes_are_translated_and_unknown_ones_stand_as_they_are() {
         assert_eq!(rung("equality", Lang::Zh), "一致性");
         assert_eq!(fault("byte-flipped", Lang::En), "One byte flipped");
+        assert_eq!(unit("queries", 1, Lang::En), "query");
         assert_eq!(phase("warm-up", Lang::Zh), "warm-up");
         assert_eq!(pick("before 2026-01-01T00:00:00Z", Lang::Zh), "早于 2026-01-01T00:00:00Z");
     }
