@@ -94,9 +94,7 @@ fn we_list_verify_restore_and_drill_what_others_made() {
         let snapshot = listed[0]["id"].as_str().unwrap_or_else(|| panic!("{name}: {listed:#}"));
         let verified = bench.run(&["verify", "shop", "--read-data", "--json"]).exits(0).json();
         assert_eq!(verified["errors"], serde_json::json!([]), "{name}");
-        bench
-            .run(&["restore", "shop", "--snapshot", snapshot, "--to", "ours", "--json"])
-            .exits(0);
+        bench.run(&["restore", "shop", "--snapshot", snapshot, "--to", "ours", "--json"]).exits(0);
         let restored = bench.path("ours").join(tree.strip_prefix("/").unwrap());
         if name == "rustic" {
             assert_eq!(bench::contents(&tree), bench::contents(&restored), "{name}");

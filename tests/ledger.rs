@@ -107,7 +107,11 @@ fn stock_ssh_keygen_accepts_a_checkpoint_and_refuses_a_changed_one() {
 #[test]
 fn slots_that_nobody_ran_are_on_the_ledger_as_due_and_missed() {
     let bench = Bench::new();
-    bench.edit("policies/shop.toml", "[objectives]", "[schedule]\nbackup = \"* * * * * *\"\n\n[objectives]");
+    bench.edit(
+        "policies/shop.toml",
+        "[objectives]",
+        "[schedule]\nbackup = \"* * * * * *\"\n\n[objectives]",
+    );
     bench.backup();
     std::thread::sleep(std::time::Duration::from_millis(2200));
     bench.backup();

@@ -101,7 +101,8 @@ fn a_wrong_password_exits_12_and_its_record_waits_for_the_right_one() {
     bench.write("keys/repository-password", format!("{}\n", bench::PASSWORD));
     bench.run(&["drill", "shop"]).exits(0);
     let log = bench.run(&["ledger", "log", "shop", "--json"]).exits(0).stdout;
-    let verdicts: Vec<_> = log.match_indices("\"verdict\":").map(|(at, _)| &log[at..at + 22]).collect();
+    let verdicts: Vec<_> =
+        log.match_indices("\"verdict\":").map(|(at, _)| &log[at..at + 22]).collect();
     assert_eq!(verdicts.len(), 2, "{log}");
     assert!(verdicts[0].contains("fail") && verdicts[1].contains("pass"), "{log}");
 }

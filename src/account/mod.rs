@@ -139,10 +139,8 @@ impl Account {
         let place = Place::open(setup, customer)?;
         let password = customer.repository_password.reveal().map_err(Error::Password)?;
         let opened = Repository::open(place.repository.clone(), &password).await;
-        let repository = opened.map_err(|source| Error::Repository {
-            place: place.repository.place(),
-            source,
-        })?;
+        let repository = opened
+            .map_err(|source| Error::Repository { place: place.repository.place(), source })?;
         Self::with(repository, &place, setup, customer, rooms)
     }
 
@@ -233,11 +231,7 @@ impl Account {
 }
 
 /// A journal for a customer whose repository cannot be opened: everything waits in the outbox.
-pub fn journal_beyond(
-    customer: &Customer,
-    rooms: &Rooms,
-    why: String,
-) -> Result<Journal, Error> {
+pub fn journal_beyond(customer: &Customer, rooms: &Rooms, why: String) -> Result<Journal, Error> {
     open_journal(customer, rooms, Reach::Beyond { why })
 }
 
@@ -264,9 +258,7 @@ pub async fn lease(
 ) -> Result<Lease, Error> {
     match rooms.state.lease(&format!("{act} {policy}"), run, LEASE).await? {
         Ok(lease) => Ok(lease),
-        Err(held) => {
-            Err(Error::Running { act, policy: policy.to_owned(), by: held.to_string() })
-        }
+        Err(held) => Err(Error::Running { act, policy: policy.to_owned(), by: held.to_string() }),
     }
 }
 

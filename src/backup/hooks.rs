@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::account::Rooms;
 use crate::ground::process;
-use crate::policy::{Hooks, Policy};
+use crate::policy::Policy;
 use crate::state;
 
 /// Why a hook did not do its work.

@@ -24,8 +24,8 @@ use crate::ledger::record::BackupFinished;
 use crate::policy::sources::SourceSettings;
 use crate::policy::{Policy, Setup};
 use crate::repo::{
-    self, Added, BlobId, NodeKind, ReadError, Reader, Snapshot, SnapshotId, StoreError, Summary, Tree,
-    WriteError, Writer,
+    self, Added, BlobId, NodeKind, ReadError, Reader, Snapshot, SnapshotId, StoreError, Summary,
+    Tree, WriteError, Writer,
 };
 use crate::sandbox::{self, Launcher, Scratch};
 use crate::source::manifest::{self, Manifest};
@@ -265,7 +265,10 @@ async fn capture_all(
         let (captured, back) = blocking(move || {
             let captured = capture(&settings, &context, before, &reader, &writer, &launcher);
             drop(scratch);
-            (captured.map_err(|source| Error::Capture { source_name: settings.name, source }), writer)
+            (
+                captured.map_err(|source| Error::Capture { source_name: settings.name, source }),
+                writer,
+            )
         })
         .await?;
         writer = back;

@@ -249,8 +249,8 @@ impl TreeSink<'_> {
         loop {
             let job = lock(jobs).recv();
             let Ok(job) = job else { return };
-            let stop = self.interrupted.load(Ordering::Relaxed)
-                || lock(&self.waiting).failure.is_some();
+            let stop =
+                self.interrupted.load(Ordering::Relaxed) || lock(&self.waiting).failure.is_some();
             let (dir, done) = if stop { (job.dir, Ok(None)) } else { self.read(job) };
             let done = done.and_then(|node| self.one_done(dir, node));
             let mut waiting = lock(&self.waiting);

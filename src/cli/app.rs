@@ -7,8 +7,14 @@ use super::hint::Hinting;
 use super::interrupt::Interrupt;
 use super::output::Output;
 use super::{Global, logging};
+use crate::account::{self, Rooms};
+use crate::ground::clock::SystemClock;
+use crate::ground::process;
 use crate::ground::progress::Progress;
+use crate::ledger::record::Actor;
 use crate::policy::{self, Caller, Diagnostics, Setup};
+use crate::sandbox::Launcher;
+use crate::state::State;
 
 /// Where the site file is looked for when `--config` is not given, in this order.
 const SITE_FILES: [&str; 2] = ["lifeboat.toml", "/etc/lifeboat/lifeboat.toml"];
@@ -84,7 +90,8 @@ impl App {
 /// Who runs this: the person behind `sudo`, or the login of the process's user.
 fn person() -> String {
     let named = |name| std::env::var(name).ok().filter(|name| !name.is_empty());
-    named("SUDO_USER").or_else(|| named("USER")).or_else(|| named("LOGNAME")).unwrap_or_else(|| {
-        format!("uid {}", rustix::process::getuid().as_raw())
-    })
+    named("SUDO_USER")
+        .or_else(|| named("USER"))
+        .or_else(|| named("LOGNAME"))
+        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }

@@ -58,7 +58,8 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
 }
 
 fn text(answer: &Answer) -> String {
-    let Answer { snapshot, policy, entries, bytes, added_bytes, stored_bytes, seconds, .. } = answer;
+    let Answer { snapshot, policy, entries, bytes, added_bytes, stored_bytes, seconds, .. } =
+        answer;
     let mut text = format!(
         "snapshot {} of {policy}: {entries} entries, {} in {seconds:.1} s\n\
          {} were new, {} stored\n",

@@ -132,7 +132,8 @@ fn select(args: &Args) -> anyhow::Result<Select> {
         (Some(source), []) => Ok(Select::Source(source.clone())),
         (None, patterns) => Ok(Select::Patterns(patterns.to_vec())),
         (Some(source), patterns) => {
-            let below = |pattern: &String| format!("/{source}/**/{}", pattern.trim_start_matches('/'));
+            let below =
+                |pattern: &String| format!("/{source}/**/{}", pattern.trim_start_matches('/'));
             Ok(Select::Patterns(patterns.iter().map(below).collect()))
         }
     }

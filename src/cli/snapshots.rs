@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::output::visible;
 use super::{App, Exit};
-use crate::account::Account;
+use crate::account::{self, Account};
 use crate::backup;
 use crate::ground::ids::Name;
 use crate::policy::PolicyName;
-use crate::repo::{Snapshot, SnapshotId};
+use crate::repo::{OpenError, Snapshot, SnapshotId};
 
 /// List snapshots, newest last
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,11 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         }
         let account = match Account::open(&setup, customer, &rooms).await {
             // A customer whose first backup is still to come has no snapshots.
-            Err(error) if policy.is_none() && error.is_missing_repository() => continue,
+            Err(account::Error::Repository { source: OpenError::Missing { .. }, .. })
+                if policy.is_none() =>
+            {
+                continue;
+            }
             opened => opened?,
         };
         let tag = policy.map(|policy| backup::policy_tag(&policy.name));

@@ -10,6 +10,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use base64::Engine as _;
 
+use crate::ground::secret::ExposeSecret;
 use crate::ledger::sign;
 
 /// Makes a folder, and those above it, that only we may enter; one that exists stays as it is.
@@ -45,8 +46,8 @@ pub(super) fn make_keys(folder: &Path, customer: &str) -> anyhow::Result<()> {
     let password = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
     write_new(&folder.join("repository-password"), &format!("{password}\n"))?;
     let key = sign::generate_key(&format!("lifeboat ledger of {customer}"))?;
-    write_new(&folder.join("ledger_ed25519"), &key.private)?;
-    write_new(&folder.join("ledger_ed25519.pub"), &format!("{}\n", key.public))
+    write_new(&folder.join("ledger_ed25519"), key.private.expose_secret())?;
+    write_new(&folder.join("ledger_ed25519.pub"), &key.public)
 }
 
 /// What a new site says of itself.
@@ -55,9 +56,11 @@ pub(super) struct Starter<'a> {
     pub name_zh: &'a str,
     pub name_en: &'a str,
     pub timezone: &'a str,
-    /// The folder of the store, absolute or relative to the site file.
+    /// `file:` with a folder, absolute or relative to the site file.
     pub store: &'a str,
+    /// `sqlite:` with a file, likewise.
     pub state: &'a str,
+    /// A folder, likewise.
     pub scratch: &'a str,
 }
 
@@ -70,14 +73,14 @@ impl Starter<'_> {
 # Every key: lifeboat schema site
 
 [state]
-url = "sqlite://{state}"               # what runs now; it can be lost, the bucket is the truth
+url = "{state}"               # what runs now; it can be lost, the bucket is the truth
 
 [scratch]
 dir = "{scratch}"                      # where drills restore to; private, ideally an encrypted volume
 
 [[store]]
 name = "primary"
-url  = "file://{store}"
+url  = "{store}"
 
 [[customer]]
 id = "{customer}"

@@ -21,8 +21,6 @@ pub(super) struct Args {
     read_data: bool,
 }
 
-}
-
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let setup = app.setup().await?;
     let policy = setup.policy(&args.policy)?;

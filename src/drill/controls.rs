@@ -68,9 +68,7 @@ impl Bench {
         let injured = recovered.injure(control.fault).map_err(|trouble| doubt(&trouble))?;
         let Some(injured) = injured else { return Ok((None, nothing_to_injure())) };
         let outcome = match recovered.fingerprint() {
-            Ok(found) => {
-                check::compare(down.capture.kind, &down.capture.fingerprint, &found)
-            },
+            Ok(found) => check::compare(down.capture.kind, &down.capture.fingerprint, &found),
             Err(trouble) => Outcome::of_trouble(&control.must_fail, &trouble),
         };
         recovered.stop().map_err(|trouble| doubt(&trouble))?;
@@ -188,4 +186,3 @@ fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     }
     Ok(())
 }
-

@@ -122,7 +122,9 @@ impl Bench {
                 as Box<dyn FnOnce(&Id) -> Outcome>
         };
         let Some(manifest) = &self.fetched.manifest else {
-            return Err(absent("lifeboat did not make this snapshot: nothing was captured to compare with"));
+            return Err(absent(
+                "lifeboat did not make this snapshot: nothing was captured to compare with",
+            ));
         };
         let of_name = |capture: &&Capture| capture.source == settings.name;
         let Some(capture) = manifest.sources.iter().find(of_name).cloned() else {

@@ -96,19 +96,16 @@ async fn fetch(
     rehearsal.settle(Id::Integrity, outcome, "blobs", begun.elapsed());
     if !restored.unrestored.is_empty() {
         let missing = restored.unrestored.len();
-        let why = format!("{missing} entries could not be made in scratch: {}", restored.unrestored[0].object);
+        let why = format!(
+            "{missing} entries could not be made in scratch: {}",
+            restored.unrestored[0].object
+        );
         rehearsal.not_run(Id::Restore, Why::Environment, &why);
     }
     if !whole {
         return Err(Stop::Environment("the snapshot did not come out whole".into()));
     }
-    Ok(Fetched {
-        reader,
-        tree: picked.snapshot.tree,
-        request: wanted,
-        manifest,
-        begun,
-    })
+    Ok(Fetched { reader, tree: picked.snapshot.tree, request: wanted, manifest, begun })
 }
 
 /// The recovery point; also looks whether the ledger knows a newer one that is gone.
@@ -160,7 +157,8 @@ async fn read_manifest(reader: &Reader, tree: BlobId) -> Result<Option<Manifest>
     let manifest: Manifest = serde_json::from_slice(&text)
         .map_err(|error| Stop::Data(manifest::FILE.into(), error.to_string()))?;
     if manifest.format > manifest::FORMAT {
-        let newer = format!("{} of format {} needs a newer lifeboat", manifest::FILE, manifest.format);
+        let newer =
+            format!("{} of format {} needs a newer lifeboat", manifest::FILE, manifest.format);
         return Err(Stop::Environment(newer));
     }
     Ok(Some(manifest))

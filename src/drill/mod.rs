@@ -205,7 +205,6 @@ struct Rehearsal {
     plan: Plan,
     outcomes: Outcomes,
     started: Timestamp,
-    finished: Option<Timestamp>,
     checks: Vec<details::Check>,
     phases: Vec<details::Phase>,
     sources: Vec<details::SourceRecovered>,
@@ -224,7 +223,6 @@ impl Rehearsal {
             outcomes: Outcomes::new(&plan),
             plan,
             started,
-            finished: None,
             checks: Vec::new(),
             phases: Vec::new(),
             sources: Vec::new(),
@@ -267,4 +265,3 @@ async fn tear_down(scratch: Arc<Scratch>) -> Result<Vec<String>, Error> {
     .map_err(Error::Thread)?;
     Ok(removed.err().into_iter().collect())
 }
-

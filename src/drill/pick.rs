@@ -53,10 +53,7 @@ pub(super) fn pick(
     };
     match chosen {
         Some((id, snapshot)) => Ok(Picked { id, snapshot, how, candidates: count }),
-        None => Err(NoPoint::None(format!(
-            "of {} snapshots of the policy none is {how}",
-            count
-        ))),
+        None => Err(NoPoint::None(format!("of {} snapshots of the policy none is {how}", count))),
     }
 }
 

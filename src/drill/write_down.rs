@@ -125,7 +125,8 @@ pub(super) fn compose(
         data_age_ms: measured.data_age.map(millis),
         checks_held: rehearsal.outcomes.held(),
         checks_declared: rehearsal.plan.ids().len() as u64,
-        controls_found: rehearsal.controls.iter().filter(|control| was_found(control)).count() as u64,
+        controls_found: rehearsal.controls.iter().filter(|control| was_found(control)).count()
+            as u64,
         controls_run: rehearsal.controls.len() as u64,
         policy_digest,
         details: Digest::ZERO,

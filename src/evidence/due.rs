@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::ground::ids::Name;
 use crate::account::journal::slots::{self, Unreadable};
+use crate::ground::ids::Name;
 use crate::ledger::record::{Body, Record};
 
 /// A slot that was due and of which the ledger has no record, not even that it was missed.

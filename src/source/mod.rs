@@ -97,9 +97,9 @@ pub fn of(settings: &SourceSettings, launcher: &Launcher) -> Box<dyn Source> {
     let name = settings.name.clone();
     match &settings.kind {
         SourceKind::Files(files) => Box::new(files::Files::new(name, files.clone())),
-        SourceKind::Sqlite(sqlite) => Box::new(
-            sqlite::Sqlite::new(name, sqlite.clone()).launched_by(launcher.clone()),
-        ),
+        SourceKind::Sqlite(sqlite) => {
+            Box::new(sqlite::Sqlite::new(name, sqlite.clone()).launched_by(launcher.clone()))
+        }
     }
 }
 

@@ -50,13 +50,11 @@ impl State {
         let fail = || failed("take a lease");
         let mut work = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(fail())?;
         let now: i64 = sqlx::query_scalar(NOW).fetch_one(&mut *work).await.map_err(fail())?;
-        let holder = sqlx::query(
-            "SELECT run, holder, until_ms FROM lease WHERE key = ?",
-        )
-        .bind(key)
-        .fetch_optional(&mut *work)
-        .await
-        .map_err(fail())?;
+        let holder = sqlx::query("SELECT run, holder, until_ms FROM lease WHERE key = ?")
+            .bind(key)
+            .fetch_optional(&mut *work)
+            .await
+            .map_err(fail())?;
         if let Some(holder) = holder {
             let held = read(&holder)?;
             if held.until.as_millisecond() > now && !held.by.is_gone() {
@@ -82,12 +80,10 @@ impl State {
 
     /// The runs that this host's living processes hold leases for.
     pub async fn living_runs(&self) -> Result<Vec<RunId>, Error> {
-        let rows = sqlx::query(
-            "SELECT run, holder, until_ms FROM lease WHERE until_ms > 0",
-        )
-        .fetch_all(&self.pool)
-        .await
-        .map_err(failed("list leases"))?;
+        let rows = sqlx::query("SELECT run, holder, until_ms FROM lease WHERE until_ms > 0")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed("list leases"))?;
         let mut living = Vec::new();
         for row in &rows {
             let held = read(row)?;

@@ -52,7 +52,8 @@ pub const PASSWORD: &str = "canary-repository-password";
 impl Bench {
     /// A site with a database of 300 orders and a few odd files; nothing backed up yet.
     pub fn new() -> Self {
-        let bench = Self { folder: tempfile::Builder::new().prefix("lifeboat-").tempdir().unwrap() };
+        let bench =
+            Self { folder: tempfile::Builder::new().prefix("lifeboat-").tempdir().unwrap() };
         for folder in ["keys", "policies", "drills", "store", "data/files/deep/er"] {
             fs::create_dir_all(bench.path(folder)).unwrap();
         }
@@ -137,7 +138,10 @@ files_in = "uploads"
 
     fn fill(&self) {
         for product in 0..12 {
-            self.write(&format!("data/files/p{product}.jpg"), format!("picture {product}").repeat(90));
+            self.write(
+                &format!("data/files/p{product}.jpg"),
+                format!("picture {product}").repeat(90),
+            );
         }
         self.write("data/files/deep/er/empty", String::new());
         fs::write(self.path("data/files/large.bin"), noise(3_000_000)).unwrap();

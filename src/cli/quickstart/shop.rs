@@ -45,7 +45,12 @@ pub(super) fn create(folder: &Path) -> anyhow::Result<()> {
     for product in 1..=PRODUCTS {
         work.execute(
             "INSERT INTO products VALUES (?1, ?2, ?3, ?4)",
-            params![product, format!("搪瓷杯 enamel mug no. {product}"), price(product), picture(product)],
+            params![
+                product,
+                format!("搪瓷杯 enamel mug no. {product}"),
+                price(product),
+                picture(product)
+            ],
         )?;
     }
     const CITIES: [&str; 6] = ["上海", "杭州", "深圳", "成都", "Hamburg", "Utrecht"];
