@@ -48,6 +48,7 @@ impl Bench {
             paths: vec![self.origin.path().to_owned()],
             exclude: Vec::new(),
             one_file_system: true,
+            may_skip: Vec::new(),
         };
         Files::new("uploads".parse().unwrap(), settings)
     }

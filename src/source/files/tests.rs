@@ -93,6 +93,7 @@ fn files(paths: &[&Path], exclude: &[&str]) -> Files {
         paths: paths.iter().map(|path| path.to_path_buf()).collect(),
         exclude: exclude.iter().map(|pattern| (*pattern).to_owned()).collect(),
         one_file_system: true,
+        may_skip: Vec::new(),
     };
     Files::new("uploads".parse().unwrap(), settings)
 }
@@ -352,7 +353,10 @@ fn an_injured_file_keeps_its_size_and_times() {
     assert_eq!(recovered.fingerprint().unwrap(), captured.fingerprint);
     assert_eq!(recovered.injure(Fault::RowChanged).unwrap(), None);
     assert_eq!(recovered.files(), Some(dir.path()));
-    assert!(matches!(recovered.query("SELECT 1"), Err(Trouble::Environment(_))));
+    assert!(matches!(
+        recovered.query("SELECT 1", std::time::Duration::from_secs(1)),
+        Err(Trouble::Environment(_))
+    ));
 }
 
 #[test]
