@@ -80,7 +80,7 @@ fn a_cut_tail_is_found_by_whoever_holds_an_earlier_checkpoint() {
 
     let kept = kept.to_str().unwrap();
     let verified =
-        bench.run(&["ledger", "verify", "shop", "--checkpoint", kept, "--json"]).exits(1).json();
+        bench.run(&["ledger", "verify", "shop", "--earlier", kept, "--json"]).exits(1).json();
 
     assert_eq!(verified["ok"], false, "{verified:#}");
 }

@@ -28,18 +28,8 @@ use crate::repo::{
     Tree, WriteError, Writer,
 };
 use crate::sandbox::{self, Launcher, Scratch};
-use crate::source::manifest::{self, Manifest};
+use crate::source::manifest::{self, INCOMPLETE, Manifest, TAG, policy_tag};
 use crate::source::{self, Capture, Skipped};
-
-/// The tag that marks every snapshot that lifeboat made.
-pub const TAG: &str = "lifeboat";
-/// The tag of a snapshot that lacks selected items.
-pub const INCOMPLETE: &str = "incomplete";
-
-/// The tag of a policy's snapshots.
-pub fn policy_tag(policy: &Name) -> String {
-    format!("policy:{policy}")
-}
 
 /// Why no snapshot was published, or why one that was is not in order.
 #[derive(Debug, thiserror::Error)]

@@ -10,14 +10,13 @@ use super::hint::Hinting;
 use super::output::visible;
 use super::{App, Exit};
 use crate::account::{self, Account, Locked};
-use crate::backup;
 use crate::ground::ids::{Name, RunId};
 use crate::ground::size::ByteSize;
 use crate::ledger::record::Body;
 use crate::policy::{Policy, PolicyName};
 use crate::repo::{BlobId, Reader, SnapshotId};
 use crate::restore::{self, Fidelity, Occupied, Select};
-use crate::source::Place;
+use crate::source::{Place, manifest};
 
 /// Restore a snapshot, or a part of it, into a folder
 ///
@@ -117,7 +116,7 @@ async fn find(
         let id = account.repository.find(wanted).await.hint("`lifeboat snapshots` lists them")?;
         return Ok((id, account.repository.snapshot(&id).await?.tree));
     }
-    let tag = backup::policy_tag(&policy.name);
+    let tag = manifest::policy_tag(&policy.name);
     let all = account.repository.snapshots().await?;
     let of_policy = all.iter().rev().find(|(_, snapshot)| snapshot.tags.contains(&tag));
     match of_policy.or(all.last()) {

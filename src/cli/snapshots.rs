@@ -7,10 +7,10 @@ use serde::Serialize;
 use super::output::visible;
 use super::{App, Exit};
 use crate::account::{self, Account};
-use crate::backup;
 use crate::ground::ids::Name;
 use crate::policy::PolicyName;
 use crate::repo::{OpenError, Snapshot, SnapshotId};
+use crate::source::manifest;
 
 /// List snapshots, newest last
 #[derive(Debug, clap::Args)]
@@ -51,7 +51,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
             }
             opened => opened?,
         };
-        let tag = policy.map(|policy| backup::policy_tag(&policy.name));
+        let tag = policy.map(|policy| manifest::policy_tag(&policy.name));
         for (id, snapshot) in account.repository.snapshots().await? {
             if tag.as_ref().is_none_or(|tag| snapshot.tags.contains(tag)) {
                 listed.push(Listed::new(&customer.id, id, snapshot));
@@ -64,7 +64,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
 
 impl Listed {
     fn new(customer: &Name, id: SnapshotId, snapshot: Snapshot) -> Self {
-        let ours = snapshot.tags.iter().any(|tag| tag == backup::TAG);
+        let ours = snapshot.tags.iter().any(|tag| tag == manifest::TAG);
         let policy = snapshot.tags.iter().find_map(|tag| tag.strip_prefix("policy:"));
         Self {
             id,
@@ -72,7 +72,7 @@ impl Listed {
             policy: policy.filter(|_| ours).map(|policy| format!("{customer}/{policy}")),
             customer: customer.clone(),
             host: snapshot.hostname,
-            complete: !snapshot.tags.iter().any(|tag| tag == backup::INCOMPLETE),
+            complete: !snapshot.tags.iter().any(|tag| tag == manifest::INCOMPLETE),
             tags: snapshot.tags,
             paths: snapshot.paths,
         }

@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::{App, Exit};
 use crate::account::{self, Account, Rooms};
-use crate::backup;
 use crate::ground::digest::Digest;
 use crate::ledger::record::{Body, Record, Word};
 use crate::policy::{Policy, PolicyName, Schedule, Setup};
 use crate::repo;
+use crate::source::manifest;
 
 /// Show per policy: last success, data age, last drill, next runs
 #[derive(Debug, clap::Args)]
@@ -83,11 +83,11 @@ async fn standing(setup: &Setup, policy: &Policy, rooms: &Rooms) -> anyhow::Resu
         }
         opened => opened?,
     };
-    let tag = backup::policy_tag(&policy.name);
+    let tag = manifest::policy_tag(&policy.name);
     let snapshots = account.repository.snapshots().await?;
     let whole = |snapshot: &repo::Snapshot| {
         snapshot.tags.contains(&tag)
-            && !snapshot.tags.iter().any(|tag| tag == backup::INCOMPLETE)
+            && !snapshot.tags.iter().any(|tag| tag == manifest::INCOMPLETE)
             && snapshot.time <= now
     };
     let newest = snapshots.iter().rev().find(|(_, snapshot)| whole(snapshot));

@@ -9,13 +9,13 @@ use std::time::Instant;
 use super::pick::{self, NoPoint, Picked};
 use super::{Rehearsal, Request};
 use crate::account::{Account, Locked, Rooms};
-use crate::backup::INCOMPLETE;
 use crate::check::{Completeness, Id, Outcome, Why};
 use crate::ground::causes::chain;
 use crate::ledger::details::Point;
 use crate::repo::{BlobId, BlobKind, NodeKind, ReadError, Reader, SnapshotId};
 use crate::restore::{self, Fidelity, Occupied, Select};
-use crate::source::manifest::{self, Manifest};
+use crate::source::Place;
+use crate::source::manifest::{self, INCOMPLETE, Manifest};
 
 /// A snapshot in scratch.
 pub(super) struct Fetched {
@@ -30,7 +30,8 @@ pub(super) struct Fetched {
 
 /// Why the rungs above cannot be climbed.
 enum Stop {
-    Data(String, String),
+    /// Something is missing or damaged, as the damage gathered so far tells.
+    Damaged,
     Environment(String),
 }
 
@@ -43,16 +44,37 @@ pub(super) async fn run(
     rooms: &Rooms,
 ) -> Option<Fetched> {
     tracing::info!(phase = "fetch");
-    match fetch(request, account, scratch, rehearsal, rooms).await {
-        Ok(fetched) => Some(fetched),
-        Err(Stop::Data(object, what)) => {
-            rehearsal.broke(Id::Integrity, &object, &what);
-            None
+    let begun = Instant::now();
+    let mut integrity = Integrity::default();
+    let fetched = fetch(request, account, scratch, rehearsal, &mut integrity, rooms).await;
+    let Integrity { blobs, damage } = integrity;
+    let stopped = match fetched {
+        Ok(fetched) if damage.is_empty() => {
+            rehearsal.settle(Id::Integrity, Outcome::of(blobs, []), "blobs", begun.elapsed());
+            return Some(fetched);
         }
-        Err(Stop::Environment(what)) => {
-            rehearsal.not_run(Id::Integrity, Why::Environment, &what);
-            None
+        Ok(_) | Err(Stop::Damaged) => Outcome::of(blobs, damage),
+        Err(Stop::Environment(what)) if damage.is_empty() => {
+            Outcome::not_run(Why::Environment, what)
         }
+        Err(Stop::Environment(_)) => Outcome::of(blobs, damage),
+    };
+    rehearsal.settle(Id::Integrity, stopped, "blobs", begun.elapsed());
+    None
+}
+
+/// What was learnt of the stored bytes.
+#[derive(Default)]
+struct Integrity {
+    /// Blobs that were read and found to be what their names say.
+    blobs: u64,
+    damage: Vec<Place>,
+}
+
+impl Integrity {
+    fn damaged(&mut self, object: impl Into<String>, what: impl Into<String>) -> Stop {
+        self.damage.push(Place { object: object.into(), what: what.into() });
+        Stop::Damaged
     }
 }
 
@@ -61,19 +83,20 @@ async fn fetch(
     account: &Account,
     scratch: &Path,
     rehearsal: &mut Rehearsal,
+    integrity: &mut Integrity,
     rooms: &Rooms,
 ) -> Result<Fetched, Stop> {
     let lock = Locked::shared(account, rooms).await.map_err(|error| unknown(&error))?;
     let begun = Instant::now();
-    let picked = point(request, account, rehearsal, rooms).await?;
+    let picked = point(request, account, integrity, rooms).await?;
     let index = account.index().await.map_err(|error| match &error {
         crate::account::Error::Read(read) if !read.is_environment() => {
-            Stop::Data("index".into(), chain(&error))
+            integrity.damaged("index", chain(&error))
         }
         _ => unknown(&error),
     })?;
     let reader = Reader::new(account.repository.clone(), index);
-    let manifest = read_manifest(&reader, picked.snapshot.tree).await?;
+    let manifest = read_manifest(&reader, picked.snapshot.tree, integrity).await?;
     describe_point(request, &picked, manifest.as_ref(), rehearsal);
 
     let wanted = restore::Request {
@@ -86,24 +109,19 @@ async fn fetch(
         restore::run(&reader, picked.snapshot.tree, &wanted, rooms.progress.clone()).await;
     let restored = restored.map_err(|error| match error.is_environment() {
         true => unknown(&error),
-        false => Stop::Data(format!("snapshot {}", picked.id), chain(&error)),
+        false => integrity.damaged(format!("snapshot {}", picked.id), chain(&error)),
     })?;
     rehearsal.phase("fetch", begun.elapsed(), true);
     lock.release().await.map_err(|error| unknown(&error))?;
-
-    let whole = restored.damaged.is_empty();
-    let outcome = Outcome::of(restored.blobs, restored.damaged);
-    rehearsal.settle(Id::Integrity, outcome, "blobs", begun.elapsed());
-    if !restored.unrestored.is_empty() {
-        let missing = restored.unrestored.len();
+    integrity.blobs = restored.blobs;
+    integrity.damage.extend(restored.damaged);
+    if let Some(first) = restored.unrestored.first() {
         let why = format!(
-            "{missing} entries could not be made in scratch: {}",
-            restored.unrestored[0].object
+            "{} entries could not be made in scratch, the first: {}",
+            restored.unrestored.len(),
+            first.object
         );
         rehearsal.not_run(Id::Restore, Why::Environment, &why);
-    }
-    if !whole {
-        return Err(Stop::Environment("the snapshot did not come out whole".into()));
     }
     Ok(Fetched { reader, tree: picked.snapshot.tree, request: wanted, manifest, begun })
 }
@@ -112,7 +130,7 @@ async fn fetch(
 async fn point(
     request: Request<'_>,
     account: &Account,
-    rehearsal: &mut Rehearsal,
+    integrity: &mut Integrity,
     rooms: &Rooms,
 ) -> Result<Picked, Stop> {
     let listing = account.repository.snapshot_files().await.map_err(|error| unknown(&error))?;
@@ -123,45 +141,62 @@ async fn point(
             Ok(snapshot) => readable.push((id, snapshot)),
             Err(error) if error.is_environment() => return Err(unknown(&error)),
             Err(error) => {
-                rehearsal.broke(Id::Integrity, &format!("snapshot {id}"), &chain(&error));
+                integrity.damaged(format!("snapshot {id}"), chain(&error));
             }
         }
     }
     readable.sort_by_key(|(_, snapshot)| snapshot.time);
     let records = account.records().await.map_err(|error| unknown(&error))?;
     let picked = pick::pick(request, readable, rooms.clock.now());
-    for place in pick::lost_since(request, picked.as_ref().ok(), &records, &listed) {
-        rehearsal.broke(Id::Integrity, &place.object, &place.what);
-    }
+    let lost = pick::lost_since(request, picked.as_ref().ok(), &records, &listed);
+    integrity.damage.extend(lost);
     picked.map_err(|none| match none {
-        NoPoint::None(why) => Stop::Data("recovery point".into(), why),
+        NoPoint::None(why) => integrity.damaged("recovery point", why),
         NoPoint::Named(why) => Stop::Environment(why),
     })
 }
 
-/// `lifeboat.json` of a snapshot that has one.
-async fn read_manifest(reader: &Reader, tree: BlobId) -> Result<Option<Manifest>, Stop> {
-    let failed = |error: ReadError| match error.is_environment() {
-        true => unknown(&error),
-        false => Stop::Data(manifest::FILE.into(), chain(&error)),
+/// `lifeboat.json` of a snapshot that has one. One that cannot be read is damage; the rest is
+/// restored all the same, so that everything that is damaged gets its name.
+async fn read_manifest(
+    reader: &Reader,
+    tree: BlobId,
+    integrity: &mut Integrity,
+) -> Result<Option<Manifest>, Stop> {
+    let mut failed = |error: ReadError| match error.is_environment() {
+        true => Err(unknown(&error)),
+        false => {
+            integrity.damaged(manifest::FILE, chain(&error));
+            Ok(None)
+        }
     };
-    let root = reader.tree(&tree).await.map_err(failed)?;
+    let root = match reader.tree(&tree).await {
+        Ok(root) => root,
+        Err(error) => return failed(error),
+    };
     let page = root.nodes.iter().find(|node| node.name == manifest::FILE.as_bytes());
     let Some(NodeKind::File { content, .. }) = page.map(|node| &node.kind) else {
         return Ok(None);
     };
     let mut text = Vec::new();
     for id in content {
-        text.extend(reader.blob(BlobKind::Data, id).await.map_err(failed)?);
+        match reader.blob(BlobKind::Data, id).await {
+            Ok(piece) => text.extend(piece),
+            Err(error) => return failed(error),
+        }
     }
-    let manifest: Manifest = serde_json::from_slice(&text)
-        .map_err(|error| Stop::Data(manifest::FILE.into(), error.to_string()))?;
-    if manifest.format > manifest::FORMAT {
-        let newer =
-            format!("{} of format {} needs a newer lifeboat", manifest::FILE, manifest.format);
-        return Err(Stop::Environment(newer));
+    match serde_json::from_slice::<Manifest>(&text) {
+        Ok(manifest) if manifest.format > manifest::FORMAT => Err(Stop::Environment(format!(
+            "{} of format {} needs a newer lifeboat",
+            manifest::FILE,
+            manifest.format
+        ))),
+        Ok(manifest) => Ok(Some(manifest)),
+        Err(error) => {
+            integrity.damaged(manifest::FILE, error.to_string());
+            Ok(None)
+        }
     }
-    Ok(Some(manifest))
 }
 
 fn describe_point(

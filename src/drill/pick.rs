@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 
 use super::Request;
-use crate::backup::policy_tag;
 use crate::ledger::record::{Body, Record};
 use crate::policy::Pick;
 use crate::repo::{Snapshot, SnapshotId};
 use crate::source::Place;
+use crate::source::manifest::policy_tag;
 
 /// A recovery point and what it was chosen from.
 pub(super) struct Picked {

@@ -60,6 +60,15 @@ impl Rehearsal {
         self.phases.push(Phase { name: name.to_owned(), duration_ms: millis(took), counts });
     }
 
+    /// What was declared and never came to its turn.
+    fn not_reached(&self) -> impl Iterator<Item = details::Check> {
+        let open = self.plan.ids().filter(|id| self.outcomes.get(id).is_none());
+        open.map(|id| {
+            let skipped = Outcome::not_run(Why::Skipped, "something before it failed");
+            row(id, &skipped, "", Duration::ZERO)
+        })
+    }
+
     fn note(&mut self, id: Id, outcome: Outcome, check: details::Check) {
         let recorded = self.outcomes.record(id, outcome);
         recorded.expect("only assertions that the plan declares are settled");
@@ -157,7 +166,7 @@ pub(super) fn compose(
         data_age_ms: finished.data_age_ms,
         rpo_ms: policy.objectives.rpo.map(millis),
         sources: rehearsal.sources.clone(),
-        checks: rehearsal.checks.clone(),
+        checks: rehearsal.checks.iter().cloned().chain(rehearsal.not_reached()).collect(),
         controls: rehearsal.controls.iter().zip(&rehearsal.injured).map(control).collect(),
         skipped: rehearsal.skipped.clone(),
     };

@@ -12,6 +12,17 @@ pub const FILE: &str = "lifeboat.json";
 /// The version of the manifest's format that is written.
 pub const FORMAT: u32 = 1;
 
+/// The tag that marks every snapshot that lifeboat made.
+pub const TAG: &str = "lifeboat";
+
+/// The tag of a snapshot that lacks selected items.
+pub const INCOMPLETE: &str = "incomplete";
+
+/// The tag of a policy's snapshots.
+pub fn policy_tag(policy: &Name) -> String {
+    format!("policy:{policy}")
+}
+
 /// The content of `lifeboat.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
