@@ -30,9 +30,13 @@ pub(super) struct PartView {
     pub equal: &'static str,
 }
 
-pub(super) fn source(found: &SourceRecovered, texts: &Texts) -> SourceView {
+pub(super) fn source(found: &SourceRecovered, texts: &Texts, lang: Lang) -> SourceView {
+    let entries = terms::unit("entries", found.entries, lang);
     let mut about = vec![
-        (texts.source_came_back)(&amount::count(found.entries), &ByteSize(found.bytes).to_string()),
+        (texts.source_came_back)(
+            &format!("{} {entries}", amount::count(found.entries)),
+            &ByteSize(found.bytes).to_string(),
+        ),
         (texts.captured_on)(&found.captured_on),
     ];
     about.extend(found.consistent_time.map(|time| (texts.as_of)(&amount::utc(time))));
