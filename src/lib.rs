@@ -11,8 +11,8 @@ pub mod backup;
 pub mod drill;
 pub mod evidence;
 // 3: what the acts are made of
+pub mod account;
 pub mod check;
-pub mod journal;
 pub mod report;
 pub mod restore;
 // 2: the customer's data, the repository, the ledger

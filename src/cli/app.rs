@@ -7,8 +7,14 @@ use super::hint::Hinting;
 use super::interrupt::Interrupt;
 use super::output::Output;
 use super::{Global, logging};
+use crate::account::{self, Rooms};
+use crate::ground::clock::SystemClock;
+use crate::ground::process;
 use crate::ground::progress::Progress;
+use crate::ledger::record::Actor;
 use crate::policy::{self, Caller, Diagnostics, Setup};
+use crate::sandbox::Launcher;
+use crate::state::State;
 
 /// Where the site file is looked for when `--config` is not given, in this order.
 const SITE_FILES: [&str; 2] = ["lifeboat.toml", "/etc/lifeboat/lifeboat.toml"];
@@ -54,14 +60,38 @@ impl App {
     }
 
     /// The site with its policies and drills, for commands that need a sound one.
-    #[expect(dead_code, reason = "called by the first command with an act")]
     pub(super) async fn setup(&self) -> anyhow::Result<Setup> {
         Ok(self.load().await??)
     }
 
+    /// What this process has for itself: opens its state, which must be to be had.
+    pub(super) async fn rooms(&self, setup: &Setup) -> anyhow::Result<Rooms> {
+        let file = &setup.site.state;
+        let state = State::open(file).await.hint(
+            "the state may be lost: move the file away, and what is in the bucket stays the truth",
+        )?;
+        Ok(Rooms {
+            state,
+            clock: Arc::new(SystemClock),
+            progress: self.progress(),
+            interrupted: self.interrupt.flag(),
+            actor: Actor { name: person(), host: process::host_name() },
+            launcher: Launcher::this_program(),
+            outbox: account::outbox_beside(file),
+        })
+    }
+
     /// What acts report their progress to.
-    #[expect(dead_code, reason = "called by the first command with an act")]
     pub(super) fn progress(&self) -> Arc<dyn Progress> {
         self.out.meter()
     }
+}
+
+/// Who runs this: the person behind `sudo`, or the login of the process's user.
+fn person() -> String {
+    let named = |name| std::env::var(name).ok().filter(|name| !name.is_empty());
+    named("SUDO_USER")
+        .or_else(|| named("USER"))
+        .or_else(|| named("LOGNAME"))
+        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }

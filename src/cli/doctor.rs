@@ -1,6 +1,21 @@
 //! `lifeboat doctor`: can each policy run here?
 
-use crate::policy::PolicyName;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::output::visible;
+use super::{App, Exit};
+use crate::account::{self, Place, Rooms};
+use crate::ground::causes::chain;
+use crate::ground::size::ByteSize;
+use crate::policy::{Policy, PolicyName, Setup};
+use crate::sandbox::{Confined, Launcher, Limits, Scratch};
+use crate::source::{self, sqlite};
+use crate::store::{self, ObjectName, Put};
 
 /// Check what policies need here: tools, log-ins, store access, space for scratch
 ///
@@ -10,4 +25,240 @@ pub(super) struct Args {
     /// Policies to check [default: all]
     #[arg(value_name = "POLICY")]
     policies: Vec<PolicyName>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    policy: String,
+    what: String,
+    ok: bool,
+    found: String,
+    /// What to do about it.
+    hint: Option<String>,
+}
+
+/// What the findings of one policy are gathered in.
+struct Examination {
+    policy: String,
+    findings: Vec<Finding>,
+}
+
+pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    let setup = app.setup().await?;
+    let named: Vec<&Policy> =
+        args.policies.iter().map(|name| setup.policy(name)).collect::<Result<_, _>>()?;
+    let policies = if named.is_empty() { setup.policies.iter().collect() } else { named };
+    let rooms = app.rooms(&setup).await?;
+    let mut findings = Vec::new();
+    for policy in policies {
+        let mut examination = Examination { policy: policy.full_name(), findings: Vec::new() };
+        examination.keys(&setup, policy);
+        examination.store(&setup, policy).await;
+        examination.sources(&setup, policy, &rooms).await?;
+        examination.hooks(policy);
+        findings.append(&mut examination.findings);
+    }
+    app.out.answer(&findings, &text(&findings))?;
+    let sound = findings.iter().all(|finding| finding.ok);
+    Ok(if sound { Exit::Done } else { Exit::Failed })
+}
+
+impl Examination {
+    fn good(&mut self, what: &str, found: impl Into<String>) {
+        self.add(what, true, found.into(), None);
+    }
+
+    fn bad(&mut self, what: &str, found: impl Into<String>, hint: &str) {
+        self.add(what, false, found.into(), Some(hint.to_owned()));
+    }
+
+    fn add(&mut self, what: &str, ok: bool, found: String, hint: Option<String>) {
+        let policy = self.policy.clone();
+        self.findings.push(Finding { policy, what: what.to_owned(), ok, found, hint });
+    }
+
+    /// Can the password and the signing key be read?
+    fn keys(&mut self, setup: &Setup, policy: &Policy) {
+        let customer = setup.customer_of(policy);
+        match customer.repository_password.reveal() {
+            Ok(_) => self.good("repository password", "readable"),
+            Err(error) => self.bad(
+                "repository password",
+                chain(&error),
+                "the customer's repository_password in the site file says where it is kept",
+            ),
+        }
+        match account::signer(setup) {
+            Ok(Some(signer)) => self.good("signing key", signer.fingerprint()),
+            Ok(None) => self.bad(
+                "signing key",
+                "none is declared: the ledger is not signed",
+                "add [signing] to the site file, with a key made by `ssh-keygen -t ed25519`",
+            ),
+            Err(error) => {
+                self.bad("signing key", chain(&error), "[signing] in the site file names it");
+            }
+        }
+    }
+
+    /// Can an object be created once, read back and deleted?
+    async fn store(&mut self, setup: &Setup, policy: &Policy) {
+        let customer = setup.customer_of(policy);
+        let place = match Place::open(setup, customer) {
+            Ok(place) => place,
+            Err(error) => {
+                let hint = "make the folder, or mount its disk; it must be ours to write";
+                return self.bad("store", chain(&error), hint);
+            }
+        };
+        match probe(&place.ledger).await {
+            Ok(()) => self.good("store", format!("{}: create, read, delete", place.ledger.place())),
+            Err(error) => {
+                self.bad("store", chain(&error), "the store's folder must be ours to write");
+            }
+        }
+    }
+
+    /// Can each source be captured, and is there room to bring it back in a sandbox?
+    async fn sources(
+        &mut self,
+        setup: &Setup,
+        policy: &Policy,
+        rooms: &Rooms,
+    ) -> anyhow::Result<()> {
+        let (dir, user) = (setup.site.scratch.dir.clone(), setup.site.scratch.user.clone());
+        let settings = policy.sources.clone();
+        let (clock, progress) = (rooms.clock.clone(), rooms.progress.clone());
+        let (interrupted, launcher) = (rooms.interrupted.clone(), rooms.launcher.clone());
+        let looked = tokio::task::spawn_blocking(move || {
+            let scratch = match Scratch::create(&dir, user.as_deref()) {
+                Ok(scratch) => Arc::new(scratch),
+                Err(error) => return Err(chain(&error)),
+            };
+            let staging = scratch.dir().to_owned();
+            let context = source::Context { clock, progress, staging, interrupted };
+            let probes: Vec<_> = settings
+                .iter()
+                .map(|one| (one.name.clone(), source::of(one, &launcher).probe(&context)))
+                .collect();
+            Ok((probes, scratch.free_bytes(), confinement(&launcher, &scratch)))
+        })
+        .await?;
+        let (probes, free, confinement) = match looked {
+            Ok(looked) => looked,
+            Err(error) => {
+                self.bad("scratch", error, "[scratch] dir in the site file: a private folder");
+                return Ok(());
+            }
+        };
+        let mut needed = 0;
+        for (name, probed) in probes {
+            let what = format!("source {name}");
+            match probed {
+                Ok(facts) => {
+                    needed += facts.scratch_bytes;
+                    let engine = if facts.engine.is_empty() { "files" } else { &facts.engine };
+                    self.good(&what, format!("{engine}, {}", ByteSize(facts.scratch_bytes)));
+                    for warning in facts.warnings {
+                        self.good(&what, format!("note: {warning}"));
+                    }
+                }
+                Err(error) => {
+                    let hint = "it must exist and be readable by whoever runs lifeboat";
+                    self.bad(&what, chain(&error), hint);
+                }
+            }
+        }
+        match free {
+            // A control on a database needs a second copy of it.
+            Ok(free) if free >= needed.saturating_mul(2) => {
+                self.good("scratch", format!("{} free", ByteSize(free)));
+            }
+            Ok(free) => self.bad(
+                "scratch",
+                format!("{} free, up to {} needed", ByteSize(free), ByteSize(needed * 2)),
+                "[scratch] dir in the site file may name another disk",
+            ),
+            Err(error) => self.bad("scratch", chain(&error), "[scratch] dir in the site file"),
+        }
+        match confinement {
+            Ok(confinement) => self.good("sandbox", confinement),
+            Err(error) => self.bad(
+                "sandbox",
+                error,
+                "user namespaces or Landlock (Linux 6.7) must be allowed here, or run as root",
+            ),
+        }
+        Ok(())
+    }
+
+    /// Are the hooks' programs there?
+    fn hooks(&mut self, policy: &Policy) {
+        for (what, argv) in
+            [("hook before", &policy.hooks.before), ("hook after", &policy.hooks.after)]
+        {
+            let Some(program) = argv.as_ref().and_then(|argv| argv.first()) else { continue };
+            let mode = std::fs::metadata(program)
+                .map(|found| std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o111);
+            match mode {
+                Ok(0) => self.bad(what, format!("{program} is not executable"), "chmod +x it"),
+                Ok(_) => self.good(what, program),
+                Err(error) => {
+                    self.bad(what, format!("{program}: {error}"), "name it by its absolute path");
+                }
+            }
+        }
+    }
+}
+
+async fn probe(store: &store::Shared) -> store::Result<()> {
+    let name: ObjectName = format!("probe-{}", uuid::Uuid::new_v4())
+        .parse()
+        .expect("a fixed word and a UUID name an object");
+    store.put(&name, Bytes::from_static(b"lifeboat doctor"), Put::Create).await?;
+    let read = store.get(&name, None).await;
+    let again = store.put(&name, Bytes::from_static(b"again"), Put::Create).await;
+    store.delete(&name).await?;
+    read?;
+    match again {
+        Err(store::Error::Exists { .. }) => Ok(()),
+        Ok(()) => Err(store::Error::io("create once", &name, "it was created twice")),
+        Err(error) => Err(error),
+    }
+}
+
+fn confinement(launcher: &Launcher, scratch: &Scratch) -> Result<String, String> {
+    let limits = Limits {
+        memory_bytes: 1 << 30,
+        cpu_seconds: 10,
+        file_bytes: 1 << 20,
+        wall: Duration::from_secs(30),
+    };
+    let child = Confined::spawn(launcher, sqlite::child::ROLE, scratch, limits)
+        .map_err(|error| chain(&error))?;
+    let found = child.confinement().to_string();
+    child.end().map_err(|error| chain(&error))?;
+    Ok(found)
+}
+
+fn text(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    let mut policy = "";
+    for finding in findings {
+        // Writing to a string cannot fail.
+        if finding.policy != policy {
+            policy = &finding.policy;
+            let _ = writeln!(text, "{policy}");
+        }
+        let mark = if finding.ok { "ok  " } else { "FAIL" };
+        let _ = writeln!(text, "  {mark}  {:<20} {}", finding.what, visible(&finding.found));
+        if let Some(hint) = &finding.hint {
+            let _ = writeln!(text, "        {:<20} hint: {hint}", "");
+        }
+    }
+    if findings.is_empty() {
+        text.push_str("no policies yet: `lifeboat init` writes a first one");
+    }
+    text
 }

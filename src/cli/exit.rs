@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
+use super::advice;
 use super::app::NoSite;
 use super::man::NoSuchCommand;
 use crate::ledger::record::Word;
-use crate::{policy, source};
+use crate::{account, policy, repo, source};
 
 /// The exit statuses, as `lifeboat --help` ends with them.
 pub(super) const HELP: &str = "\
@@ -53,8 +54,24 @@ impl Exit {
         if unusable {
             return Some(Self::Invalid);
         }
-        match link.downcast_ref::<source::Error>() {
-            Some(source::Error::Interrupted) => Some(Self::Interrupted),
+        match advice::account_error(link) {
+            Some(account::Error::RepositoryLost { .. }) => return Some(Self::RepositoryMissing),
+            Some(account::Error::Running { .. }) => return Some(Self::RepositoryLocked),
+            _ => {}
+        }
+        if let Some(error) = link.downcast_ref::<repo::OpenError>() {
+            return match error {
+                repo::OpenError::Missing { .. } => Some(Self::RepositoryMissing),
+                repo::OpenError::WrongPassword { .. } => Some(Self::WrongPassword),
+                _ => None,
+            };
+        }
+        let interrupted = matches!(link.downcast_ref(), Some(source::Error::Interrupted))
+            || link.is::<account::Interrupted>();
+        let locked = matches!(link.downcast_ref(), Some(repo::lock::LockError::Locked { .. }));
+        match (interrupted, locked) {
+            (true, _) => Some(Self::Interrupted),
+            (_, true) => Some(Self::RepositoryLocked),
             _ => None,
         }
     }

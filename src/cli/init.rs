@@ -1,8 +1,16 @@
 //! `lifeboat init`: the first site file, keys, policy and drill of this host.
 
-use std::path::PathBuf;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::hint::Hinting;
+use super::starter::{self, Starter};
+use super::{App, Exit};
 use crate::ground::ids::Name;
+use crate::policy::{self, Caller};
 
 /// Write a first lifeboat.toml, keys, a policy and a drill for this host
 ///
@@ -24,4 +32,147 @@ pub(super) struct Args {
     /// SQLite database to protect, absolute; may be given several times [default: none]
     #[arg(long, value_name = "PATH")]
     sqlite: Vec<PathBuf>,
+}
+
+/// The answer of `init --json`.
+#[derive(Debug, Serialize)]
+struct Answer {
+    site: PathBuf,
+    policy: PathBuf,
+    drill: PathBuf,
+    keys: PathBuf,
+    store: String,
+}
+
+pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    for path in args.files.iter().chain(&args.sqlite) {
+        if !path.is_absolute() || !path.exists() {
+            return Err(anyhow::anyhow!(
+                "{} is not an absolute path of something here",
+                path.display()
+            ))
+            .hint("name what exists, from / on");
+        }
+    }
+    starter::make_folder(&args.folder)?;
+    let folder = args
+        .folder
+        .canonicalize()
+        .with_context(|| format!("cannot enter {}", args.folder.display()))?;
+    let file = folder.join("lifeboat.toml");
+    let (policy, drill) = (folder.join("policies/host.toml"), folder.join("drills/host.toml"));
+    for path in [&file, &folder.join("keys"), &policy, &drill] {
+        if path.exists() {
+            return Err(anyhow::anyhow!("{} exists already", path.display()))
+                .hint("name another folder; nothing was written");
+        }
+    }
+    let store = match &args.store {
+        Some(url) => url.clone(),
+        None => {
+            starter::make_folder(&folder.join("store"))?;
+            "file:store".to_owned()
+        }
+    };
+    starter::make_keys(&folder.join("keys"), args.customer.as_str())?;
+    let zone = jiff::tz::TimeZone::system();
+    let site = Starter {
+        customer: args.customer.as_str(),
+        name_zh: args.customer.as_str(),
+        name_en: args.customer.as_str(),
+        timezone: zone.iana_name().unwrap_or("UTC"),
+        store: &store,
+        state: "sqlite:state/state.db",
+        scratch: "scratch",
+    };
+    starter::write_new(&policy, &policy_text(&args))?;
+    starter::write_new(&drill, &drill_text(&args.customer))?;
+    starter::write_new(&file, &site.site())?;
+    // What was written must be what the next command reads.
+    policy::load(&file, &Caller::current())?;
+    let answer = Answer { keys: folder.join("keys"), site: file, policy, drill, store };
+    app.out.answer(&answer, &text(&answer, &folder))?;
+    Ok(Exit::Done)
+}
+
+fn policy_text(args: &Args) -> String {
+    let mut text = format!(
+        r#"# What is protected. All sources make one snapshot. Every key: lifeboat schema policy
+customer = "{}"
+name     = "host"
+
+[schedule]
+backup = "30 1 * * *"            # minute hour day month weekday
+
+[objectives]
+rpo = "25h"                      # the newest recovery point may be so old
+rto = "1h"                       # recovery may take so long
+"#,
+        args.customer
+    );
+    let example = [PathBuf::from("/etc")];
+    let files =
+        if args.files.is_empty() && args.sqlite.is_empty() { &example[..] } else { &args.files };
+    if !files.is_empty() {
+        let paths: Vec<String> = files.iter().map(|path| quoted(path)).collect();
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "\n[[source]]\nname = \"files\"\nkind = \"files\"\npaths = [{}]\n\
+             exclude = [\"*.tmp\"]              # .gitignore's syntax\n",
+            paths.join(", ")
+        );
+    }
+    for (number, path) in args.sqlite.iter().enumerate() {
+        let name = format!("database-{}", number + 1);
+        let _ = write!(
+            text,
+            "\n[[source]]\nname = \"{name}\"\nkind = \"sqlite\"\npath = {}\n",
+            quoted(path)
+        );
+    }
+    text
+}
+
+fn drill_text(customer: &Name) -> String {
+    format!(
+        r#"# How it is rehearsed. Every key: lifeboat schema drill
+policy   = "{customer}/host"
+name     = "weekly"
+schedule = "0 3 * * 0"
+controls = true                  # prove that the checks can fail
+
+# What must be true of the restored data, e.g. of a database:
+# [[check]]
+# name   = "somebody logged in this week"
+# source = "database-1"
+# query  = "SELECT count(*) FROM sessions WHERE at > unixepoch() - 7 * 86400"
+# expect = "> 0"
+"#
+    )
+}
+
+/// A path as a TOML string.
+fn quoted(path: &Path) -> String {
+    toml::Value::String(path.display().to_string()).to_string()
+}
+
+fn text(answer: &Answer, folder: &Path) -> String {
+    let config = folder.join("lifeboat.toml").display().to_string();
+    let Answer { site, policy, drill, keys, store } = answer;
+    let mut text = String::from("written:\n");
+    for path in [site, policy, drill, keys] {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {}", path.display());
+    }
+    let _ = write!(
+        text,
+        "backups go to {store}\n\nKeep a copy of {}/repository-password somewhere else: without it \
+         the backups are noise.\n\nNext:\n",
+        keys.display()
+    );
+    for next in ["validate", "doctor", "backup host", "drill host"] {
+        let _ = writeln!(text, "  lifeboat --config {config} {next}");
+    }
+    text
 }

@@ -50,13 +50,13 @@ impl Interrupt {
     }
 
     /// The flag that blocking code looks at.
-    #[cfg_attr(not(test), expect(dead_code, reason = "handed to the first act"))]
+
     pub(super) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.flag)
     }
 
     /// Returns once the end is asked for; for `select!` in async code.
-    #[cfg_attr(not(test), expect(dead_code, reason = "awaited by the first act"))]
+    #[cfg(test)]
     pub(super) async fn asked(&self) {
         // It fails only when the sender is gone, and `self` holds it.
         let _ = self.news.subscribe().wait_for(|asked| *asked).await;

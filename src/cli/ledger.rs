@@ -1,8 +1,23 @@
 //! `lifeboat ledger`: read the record of what was due and what happened, and verify it.
 
-use std::path::PathBuf;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
-use crate::policy::PolicyName;
+use anyhow::Context as _;
+use serde::Serialize;
+use serde_json::Value;
+use ssh_key::PublicKey;
+
+use super::hint::Hinting;
+use super::output::visible;
+use super::{App, Exit};
+use crate::account::{self, Account};
+use crate::evidence::due::{self, Missing};
+use crate::ground::digest::Digest;
+use crate::ground::ids::Name;
+use crate::ledger::record::Record;
+use crate::ledger::{Checkpoint, Verified, Verify, canonical};
+use crate::policy::{PolicyName, Setup};
 
 /// Read or verify the ledger
 #[derive(Debug, clap::Args)]
@@ -54,4 +69,174 @@ struct VerifyArgs {
     /// Accept signatures of these keys only (ssh-keygen's format) [default: the site's signing key]
     #[arg(long, value_name = "FILE")]
     allowed_signers: Option<PathBuf>,
+}
+
+pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    match args.command {
+        LedgerCommand::Log(args) => log(args, app).await,
+        LedgerCommand::Show(args) => show(args, app).await,
+        LedgerCommand::Verify(args) => verify(args, app).await,
+    }
+}
+
+/// The customer's account, and the policy that was named, if one was.
+async fn open(of: &PolicyName, app: &App) -> anyhow::Result<(Setup, Account, Option<Name>)> {
+    let setup = app.setup().await?;
+    let (customer, policy) = match setup.policy(of) {
+        Ok(policy) => (setup.customer_of(policy), Some(policy.name.clone())),
+        Err(error) if of.customer.is_some() => return Err(error.into()),
+        Err(error) => (setup.customer(&of.policy).map_err(|_| error)?, None),
+    };
+    let rooms = app.rooms(&setup).await?;
+    let account = Account::open(&setup, customer, &rooms).await?;
+    Ok((setup, account, policy))
+}
+
+async fn log(args: LogArgs, app: &App) -> anyhow::Result<Exit> {
+    let (_, account, policy) = open(&args.of, app).await?;
+    let mut records = account.records().await?;
+    records.retain(|record| policy.is_none() || record.event.body.policy() == policy.as_ref());
+    if args.last > 0 {
+        let keep = usize::try_from(args.last).unwrap_or(usize::MAX);
+        records.drain(..records.len().saturating_sub(keep));
+    }
+    let mut text = String::new();
+    for record in &records {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}", visible(&line(record)?));
+    }
+    if records.is_empty() {
+        text.push_str("no records yet");
+    }
+    app.out.answer(&records, &text)?;
+    Ok(Exit::Done)
+}
+
+/// A record as one line for people.
+fn line(record: &Record) -> anyhow::Result<String> {
+    let body = serde_json::to_value(&record.event.body)?;
+    let mut line = format!(
+        "{:>6}  {}  {:<16}",
+        record.seq,
+        record.event.time.strftime("%Y-%m-%d %H:%M:%SZ"),
+        body["kind"].as_str().unwrap_or_default(),
+    );
+    for key in ["policy", "drill", "slot", "verdict", "snapshot", "reason", "run"] {
+        match &body[key] {
+            Value::String(text) if key == "snapshot" => {
+                line.push_str(&format!("  {key} {}", text.get(..8).unwrap_or(text)));
+            }
+            Value::String(text) if key == "policy" => line.push_str(&format!("  {text}")),
+            Value::String(text) => line.push_str(&format!("  {key} {text}")),
+            _ => {}
+        }
+    }
+    Ok(line)
+}
+
+/// The answer of `ledger show --json`.
+#[derive(Debug, Serialize)]
+struct Shown {
+    record: Record,
+    details: Option<Value>,
+}
+
+async fn show(args: ShowArgs, app: &App) -> anyhow::Result<Exit> {
+    let (_, account, _) = open(&args.of, app).await?;
+    let records = account.records().await?;
+    let of_number = records.into_iter().find(|record| record.seq == args.seq);
+    let record = of_number
+        .with_context(|| format!("there is no record {} on the ledger", args.seq))
+        .hint("`lifeboat ledger log` lists them")?;
+    let details = match (record.event.body.details(), account.journal.ledger()) {
+        (Some(digest), Some(ledger)) => Some(ledger.details(&digest).await?),
+        _ => None,
+    };
+    let shown = Shown { record, details };
+    let text = serde_json::to_string_pretty(&shown)?;
+    app.out.answer(&shown, &visible(&text))?;
+    Ok(Exit::Done)
+}
+
+/// The answer of `ledger verify --json`.
+#[derive(Debug, Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    ledger: Verified,
+    /// Slots that were due and of which the ledger says nothing.
+    missing: Vec<Missing>,
+    /// The first record's digest: which ledger this is.
+    origin: Option<Digest>,
+}
+
+async fn verify(args: VerifyArgs, app: &App) -> anyhow::Result<Exit> {
+    let (setup, account, _) = open(&args.of, app).await?;
+    let signers = match &args.allowed_signers {
+        Some(file) => allowed(file)?,
+        None => account::signer(&setup)?.iter().map(|s| s.public_key().clone()).collect(),
+    };
+    let earlier = args.earlier.as_deref().map(kept).transpose()?;
+    let ledger = account.journal.ledger().context("the ledger is out of reach")?;
+    let against = Verify { signers: &signers, earlier: earlier.as_ref() };
+    let (mut verified, records) = ledger.verify(against).await?;
+    let newest = verified.newest.as_ref().map(|checkpoint| checkpoint.size);
+    let missing = match due::horizon(&records, newest) {
+        Some(upto) => due::missing(&records, upto)?,
+        None => Vec::new(),
+    };
+    verified.ok &= missing.is_empty();
+    let origin = records.first().map(canonical::digest).transpose()?;
+    let answer = Answer { ledger: verified, missing, origin };
+    app.out.answer(&answer, &told(&answer))?;
+    Ok(if answer.ledger.ok { Exit::Done } else { Exit::Failed })
+}
+
+fn told(answer: &Answer) -> String {
+    let Verified { records, ok, first_bad, checkpoints, against_earlier, problems, .. } =
+        &answer.ledger;
+    let mut text = format!("{records} records, {checkpoints} signed checkpoints\n");
+    if let Some(bad) = first_bad {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "first bad record: {}: {}", bad.seq, visible(&bad.what));
+    }
+    for problem in problems {
+        let _ = writeln!(text, "problem: {}", visible(problem));
+    }
+    for Missing { policy, drill, slot } in &answer.missing {
+        let of = drill.as_ref().map_or("backup".to_owned(), |drill| format!("drill {drill}"));
+        let _ = writeln!(text, "missing: the {of} of {policy} that was due at {slot}");
+    }
+    let _ = match (ok, against_earlier) {
+        (true, true) => writeln!(text, "nothing is wrong, and nothing was cut off since then"),
+        (true, false) => writeln!(
+            text,
+            "nothing is wrong; that nothing was cut off at the end is shown only against a \
+             checkpoint kept elsewhere (--earlier)"
+        ),
+        (false, _) => writeln!(text, "the ledger is not as it was written"),
+    };
+    text
+}
+
+fn kept(file: &Path) -> anyhow::Result<Checkpoint> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read the checkpoint {}", file.display()))?;
+    Ok(text.parse()?)
+}
+
+/// The keys of an `allowed_signers` file (ssh-keygen(1)): principals and options are left aside.
+fn allowed(file: &Path) -> anyhow::Result<Vec<PublicKey>> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let keys: Vec<_> = lines
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            let begin = line.find("ssh-ed25519 ").context("a line without an ssh-ed25519 key")?;
+            Ok(PublicKey::from_openssh(&line[begin..])?)
+        })
+        .collect::<anyhow::Result<_>>()
+        .with_context(|| format!("cannot understand {}", file.display()))?;
+    anyhow::ensure!(!keys.is_empty(), "{} holds no key", file.display());
+    Ok(keys)
 }

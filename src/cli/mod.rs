@@ -3,17 +3,31 @@
 //! In: arguments, signals. Out: an answer on standard output, everything else on standard error,
 //! an exit status ([`Exit`]). One file per command; none of them knows how an act works.
 
+mod advice;
 mod app;
+mod backup;
 mod completions;
+mod doctor;
+mod drill;
 mod exit;
 mod hint;
+mod init;
 mod interrupt;
+mod ledger;
 mod logging;
 mod man;
 mod output;
 mod progress;
+mod quickstart;
+mod report;
+mod restore;
 mod schema;
+mod snapshots;
+mod starter;
+mod status;
+mod unlock;
 mod validate;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,6 +37,9 @@ use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 
 use app::App;
 pub use exit::Exit;
+
+use crate::sandbox::{self, Serve};
+use crate::source::sqlite;
 
 /// Backups that have already been restored
 ///
@@ -63,15 +80,33 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Quickstart(quickstart::Args),
+    Init(init::Args),
     Validate(validate::Args),
+    Doctor(doctor::Args),
+    Backup(backup::Args),
+    Snapshots(snapshots::Args),
+    Restore(restore::Args),
+    Drill(drill::Args),
+    Verify(verify::Args),
+    Unlock(unlock::Args),
+    Status(status::Args),
+    Ledger(ledger::Args),
+    Report(report::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
 
+/// What this program does when it is started as a confined child.
+const ROLES: &[(&str, Serve)] = &[(sqlite::child::ROLE, sqlite::child::serve)];
+
 /// Parses the arguments, runs one command and answers its exit status.
 pub fn main() -> ExitCode {
-    // Hidden confined roles are dispatched here, before any thread exists and any file is open.
+    // First of all: a confined child must have one thread and nothing in memory.
+    if let Some(code) = sandbox::role_requested(ROLES) {
+        return code;
+    }
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
@@ -81,6 +116,7 @@ pub fn main() -> ExitCode {
     let exit = match run(cli.command, &app) {
         Ok(exit) => exit,
         Err(error) => {
+            let error = advice::advised(error);
             app.out.error(&error);
             if app.interrupt.happened() { Exit::Interrupted } else { Exit::of(&error) }
         }
@@ -95,7 +131,19 @@ fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
     runtime.block_on(async {
         app.interrupt.listen()?;
         match command {
+            Command::Quickstart(args) => quickstart::run(args, app).await,
+            Command::Init(args) => init::run(args, app).await,
             Command::Validate(args) => validate::run(args, app).await,
+            Command::Doctor(args) => doctor::run(args, app).await,
+            Command::Backup(args) => backup::run(args, app).await,
+            Command::Snapshots(args) => snapshots::run(args, app).await,
+            Command::Restore(args) => restore::run(args, app).await,
+            Command::Drill(args) => drill::run(args, app).await,
+            Command::Verify(args) => verify::run(args, app).await,
+            Command::Unlock(args) => unlock::run(args, app).await,
+            Command::Status(args) => status::run(args, app).await,
+            Command::Ledger(args) => ledger::run(args, app).await,
+            Command::Report(args) => report::run(args, app).await,
             Command::Schema(args) => schema::run(args, app).await,
             Command::Completions(args) => completions::run(&args, app),
             Command::Man(args) => man::run(&args, app),

@@ -151,7 +151,7 @@ fn chain(causes: &[String], hint: Option<&str>) -> String {
 }
 
 /// Lines of a report for [`Output::answer`]; names in them cannot steer the terminal.
-#[cfg_attr(not(test), expect(dead_code, reason = "used by the first command that drills"))]
+
 pub(super) fn styled(lines: &[Line]) -> String {
     let mut text = String::new();
     for Line { tone, text: line } in lines {

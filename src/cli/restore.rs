@@ -1,9 +1,23 @@
 //! `lifeboat restore`: bring data back into a folder.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::time::Instant;
 
-use crate::policy::PolicyName;
-use crate::ground::ids::Name;
+use serde::Serialize;
+
+use super::hint::Hinting;
+use super::output::visible;
+use super::{App, Exit};
+use crate::account::{self, Account, Locked};
+use crate::backup;
+use crate::ground::ids::{Name, RunId};
+use crate::ground::size::ByteSize;
+use crate::ledger::record::Body;
+use crate::policy::{Policy, PolicyName};
+use crate::repo::{BlobId, Reader, SnapshotId};
+use crate::restore::{self, Fidelity, Occupied, Select};
+use crate::source::Place;
 
 /// Restore a snapshot, or a part of it, into a folder
 ///
@@ -18,9 +32,9 @@ pub(super) struct Args {
     /// Snapshot: an id, the beginning of one, or `latest`
     #[arg(long, value_name = "ID", default_value = "latest")]
     snapshot: String,
-    /// Only this source; may be given several times [default: all]
+    /// Only this source [default: all]
     #[arg(long, value_name = "NAME")]
-    source: Vec<Name>,
+    source: Option<Name>,
     /// Only what matches this pattern (.gitignore's syntax); may be given several times [default:
     /// everything]
     #[arg(long, value_name = "PATTERN")]
@@ -28,4 +42,122 @@ pub(super) struct Args {
     /// Restore although the folder is not empty; files in the way are replaced
     #[arg(long)]
     overwrite: bool,
+}
+
+/// The answer of `restore --json`.
+#[derive(Debug, Serialize)]
+struct Answer {
+    snapshot: SnapshotId,
+    to: PathBuf,
+    files: u64,
+    dirs: u64,
+    others: u64,
+    bytes: u64,
+    seconds: f64,
+    /// Entries or metadata that could not be made here.
+    unrestored: Vec<Place>,
+    /// What the repository could not give whole.
+    damaged: Vec<Place>,
+    notes: Vec<String>,
+}
+
+pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    let setup = app.setup().await?;
+    let policy = setup.policy(&args.policy)?;
+    let rooms = app.rooms(&setup).await?;
+    let customer = setup.customer_of(policy);
+    let account = Account::open(&setup, customer, &rooms).await?;
+    let lock = Locked::shared(&account, &rooms).await?;
+    let begun = Instant::now();
+    let (snapshot, tree) = find(&account, policy, &args.snapshot).await?;
+    let reader = Reader::new(account.repository.clone(), account.index().await?);
+    let request = restore::Request {
+        to: args.to.clone(),
+        select: select(&args)?,
+        occupied: if args.overwrite { Occupied::Overwrite } else { Occupied::Refuse },
+        fidelity: Fidelity::Full,
+    };
+    tracing::info!(phase = "fetch");
+    let restored = restore::run(&reader, tree, &request, rooms.progress.clone()).await?;
+    lock.release().await?;
+    let body = Body::Restore {
+        policy: policy.name.clone(),
+        run: RunId::draw(),
+        snapshot: snapshot.0,
+        files: restored.files,
+        bytes: restored.bytes,
+    };
+    let recorded = account.journal.record(vec![body]).await?;
+    account::tell(&recorded, &*rooms.progress);
+    let answer = Answer {
+        snapshot,
+        to: args.to,
+        files: restored.files,
+        dirs: restored.dirs,
+        others: restored.others,
+        bytes: restored.bytes,
+        seconds: begun.elapsed().as_secs_f64(),
+        unrestored: restored.unrestored,
+        damaged: restored.damaged,
+        notes: restored.notes,
+    };
+    app.out.answer(&answer, &text(&answer))?;
+    let whole = answer.damaged.is_empty() && answer.unrestored.is_empty();
+    Ok(if whole { Exit::Done } else { Exit::Failed })
+}
+
+/// The snapshot that is meant: any of the repository's by its id, or the policy's latest; where the
+/// policy has none, the repository's latest, whoever made it.
+async fn find(
+    account: &Account,
+    policy: &Policy,
+    wanted: &str,
+) -> anyhow::Result<(SnapshotId, BlobId)> {
+    if wanted != "latest" {
+        let id = account.repository.find(wanted).await.hint("`lifeboat snapshots` lists them")?;
+        return Ok((id, account.repository.snapshot(&id).await?.tree));
+    }
+    let tag = backup::policy_tag(&policy.name);
+    let all = account.repository.snapshots().await?;
+    let of_policy = all.iter().rev().find(|(_, snapshot)| snapshot.tags.contains(&tag));
+    match of_policy.or(all.last()) {
+        Some((id, snapshot)) => Ok((*id, snapshot.tree)),
+        None => Err(anyhow::anyhow!("the repository holds no snapshot")),
+    }
+}
+
+fn select(args: &Args) -> anyhow::Result<Select> {
+    match (&args.source, &args.include[..]) {
+        (None, []) => Ok(Select::Everything),
+        (Some(source), []) => Ok(Select::Source(source.clone())),
+        (None, patterns) => Ok(Select::Patterns(patterns.to_vec())),
+        (Some(source), patterns) => {
+            let below =
+                |pattern: &String| format!("/{source}/**/{}", pattern.trim_start_matches('/'));
+            Ok(Select::Patterns(patterns.iter().map(below).collect()))
+        }
+    }
+}
+
+fn text(answer: &Answer) -> String {
+    let mut text = format!(
+        "{} files, {} folders, {} other entries, {} in {:.1} s, into {}\n",
+        answer.files,
+        answer.dirs,
+        answer.others,
+        ByteSize(answer.bytes),
+        answer.seconds,
+        answer.to.display()
+    );
+    for note in &answer.notes {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "note: {}", visible(note));
+    }
+    for Place { object, what } in &answer.unrestored {
+        let _ = writeln!(text, "not restored: {}: {}", visible(object), visible(what));
+    }
+    for Place { object, what } in &answer.damaged {
+        let _ = writeln!(text, "damaged: {}: {}", visible(object), visible(what));
+    }
+    text
 }

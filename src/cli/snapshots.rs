@@ -1,10 +1,101 @@
 //! `lifeboat snapshots`: what there is to restore.
 
+use comfy_table::Table;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::output::visible;
+use super::{App, Exit};
+use crate::account::{self, Account};
+use crate::backup;
+use crate::ground::ids::Name;
 use crate::policy::PolicyName;
+use crate::repo::{OpenError, Snapshot, SnapshotId};
 
 /// List snapshots, newest last
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only this policy's [default: every snapshot of every repository, restic's own too]
     policy: Option<PolicyName>,
+}
+
+/// One snapshot, as `snapshots --json` lists it.
+#[derive(Debug, Serialize)]
+struct Listed {
+    id: SnapshotId,
+    time: Timestamp,
+    /// `customer/policy`; none for snapshots that lifeboat did not make.
+    policy: Option<String>,
+    customer: Name,
+    host: String,
+    tags: Vec<String>,
+    paths: Vec<String>,
+    complete: bool,
+}
+
+pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    let setup = app.setup().await?;
+    let policy = args.policy.as_ref().map(|name| setup.policy(name)).transpose()?;
+    let rooms = app.rooms(&setup).await?;
+    let mut listed = Vec::new();
+    for customer in &setup.site.customers {
+        if policy.is_some_and(|policy| policy.customer != customer.id) {
+            continue;
+        }
+        let account = match Account::open(&setup, customer, &rooms).await {
+            // A customer whose first backup is still to come has no snapshots.
+            Err(account::Error::Repository { source: OpenError::Missing { .. }, .. })
+                if policy.is_none() =>
+            {
+                continue;
+            }
+            opened => opened?,
+        };
+        let tag = policy.map(|policy| backup::policy_tag(&policy.name));
+        for (id, snapshot) in account.repository.snapshots().await? {
+            if tag.as_ref().is_none_or(|tag| snapshot.tags.contains(tag)) {
+                listed.push(Listed::new(&customer.id, id, snapshot));
+            }
+        }
+    }
+    app.out.answer(&listed, &text(&listed))?;
+    Ok(Exit::Done)
+}
+
+impl Listed {
+    fn new(customer: &Name, id: SnapshotId, snapshot: Snapshot) -> Self {
+        let ours = snapshot.tags.iter().any(|tag| tag == backup::TAG);
+        let policy = snapshot.tags.iter().find_map(|tag| tag.strip_prefix("policy:"));
+        Self {
+            id,
+            time: snapshot.time,
+            policy: policy.filter(|_| ours).map(|policy| format!("{customer}/{policy}")),
+            customer: customer.clone(),
+            host: snapshot.hostname,
+            complete: !snapshot.tags.iter().any(|tag| tag == backup::INCOMPLETE),
+            tags: snapshot.tags,
+            paths: snapshot.paths,
+        }
+    }
+}
+
+fn text(listed: &[Listed]) -> String {
+    if listed.is_empty() {
+        return "no snapshots yet".to_owned();
+    }
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["id", "time (UTC)", "policy", "host", "paths", ""]);
+    for one in listed {
+        let made_by = one.policy.clone().unwrap_or_else(|| "—".to_owned());
+        table.add_row([
+            one.id.0.short(),
+            one.time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            visible(&made_by).into_owned(),
+            visible(&one.host).into_owned(),
+            visible(&one.paths.join(" ")).into_owned(),
+            if one.complete { String::new() } else { "incomplete".to_owned() },
+        ]);
+    }
+    table.to_string()
 }

@@ -1,6 +1,17 @@
 //! `lifeboat status`: how things stand, read from the bucket.
 
-use crate::policy::PolicyName;
+use std::fmt::Write as _;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::{App, Exit};
+use crate::account::{self, Account, Rooms};
+use crate::backup;
+use crate::ground::digest::Digest;
+use crate::ledger::record::{Body, Record, Word};
+use crate::policy::{Policy, PolicyName, Schedule, Setup};
+use crate::repo;
 
 /// Show per policy: last success, data age, last drill, next runs
 #[derive(Debug, clap::Args)]
@@ -8,4 +19,167 @@ pub(super) struct Args {
     /// Policies to show [default: all]
     #[arg(value_name = "POLICY")]
     policies: Vec<PolicyName>,
+}
+
+/// How one policy stands.
+#[derive(Debug, Serialize)]
+struct Standing {
+    policy: String,
+    /// The newest complete snapshot that is in the repository.
+    last_backup: Option<LastBackup>,
+    data_age_seconds: Option<i64>,
+    within_rpo: Option<bool>,
+    last_drill: Option<LastDrill>,
+    next_backup: Option<Timestamp>,
+    next_drill: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct LastBackup {
+    snapshot: Digest,
+    consistent_time: Timestamp,
+    bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct LastDrill {
+    record: u64,
+    time: Timestamp,
+    verdict: Word,
+    snapshot: Option<Digest>,
+    recovery_seconds: Option<f64>,
+}
+
+pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    let setup = app.setup().await?;
+    let named: Vec<&Policy> =
+        args.policies.iter().map(|name| setup.policy(name)).collect::<Result<_, _>>()?;
+    let policies = if named.is_empty() { setup.policies.iter().collect() } else { named };
+    let rooms = app.rooms(&setup).await?;
+    let mut standings = Vec::new();
+    for policy in policies {
+        standings.push(standing(&setup, policy, &rooms).await?);
+    }
+    app.out.answer(&standings, &text(&standings))?;
+    Ok(Exit::Done)
+}
+
+async fn standing(setup: &Setup, policy: &Policy, rooms: &Rooms) -> anyhow::Result<Standing> {
+    let now = rooms.clock.now();
+    let next = |schedule: Option<&Schedule>| schedule.and_then(|it| it.next_after(now));
+    let drills = setup.drills_of(policy).filter_map(|drill| next(drill.schedule.as_ref()));
+    let mut standing = Standing {
+        policy: policy.full_name(),
+        last_backup: None,
+        data_age_seconds: None,
+        within_rpo: None,
+        last_drill: None,
+        next_backup: next(policy.schedule.as_ref()),
+        next_drill: drills.min(),
+    };
+    let account = match Account::open(setup, setup.customer_of(policy), rooms).await {
+        Err(account::Error::Repository { source: repo::OpenError::Missing { .. }, .. }) => {
+            return Ok(standing);
+        }
+        opened => opened?,
+    };
+    let tag = backup::policy_tag(&policy.name);
+    let snapshots = account.repository.snapshots().await?;
+    let whole = |snapshot: &repo::Snapshot| {
+        snapshot.tags.contains(&tag)
+            && !snapshot.tags.iter().any(|tag| tag == backup::INCOMPLETE)
+            && snapshot.time <= now
+    };
+    let newest = snapshots.iter().rev().find(|(_, snapshot)| whole(snapshot));
+    let records = account.records().await?;
+    if let Some((id, snapshot)) = newest {
+        let recorded = records.iter().rev().find_map(|record| match &record.event.body {
+            Body::BackupFinished(finished) if finished.snapshot == id.0 => Some(finished),
+            _ => None,
+        });
+        let consistent_time = recorded.map_or(snapshot.time, |finished| finished.consistent_time);
+        let age = now.duration_since(consistent_time);
+        standing.data_age_seconds = Some(age.as_secs());
+        standing.within_rpo =
+            policy.objectives.rpo.map(|rpo| age <= SignedDuration::try_from(rpo).unwrap_or(age));
+        let bytes = recorded.map_or(0, |finished| finished.bytes);
+        standing.last_backup = Some(LastBackup { snapshot: id.0, consistent_time, bytes });
+    }
+    standing.last_drill = records.iter().rev().find_map(|record| last_drill(record, policy));
+    Ok(standing)
+}
+
+fn last_drill(record: &Record, policy: &Policy) -> Option<LastDrill> {
+    match &record.event.body {
+        Body::DrillFinished(finished) if finished.policy == policy.name => Some(LastDrill {
+            record: record.seq,
+            time: record.event.time,
+            verdict: finished.verdict,
+            snapshot: finished.snapshot,
+            recovery_seconds: finished.recovery_ms.map(|ms| ms as f64 / 1000.0),
+        }),
+        _ => None,
+    }
+}
+
+fn text(standings: &[Standing]) -> String {
+    let mut text = String::new();
+    for Standing { policy, last_backup, last_drill, next_backup, next_drill, .. } in standings {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{policy}");
+        let _ = match last_backup {
+            None => writeln!(text, "  backup  none yet"),
+            Some(last) => writeln!(
+                text,
+                "  backup  snapshot {} of {}",
+                last.snapshot.short(),
+                last.consistent_time.strftime("%Y-%m-%d %H:%M:%SZ")
+            ),
+        };
+        let _ = match last_drill {
+            None => writeln!(text, "  drill   none yet: nothing shows that it would come back"),
+            Some(last) => writeln!(
+                text,
+                "  drill   {} at {} (record {})",
+                match last.verdict {
+                    Word::Pass => "pass",
+                    Word::Fail => "FAIL",
+                    Word::Inconclusive => "INCONCLUSIVE",
+                },
+                last.time.strftime("%Y-%m-%d %H:%M:%SZ"),
+                last.record
+            ),
+        };
+        for (what, next) in [("backup", next_backup), ("drill", next_drill)] {
+            if let Some(next) = next {
+                let _ = writeln!(text, "  next    {what} {}", next.strftime("%Y-%m-%d %H:%M:%SZ"));
+            }
+        }
+    }
+    if standings.is_empty() {
+        text.push_str("no policies yet");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_that_was_never_drilled_is_not_shown_as_fine() {
+        let standing = Standing {
+            policy: "acme/shop".into(),
+            last_backup: None,
+            data_age_seconds: None,
+            within_rpo: None,
+            last_drill: None,
+            next_backup: None,
+            next_drill: None,
+        };
+
+        let text = text(&[standing]);
+
+        assert!(text.contains("nothing shows that it would come back"), "{text}");
+    }
 }

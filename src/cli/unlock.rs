@@ -1,6 +1,11 @@
 //! `lifeboat unlock`: remove locks that nobody holds any more.
 
+use serde::Serialize;
+
+use super::{App, Exit};
+use crate::account::Account;
 use crate::policy::PolicyName;
+use crate::repo::lock;
 
 /// Remove stale locks from the repository behind a policy
 #[derive(Debug, clap::Args)]
@@ -10,4 +15,21 @@ pub(super) struct Args {
     /// Remove every lock, also of runs that are still going on: they stop before they publish
     #[arg(long)]
     all: bool,
+}
+
+/// The answer of `unlock --json`.
+#[derive(Debug, Serialize)]
+struct Answer {
+    removed: usize,
+}
+
+pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    let setup = app.setup().await?;
+    let policy = setup.policy(&args.policy)?;
+    let rooms = app.rooms(&setup).await?;
+    let customer = setup.customer_of(policy);
+    let account = Account::open(&setup, customer, &rooms).await?;
+    let removed = lock::unlock(&account.repository, &*rooms.clock, args.all).await?;
+    app.out.answer(&Answer { removed }, &format!("{removed} locks removed"))?;
+    Ok(Exit::Done)
 }

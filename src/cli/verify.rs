@@ -1,6 +1,15 @@
 //! `lifeboat verify`: are the stored bytes intact?
 
+use std::fmt::Write as _;
+
+use super::output::visible;
+use super::{App, Exit};
+use crate::account::{self, Account, Locked};
+use crate::ground::ids::RunId;
+use crate::ground::size::ByteSize;
+use crate::ledger::record::Body;
 use crate::policy::PolicyName;
+use crate::repo::{self, Depth, Verified};
 
 /// Verify the repository behind a policy: everything that snapshots refer to is there
 #[derive(Debug, clap::Args)]
@@ -8,29 +17,51 @@ pub(super) struct Args {
     /// Policy whose repository to verify: POLICY or CUSTOMER/POLICY
     policy: PolicyName,
     /// Read every pack, and check every blob against its name
-    #[arg(long, conflicts_with = "read_data_subset")]
+    #[arg(long)]
     read_data: bool,
-    /// Read this share of the packs, drawn at random: 0.1% to 100%
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
-    read_data_subset: Option<f64>,
 }
 
-fn percent(text: &str) -> Result<f64, &'static str> {
-    let expected = "expected a percentage above 0% and up to 100%, e.g. 5%";
-    let number = text.strip_suffix('%').ok_or(expected)?;
-    let percent: f64 = number.parse().map_err(|_| expected)?;
-    if percent > 0.0 && percent <= 100.0 { Ok(percent) } else { Err(expected) }
+pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    let setup = app.setup().await?;
+    let policy = setup.policy(&args.policy)?;
+    let rooms = app.rooms(&setup).await?;
+    let customer = setup.customer_of(policy);
+    let account = Account::open(&setup, customer, &rooms).await?;
+    let lock = Locked::shared(&account, &rooms).await?;
+    let depth = if args.read_data { Depth::ReadData } else { Depth::Structure };
+    let verified = repo::verify(&account.repository, depth, &*rooms.progress).await?;
+    lock.release().await?;
+    let body = Body::Verify {
+        policy: policy.name.clone(),
+        run: RunId::draw(),
+        read_data: args.read_data,
+        errors: verified.errors.len() as u64,
+    };
+    let recorded = account.journal.record(vec![body]).await?;
+    account::tell(&recorded, &*rooms.progress);
+    app.out.answer(&verified, &text(&verified))?;
+    Ok(if verified.is_intact() { Exit::Done } else { Exit::Failed })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_share_is_a_percentage_that_reads_something() {
-        assert_eq!(percent("5%"), Ok(5.0));
-        for text in ["5", "0%", "101%", "-1%", "NaN%", "all%", "%"] {
-            assert!(percent(text).is_err(), "{text}");
-        }
+fn text(verified: &Verified) -> String {
+    let mut text = format!(
+        "{} snapshots, {} trees, {} blobs in {} packs; {} read\n",
+        verified.snapshots,
+        verified.trees,
+        verified.blobs,
+        verified.packs,
+        ByteSize(verified.bytes_read)
+    );
+    for hint in &verified.hints {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "note: {}", visible(hint));
     }
+    for damage in &verified.errors {
+        let _ = writeln!(text, "damaged: {}: {}", visible(&damage.object), visible(&damage.what));
+    }
+    let _ = match verified.errors.len() {
+        0 => writeln!(text, "no damage found"),
+        damages => writeln!(text, "{damages} damages"),
+    };
+    text
 }

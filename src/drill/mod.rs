@@ -1,1 +1,267 @@
-//! drill
+//! The way back: rehearse one recovery, judge it, and write down how it went.
+//!
+//! In: a policy with one of its drills, the customer's account. Out: a verdict on the ledger. All
+//! that goes wrong with data or environment becomes an outcome of the declared plan; `Err` means
+//! that there is no verdict: no key opens the repository, it is missing, or no record could be kept.
+
+mod controls;
+mod examine;
+mod fetch;
+mod pick;
+mod write_down;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::account::journal::{self, Act};
+use crate::account::{self, Account, Rooms};
+use crate::check::{Completeness, Id, Measured, Outcomes, Plan, Verdict, Why};
+use crate::ground::ids::RunId;
+use crate::ledger::record::{DrillFinished, Record};
+use crate::ledger::{canonical, details};
+use crate::policy::{self, Drill, Policy, Setup};
+use crate::repo;
+use crate::sandbox::{self, Scratch};
+use crate::source::Kind;
+
+/// Why there is no verdict.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error(transparent)]
+    Account(#[from] account::Error),
+    #[error("cannot make a scratch environment")]
+    Scratch(#[from] sandbox::Error),
+    #[error(transparent)]
+    Interrupted(#[from] account::Interrupted),
+    #[error("a thread of the drill ended early")]
+    Thread(#[source] tokio::task::JoinError),
+}
+
+/// What is rehearsed.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    pub setup: &'a Setup,
+    pub policy: &'a Policy,
+    /// None: all rungs, without a declared drill.
+    pub drill: Option<&'a Drill>,
+    /// A snapshot by (the beginning of) its id, instead of the drill's own pick.
+    pub snapshot: Option<&'a str>,
+    /// The scheduled time that this run answers; none by hand.
+    pub slot: Option<Timestamp>,
+}
+
+impl Request<'_> {
+    fn pick(&self) -> policy::Pick {
+        self.drill.map_or(policy::Pick::Latest, |drill| drill.pick)
+    }
+
+    /// Everything this drill declares, before anything runs.
+    fn plan(&self) -> Plan {
+        let checks = self.drill.map_or(&[][..], |drill| &drill.checks);
+        let objectives = crate::check::Objectives {
+            rto: self.policy.objectives.rto,
+            rpo: self.policy.objectives.rpo,
+            picks_latest: self.snapshot.is_none() && self.pick() == policy::Pick::Latest,
+        };
+        let kind = |source: &policy::sources::SourceSettings| match source.kind {
+            policy::sources::SourceKind::Files(_) => Kind::Files,
+            policy::sources::SourceKind::Sqlite(_) => Kind::Sqlite,
+        };
+        Plan::new(
+            self.policy.sources.iter().map(|source| (&source.name, kind(source))),
+            checks.iter().map(|check| check.name.as_str()),
+            objectives,
+            self.drill.is_some_and(|drill| drill.controls),
+        )
+    }
+}
+
+/// A drill that is on record.
+#[derive(Debug, Clone)]
+pub struct Done {
+    pub finished: DrillFinished,
+    pub details: details::Drill,
+    /// Its place on the ledger; none while it waits in the outbox.
+    pub record: Option<Record>,
+}
+
+/// Rehearses once.
+pub async fn run(request: Request<'_>, rooms: &Rooms) -> Result<Done, Error> {
+    let Request { setup, policy, .. } = request;
+    let run = RunId::draw();
+    let mut lease = account::lease("drill", &policy.full_name(), run, rooms).await?;
+    let swept = sweep(setup).await?;
+    for left in &swept {
+        rooms.progress.note(&format!(
+            "swept a scratch environment that nobody holds any more: {} processes, {}",
+            left.killed,
+            left.leftover.as_ref().map_or("removed".to_owned(), ToString::to_string)
+        ));
+    }
+    let act = Act {
+        policy: policy.name.clone(),
+        kind: journal::Kind::Drill(request.drill.map(|drill| drill.name.clone())),
+        run,
+        slot: request.slot,
+    };
+    let outcome = match Account::open(setup, setup.customer_of(policy), rooms).await {
+        Ok(account) => rehearse(request, &act, &account, &mut lease, rooms).await,
+        Err(error) => without_account(request, &act, error, rooms).await,
+    };
+    lease.release().await.map_err(account::Error::from)?;
+    outcome
+}
+
+/// The drill itself, once the repository is open.
+async fn rehearse(
+    request: Request<'_>,
+    act: &Act,
+    account: &Account,
+    lease: &mut crate::state::Lease,
+    rooms: &Rooms,
+) -> Result<Done, Error> {
+    let Request { setup, policy, .. } = request;
+    let effective = setup.effective(policy);
+    let digest = canonical::digest(&effective).expect("an effective policy holds no floats");
+    tracing::info!(phase = "begin", run = %act.run, policy = policy.full_name());
+    let recorded = account.begin(act, &effective, digest, rooms).await?;
+    account::tell(&recorded, &*rooms.progress);
+
+    let scratch = Scratch::create(&setup.site.scratch.dir, setup.site.scratch.user.as_deref())?;
+    let mut rehearsal = Rehearsal::new(request.plan(), rooms.clock.now());
+    let fetched = fetch::run(request, account, scratch.dir(), &mut rehearsal, rooms).await;
+    let scratch = Arc::new(scratch);
+    if let Some(fetched) = fetched {
+        lease.renew().await.map_err(account::Error::from)?;
+        rehearsal = examine::run(request, fetched, &scratch, rehearsal, rooms).await?;
+    }
+    if let Err(interrupted) = rooms.check_interrupted() {
+        let recorded = account.journal.aborted(act, "interrupted").await;
+        account::tell(&recorded.map_err(account::Error::from)?, &*rooms.progress);
+        return Err(interrupted.into());
+    }
+
+    tracing::info!(phase = "teardown", run = %act.run);
+    rooms.progress.phase("clean up", None);
+    let leftovers = tear_down(scratch).await?;
+    let verdict = rehearsal.judge(&leftovers);
+
+    tracing::info!(phase = "record", run = %act.run);
+    let (finished, details) =
+        write_down::compose(request, act, digest, &rehearsal, &verdict, rooms);
+    let recorded = account.journal.drill_finished(finished.clone(), &details).await;
+    let recorded = recorded.map_err(account::Error::from)?;
+    account::tell(&recorded, &*rooms.progress);
+    if recorded.held.is_none() {
+        account.sign(rooms).await?;
+    }
+    let record = recorded.records.into_iter().next_back();
+    let finished = write_down::as_recorded(record.as_ref()).unwrap_or(finished);
+    Ok(Done { finished, details, record })
+}
+
+/// The repository could not be opened. A wrong key and a missing repository fail the drill on
+/// record and are the caller's error; a store out of reach is inconclusive.
+async fn without_account(
+    request: Request<'_>,
+    act: &Act,
+    error: account::Error,
+    rooms: &Rooms,
+) -> Result<Done, Error> {
+    let Request { setup, policy, .. } = request;
+    let fails = match &error {
+        account::Error::Repository { source, .. } => matches!(
+            source,
+            repo::OpenError::Missing { .. } | repo::OpenError::WrongPassword { .. }
+        ),
+        account::Error::Store { .. } => false,
+        _ => return Err(error.into()),
+    };
+    let effective = setup.effective(policy);
+    let digest = canonical::digest(&effective).expect("an effective policy holds no floats");
+    let customer = setup.customer_of(policy);
+    let why = crate::ground::causes::chain(&error);
+    let journal = account::journal_beyond(customer, rooms, why.clone())?;
+    let recorded = journal.begin(act, &effective, digest, |_| true).await;
+    account::tell(&recorded.map_err(account::Error::from)?, &*rooms.progress);
+    let mut rehearsal = Rehearsal::new(request.plan(), rooms.clock.now());
+    if fails {
+        rehearsal.broke(Id::Integrity, "repository", &why);
+    } else {
+        rehearsal.not_run(Id::Integrity, Why::Environment, &why);
+    }
+    let verdict = rehearsal.judge(&[]);
+    let (finished, details) =
+        write_down::compose(request, act, digest, &rehearsal, &verdict, rooms);
+    let recorded = journal.drill_finished(finished.clone(), &details).await;
+    account::tell(&recorded.map_err(account::Error::from)?, &*rooms.progress);
+    if fails { Err(error.into()) } else { Ok(Done { finished, details, record: None }) }
+}
+
+/// What a drill found so far.
+struct Rehearsal {
+    plan: Plan,
+    outcomes: Outcomes,
+    started: Timestamp,
+    checks: Vec<details::Check>,
+    phases: Vec<details::Phase>,
+    sources: Vec<details::SourceRecovered>,
+    controls: Vec<crate::check::ControlResult>,
+    injured: Vec<String>,
+    skipped: Vec<details::Finding>,
+    point: Option<details::Point>,
+    confinement: Option<String>,
+    measured: Measured,
+    completeness: Completeness,
+}
+
+impl Rehearsal {
+    fn new(plan: Plan, started: Timestamp) -> Self {
+        Self {
+            outcomes: Outcomes::new(&plan),
+            plan,
+            started,
+            checks: Vec::new(),
+            phases: Vec::new(),
+            sources: Vec::new(),
+            controls: Vec::new(),
+            injured: Vec::new(),
+            skipped: Vec::new(),
+            point: None,
+            confinement: None,
+            measured: Measured::default(),
+            completeness: Completeness::Complete,
+        }
+    }
+
+    fn judge(&self, leftovers: &[String]) -> Verdict {
+        Verdict::of(
+            &self.plan,
+            &self.outcomes,
+            &self.controls,
+            self.measured,
+            &self.completeness,
+            leftovers,
+        )
+    }
+}
+
+async fn sweep(setup: &Setup) -> Result<Vec<sandbox::Swept>, Error> {
+    let root = setup.site.scratch.dir.clone();
+    let swept = tokio::task::spawn_blocking(move || sandbox::sweep(&root)).await;
+    Ok(swept.map_err(Error::Thread)??)
+}
+
+/// Removes the scratch environment; answers what could not be.
+async fn tear_down(scratch: Arc<Scratch>) -> Result<Vec<String>, Error> {
+    let place = scratch.dir().display().to_string();
+    let removed = tokio::task::spawn_blocking(move || match Arc::try_unwrap(scratch) {
+        Ok(scratch) => scratch.remove().map_err(|leftover| leftover.to_string()),
+        Err(_) => Err(place),
+    })
+    .await
+    .map_err(Error::Thread)?;
+    Ok(removed.err().into_iter().collect())
+}

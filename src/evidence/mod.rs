@@ -1,1 +1,5 @@
-//! evidence
+//! Evidence: what the records on a ledger add up to.
+//!
+//! In: records. Out: statements that an auditor can recompute from the same records.
+
+pub mod due;

@@ -1,5 +1,6 @@
 //! What every floor stands on. A closed list: nothing else belongs here.
 
+pub mod causes;
 pub mod clock;
 pub mod digest;
 pub mod ids;

@@ -127,7 +127,7 @@ impl Walk {
             Ok(line) => line,
             Err(what) => {
                 self.fault(here, what);
-                self.expected = Some(here + 1);
+                self.expected = Some(here.saturating_add(1));
                 self.prev = None;
                 return;
             }
@@ -281,6 +281,28 @@ mod tests {
             texts[2] = spoil(&texts[2]);
 
             assert_eq!(faults(&texts)[0].seq, 3);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn hostile_segments_end_in_faults_and_never_in_a_panic(
+            first in proptest::prelude::any::<u64>(),
+            text in "[ -~\n]{0,60}",
+            cut in 0..600_usize,
+        ) {
+            let good = texts(3).join("\n") + "\n";
+            for text in [text.as_bytes(), &good.as_bytes()[..cut.min(good.len())]] {
+                let mut walk = Walk::new();
+                walk.segment(first);
+                walk.text(text);
+                walk.segment(first.wrapping_add(1));
+                walk.lost(first, "lost".into());
+                walk.text(text);
+                let (_, faults) = walk.finish();
+
+                proptest::prop_assert!(!faults.is_empty());
+            }
         }
     }
 }

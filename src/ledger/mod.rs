@@ -23,7 +23,7 @@ use bytes::Bytes;
 
 pub use chain::{Fault, Line};
 pub use checkpoint::{Checkpoint, NotACheckpoint, Remembered};
-pub use segment::Reading;
+pub use segment::{Reading, is_empty};
 pub use verify::{Verified, Verify};
 
 use crate::ground::digest::Digest;

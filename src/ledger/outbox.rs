@@ -2,7 +2,6 @@
 //!
 //! In: events with their details. Out: the same events on the ledger, once, in order, with the
 //! times they happened at. One file for each append; a file that is damaged is reported and kept.
-//! Holding is blocking work; delivering is async.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -71,14 +70,23 @@ impl Outbox {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Holds one append, with the details its events name; durable on return. Blocking.
-    pub fn hold(&self, customer: &Name, events: &[Event], details: &[String]) -> Result<(), Error> {
-        let events = events.iter().cloned().map(Event::in_milliseconds).collect();
-        let held = Held { format: FORMAT, events, details: details.to_vec() };
-        let text = serde_json::to_vec(&held)?;
-        let tray = Tray::enter(&self.folder.join(customer.as_str()))?;
-        let number = tray.files()?.last().map_or(1, |(number, _)| number + 1);
-        tray.create(number, &[format!("{}\n", Digest::of(&text)).as_bytes(), &text].concat())
+    /// Holds one append, with the details its events name; durable on return.
+    pub async fn hold(
+        &self,
+        customer: &Name,
+        events: Vec<Event>,
+        details: Vec<String>,
+    ) -> Result<(), Error> {
+        let folder = self.folder.join(customer.as_str());
+        let events = events.into_iter().map(Event::in_milliseconds).collect();
+        let text = serde_json::to_vec(&Held { format: FORMAT, events, details })?;
+        blocking(move || {
+            let tray = Tray::enter(&folder)?;
+            let number = tray.files()?.last().map_or(1, |(number, _)| number + 1);
+            let digest = format!("{}\n", Digest::of(&text));
+            tray.create(number, &[digest.as_bytes(), &text].concat())
+        })
+        .await
     }
 
     /// How many appends of `customer` wait, damaged ones included. Blocking.
@@ -231,14 +239,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Error> {
     match tokio::task::spawn_blocking(act).await {
         Ok(result) => result,
-        Err(died) => match died.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Error::Io {
-                action: "wait for",
-                path: PathBuf::new(),
-                source: io::ErrorKind::Interrupted.into(),
-            }),
-        },
+        Err(died) => Err(io("use", Path::new("a folder"))(io::Error::other(died))),
     }
 }
 

@@ -186,3 +186,33 @@ pub struct Parts {
     pub within_rpo: Answer,
     pub cleaned_up: Answer,
 }
+
+impl Body {
+    /// The policy that it is about.
+    pub fn policy(&self) -> Option<&Name> {
+        match self {
+            Self::BackupFinished(finished) => Some(&finished.policy),
+            Self::DrillFinished(finished) => Some(&finished.policy),
+            Self::PolicyVersion { policy, .. }
+            | Self::BackupDue { policy, .. }
+            | Self::BackupStarted { policy, .. }
+            | Self::BackupAborted { policy, .. }
+            | Self::BackupMissed { policy, .. }
+            | Self::DrillDue { policy, .. }
+            | Self::DrillStarted { policy, .. }
+            | Self::DrillAborted { policy, .. }
+            | Self::DrillMissed { policy, .. }
+            | Self::Restore { policy, .. }
+            | Self::Verify { policy, .. } => Some(policy),
+        }
+    }
+
+    /// The details that it names.
+    pub fn details(&self) -> Option<Digest> {
+        match self {
+            Self::BackupFinished(finished) => Some(finished.details),
+            Self::DrillFinished(finished) => Some(finished.details),
+            _ => None,
+        }
+    }
+}

@@ -100,10 +100,8 @@ impl Ledger {
             }
             walk.finish()
         });
-        let (lines, faults) = walked.await.unwrap_or_else(|died| match died.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Default::default(),
-        });
+        let (lines, faults) =
+            walked.await.map_err(|died| store::Error::io("read", FOLDER, died))?;
         Ok(Reading { lines, faults, strays })
     }
 
@@ -169,6 +167,11 @@ impl Ledger {
         let (lines, faults) = walk.finish();
         Reading { lines, faults, strays: Vec::new() }.sound().map(|_| tail)
     }
+}
+
+/// Whether the ledger in `store` (rooted as for [`Ledger::open`]) has no record; needs no key.
+pub async fn is_empty(store: &dyn store::Store) -> Result<bool, Error> {
+    Ok(store.list(Some(&object(FOLDER))).next().await.transpose()?.is_none())
 }
 
 /// The name of the segment that begins with record `first`.

@@ -117,25 +117,29 @@ impl<'a> Audit<'a> {
         let computed = Checkpoint::at(self.sound, &sizes.collect());
         let mut agreed = 0;
         for stored in stored {
-            let object = checkpoint::name(stored.size);
-            if let Err(what) = stored.agrees(computed.get(&stored.size)) {
-                self.disagree(object.as_str(), stored.size, agreed, what);
-                continue;
-            }
-            agreed = stored.size;
-            let Some(signature) = &stored.signature else {
-                self.unsigned.push(stored.size);
-                continue;
-            };
-            match sign::check(&stored.text, signature, against.signers) {
-                Ok(()) => self.good.extend(computed.get(&stored.size).cloned()),
-                Err(error) => {
-                    let cause = std::error::Error::source(&error)
-                        .map(|cause| format!(": {cause}"))
-                        .unwrap_or_default();
-                    let name = checkpoint::signature_name(stored.size);
-                    self.problems.push(format!("{name}: {error}{cause}"));
+            let name = checkpoint::name(stored.size);
+            let signed = stored
+                .signature
+                .as_ref()
+                .map(|signature| sign::check(&stored.text, signature, against.signers));
+            match (stored.agrees(computed.get(&stored.size)), signed) {
+                (Ok(()), Some(Ok(()))) => {
+                    agreed = stored.size;
+                    self.good.extend(computed.get(&stored.size).cloned());
                 }
+                (Ok(()), None) => self.unsigned.push(stored.size),
+                (_, Some(Err(error))) => {
+                    let signature = checkpoint::signature_name(stored.size);
+                    self.problems.push(format!("{signature}: {}", chain_of(&error)));
+                }
+                (Err(_), _) if self.is_broken_before(stored.size) => {
+                    self.problems.push(format!("{name} covers records that do not hold together"));
+                }
+                (Err(what), Some(Ok(()))) => {
+                    self.disagree(name.as_str(), stored.size, agreed, &what);
+                }
+                // Nobody vouches for it, so it accuses no record.
+                (Err(what), None) => self.problems.push(format!("{name}, unsigned: {what}")),
             }
         }
         if let Some(earlier) = earlier {
@@ -143,30 +147,37 @@ impl<'a> Audit<'a> {
         }
     }
 
+    /// Whether a fault of the chain lies among the first `size` records.
+    fn is_broken_before(&self, size: u64) -> bool {
+        self.faults.first().is_some_and(|fault| fault.seq <= size) && size > self.sound.len() as u64
+    }
+
     fn earlier(&mut self, earlier: &Checkpoint, computed: &BTreeMap<u64, Checkpoint>) {
         let what = match computed.get(&earlier.size) {
             Some(computed) if computed == earlier => return,
             Some(computed) if computed.origin != earlier.origin => "it is of another ledger",
             Some(_) => "the records it covers are others",
+            None if self.is_broken_before(earlier.size) => {
+                let what = "the earlier checkpoint covers records that do not hold together";
+                return self.problems.push(what.into());
+            }
             None => "the ledger is shorter: its end was cut off",
         };
         let agreed = self.good.iter().map(|good| good.size).filter(|size| *size < earlier.size);
         let agreed = agreed.max().unwrap_or(0);
-        self.disagree("the earlier checkpoint", earlier.size, agreed, what.into());
+        self.disagree("the earlier checkpoint", earlier.size, agreed, what);
     }
 
-    /// A checkpoint of `size` records does not agree, one of `agreed` does: the bad record is
-    /// among those between.
-    fn disagree(&mut self, name: &str, size: u64, agreed: u64, what: String) {
+    /// A signed or kept checkpoint of `size` records does not agree, one of `agreed` does: the bad
+    /// record is among those between.
+    fn disagree(&mut self, name: &str, size: u64, agreed: u64, what: &str) {
         let read = self.sound.len() as u64;
-        if size <= read {
-            let from = agreed.min(size.saturating_sub(1)) + 1;
-            let what = format!("it, or a record up to {size}, is not what {name} covers");
-            self.faults.push(Fault { seq: from, what });
-        } else if self.faults.is_empty() {
-            let what = format!("missing: {name} covers {size} records");
-            self.faults.push(Fault { seq: read + 1, what });
-        }
+        let (seq, fault) = if size <= read {
+            (agreed + 1, format!("it, or a record up to {size}, is not what {name} covers"))
+        } else {
+            (read + 1, format!("missing: {name} covers {size} records"))
+        };
+        self.faults.push(Fault { seq, what: fault });
         self.problems.push(format!("{name}, of {size} records: {what}"));
     }
 
@@ -186,6 +197,12 @@ impl<'a> Audit<'a> {
             problems: self.problems,
         }
     }
+}
+
+/// An error with its causes, in one line: these are findings and have no chain of their own.
+fn chain_of(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ use crate::ground::secret::SecretRef;
 
 const HOOK_DEADLINE: Duration = Duration::from_secs(600);
 
+/// How long a query of a check may take that says nothing of it.
+const QUERY_DEADLINE: Duration = Duration::from_secs(5 * 60);
+
 /// Reads a document that stood all checks.
 pub(super) fn typed<T: DeserializeOwned>(document: &Document) -> Result<T, Diagnostic> {
     serde_json::from_value(document.value.clone())
@@ -171,7 +174,8 @@ fn check(raw: raw::Check) -> Option<CheckSettings> {
         (None, source) => Assertion::FilesIn(source?),
     };
     let (Words(name), Words(query)) = (raw.name, raw.query);
-    Some(CheckSettings { name, source: raw.source, query, assertion })
+    let deadline = raw.deadline.map_or(QUERY_DEADLINE, |period| period.0);
+    Some(CheckSettings { name, source: raw.source, query, assertion, deadline })
 }
 
 /// The zone of the customer named `id`; UTC only where `references` refused the name.

@@ -60,6 +60,12 @@ impl Document {
         self.spans.contains_key(pointer)
     }
 
+    /// How many known keys, with sound values or not, stand in the table at a JSON pointer.
+    pub(super) fn keys_below(&self, pointer: &str) -> usize {
+        let parent = |of: &String| of.rsplit_once('/').is_some_and(|(table, _)| table == pointer);
+        self.spans.keys().filter(|key| parent(key)).count()
+    }
+
     /// How many elements the array at a JSON pointer has.
     pub(super) fn length_of(&self, pointer: &str) -> usize {
         self.value.pointer(pointer).and_then(Value::as_array).map_or(0, Vec::len)

@@ -169,7 +169,13 @@ fn check_value(check: &CheckSettings) -> Value {
         Assertion::Expect(expectation) => ("expect", expectation.to_string()),
         Assertion::FilesIn(source) => ("files_in", source.to_string()),
     };
-    json!({ "name": check.name, "source": check.source, "query": check.query, key: value })
+    json!({
+        "name": check.name,
+        "source": check.source,
+        "query": check.query,
+        "deadline_ms": milliseconds(check.deadline),
+        key: value,
+    })
 }
 
 fn customer_value(customer: &Customer) -> Value {

@@ -1,10 +1,9 @@
-//! Single values that users write as text: durations, time zones, instants, references, URLs.
+//! Single values that users write as text: durations, sizes, time zones, moments, references.
 //!
 //! In: text. Out: typed values, or what is wrong with a hint. Each names a `format` in the JSON
 //! Schema, by which `walk` checks it where it stands.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -69,10 +68,10 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), Wrong> {
         "instant" => text.parse::<Instant>().map(drop),
         "policy-reference" => text.parse::<PolicyRef>().map(drop),
         "expectation" => text.parse::<super::expect::Expectation>().map(drop),
-        "store-url" => text.parse::<StoreUrl>().map(drop),
-        "state-url" => text.parse::<StateUrl>().map(drop),
+        "store-url" => text.parse::<super::address::StoreUrl>().map(drop),
+        "state-url" => text.parse::<super::address::StateUrl>().map(drop),
         "gitignore-pattern" => text.parse::<Pattern>().map(drop),
-        "path-text" => text.parse::<PathText>().map(drop),
+        "path-text" => text.parse::<super::address::PathText>().map(drop),
         "words" => text.parse::<Words>().map(drop),
         _ => Ok(()),
     }
@@ -213,59 +212,6 @@ impl FromStr for PolicyRef {
     }
 }
 
-/// Where objects are kept, as written; only folders in this version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreUrl(pub PathBuf);
-
-impl FromStr for StoreUrl {
-    type Err = Wrong;
-
-    fn from_str(text: &str) -> Result<Self, Wrong> {
-        const HINT: &str = "it carries out folders: \"file:///srv/backups\", or \"file:backups\" \
-                            beside the site file";
-        match text.split_once(':') {
-            Some(("file", path)) => path_of_url(path, HINT).map(Self),
-            Some(("s3" | "http" | "https", _)) => {
-                Err(Wrong::new(super::later::not_yet("stores of this kind"), HINT))
-            }
-            _ => Err(Wrong::new("not the address of a store", HINT)),
-        }
-    }
-}
-
-/// Where the state is kept, as written; only SQLite files in this version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateUrl(pub PathBuf);
-
-impl FromStr for StateUrl {
-    type Err = Wrong;
-
-    fn from_str(text: &str) -> Result<Self, Wrong> {
-        const HINT: &str = "it carries out SQLite files: \"sqlite:///var/lib/lifeboat/state.db\", \
-                            or \"sqlite:state.db\" beside the site file";
-        match text.split_once(':') {
-            Some(("sqlite", path)) => path_of_url(path, HINT).map(Self),
-            Some(("postgres" | "postgresql", _)) => {
-                Err(Wrong::new(super::later::not_yet("a state in PostgreSQL"), HINT))
-            }
-            _ => Err(Wrong::new("not the address of a state", HINT)),
-        }
-    }
-}
-
-/// `///absolute`, `//./relative` or `relative`: a URL's host is not a folder.
-fn path_of_url(rest: &str, hint: &str) -> Result<PathBuf, Wrong> {
-    let path = match rest.strip_prefix("//") {
-        Some(path) if path.starts_with('/') || path.starts_with("./") => path,
-        Some(_) => return Err(Wrong::new("a host where a folder is expected", hint)),
-        None => rest,
-    };
-    if Path::new(path).file_name().is_none() || path.contains('\0') {
-        return Err(Wrong::new("the address names no place", hint));
-    }
-    Ok(PathBuf::from(path))
-}
-
 /// One pattern in .gitignore's syntax.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(pub String);
@@ -281,28 +227,6 @@ impl FromStr for Pattern {
         }
         builder.add_line(None, text).map_err(|_| Wrong::new("not a pattern", HINT))?;
         Ok(Self(text.to_owned()))
-    }
-}
-
-/// A path that names something and climbs nowhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PathText(pub PathBuf);
-
-impl FromStr for PathText {
-    type Err = Wrong;
-
-    fn from_str(text: &str) -> Result<Self, Wrong> {
-        let path = Path::new(text);
-        if text.is_empty() || text.contains('\0') {
-            return Err(Wrong::new(
-                "not a path",
-                "write an absolute path, or one beside the site file",
-            ));
-        }
-        if path.components().any(|part| part == std::path::Component::ParentDir) {
-            return Err(Wrong::new("a path with `..`", "write where it leads"));
-        }
-        Ok(Self(path.components().collect()))
     }
 }
 
@@ -329,10 +253,7 @@ written_as_text!(Size, "size-text", "An amount of data such as 64MiB");
 written_as_text!(Zone, "time-zone", "A time zone of the IANA database, e.g. Asia/Shanghai");
 written_as_text!(Instant, "instant", "A moment with its zone, e.g. 2026-10-01T08:00:00+08:00");
 written_as_text!(PolicyRef, "policy-reference", "A policy as customer/policy");
-written_as_text!(StoreUrl, "store-url", "A folder: file:///srv/backups");
-written_as_text!(StateUrl, "state-url", "An SQLite file: sqlite:///var/lib/lifeboat/state.db");
 written_as_text!(Pattern, "gitignore-pattern", "A pattern in .gitignore's syntax");
-written_as_text!(PathText, "path-text", "A path; a relative one starts at the site file's folder");
 written_as_text!(Words, "words", "Text that is not empty");
 
 #[cfg(test)]
@@ -361,13 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn stores_are_folders_and_those_of_later_versions_say_so() {
-        assert_eq!("file:///srv/b".parse::<StoreUrl>().unwrap().0, Path::new("/srv/b"));
-        assert_eq!("file:store".parse::<StoreUrl>().unwrap().0, Path::new("store"));
-        for text in ["file://srv/b", "file:", "file:///", "/srv/b", "ftp://x"] {
-            assert!(text.parse::<StoreUrl>().is_err(), "{text:?}");
-        }
-        let wrong = "s3://bucket".parse::<StoreUrl>().unwrap_err();
-        assert!(wrong.what.contains("does not carry out"), "{wrong}");
+    fn zones_are_known_on_a_machine_without_zone_files() {
+        assert!(jiff::tz::TimeZoneDatabase::bundled().get("Asia/Shanghai").is_ok());
     }
 }

@@ -59,10 +59,12 @@ pub fn load(site_file: &Path, caller: &Caller) -> Result<Setup, Diagnostics> {
         return Err(Diagnostics::new(reading.troubles));
     };
     let beside = |name: &str| site_file.with_file_name(name);
+    let before = reading.troubles.len();
     let mut policies = reading.documents(Which::Policy, &beside("policies"));
+    let all_read = reading.troubles.len() == before;
     let mut drills = reading.documents(Which::Drill, &beside("drills"));
 
-    references::check(&root, &mut site, &mut policies, &mut drills);
+    references::check(&root, &mut site, &mut policies, all_read, &mut drills);
 
     let mut found = reading.troubles;
     for document in std::iter::once(&site).chain(&policies).chain(&drills) {

@@ -4,6 +4,7 @@
 //! [`Diagnostics`] that show all that is wrong in all files at once. Pure but for reading the
 //! files: knows no state, no store, and runs nothing.
 
+mod address;
 mod build;
 mod diagnostic;
 mod document;
@@ -19,6 +20,7 @@ mod raw;
 mod references;
 pub mod schedule;
 mod setup;
+mod shape;
 mod site;
 pub mod sources;
 #[cfg(test)]

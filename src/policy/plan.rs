@@ -84,6 +84,8 @@ pub struct CheckSettings {
     pub source: Name,
     pub query: String,
     pub assertion: Assertion,
+    /// The longest its query may take.
+    pub deadline: Duration,
 }
 
 /// What must be true of a query's answer.

@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::address::{PathText, StateUrl, StoreUrl};
 use super::expect::Expectation;
-use super::leaf::{
-    Instant, PathText, Pattern, Period, PolicyRef, Size, StateUrl, StoreUrl, Words, Zone,
-};
+use super::leaf::{Instant, Pattern, Period, PolicyRef, Size, Words, Zone};
 use super::schedule::Cron;
 use crate::ground::ids::Name;
 use crate::ground::secret::SecretRef;
@@ -234,6 +233,8 @@ pub(super) struct Check {
     pub expect: Option<Expectation>,
     /// The source whose files the query's values must name
     pub files_in: Option<Name>,
+    /// The longest the query may take (default: 5m)
+    pub deadline: Option<Period>,
 }
 
 impl CustomerName {

@@ -16,23 +16,20 @@ pub(super) fn check(
     root: &Path,
     site: &mut Document,
     policies: &mut [Document],
+    all_policies_read: bool,
     drills: &mut [Document],
 ) {
     let customers = site_itself(site);
     for policy in policies.iter_mut() {
-        one_policy(root, site.readable, &customers, policy);
+        one_policy(root, &customers, policy);
     }
     unique_across(policies, |policy| {
         Some((format!("{}/{}", policy.text_at("/customer")?, policy.text_at("/name")?), "/name"))
     });
-    let all_known = policies.iter().all(|policy| {
-        policy.readable
-            && policy.text_at("/customer").is_some()
-            && policy.text_at("/name").is_some()
-    });
-    let known = sources_by_policy(policies);
+    let mut known = sources_by_policy(&customers, policies);
+    known.names.some_unknown |= !all_policies_read;
     for drill in drills.iter_mut() {
-        one_drill(&known, all_known, drill);
+        one_drill(&known, drill);
     }
     unique_across(drills, |drill| {
         Some((format!("{}/{}", drill.text_at("/policy")?, drill.text_at("/name")?), "/name"))
@@ -40,7 +37,7 @@ pub(super) fn check(
 }
 
 /// Returns the customers' ids.
-fn site_itself(site: &mut Document) -> Vec<String> {
+fn site_itself(site: &mut Document) -> Names {
     let stores = unique_within(site, "/store", "name");
     let customers = unique_within(site, "/customer", "id");
     for index in 0..site.length_of("/customer") {
@@ -53,13 +50,12 @@ fn site_itself(site: &mut Document) -> Vec<String> {
     customers
 }
 
-fn one_policy(root: &Path, site_readable: bool, customers: &[String], policy: &mut Document) {
-    if site_readable {
-        known_name(policy, "/customer", "customer", customers);
-    }
+fn one_policy(root: &Path, customers: &Names, policy: &mut Document) {
+    known_name(policy, "/customer", "customer", customers);
     unique_within(policy, "/source", "name");
     if let Some(kept) = policy.value.get("retention").and_then(Value::as_object) {
-        if !kept.values().any(|count| count.as_u64() > Some(0)) {
+        let faulty = policy.keys_below("/retention") != kept.len();
+        if !faulty && !kept.values().any(|count| count.as_u64() > Some(0)) {
             let hint = "say how many to keep, e.g. daily = 7; leave [retention] out to keep all";
             policy.error("/retention", "[retention] keeps nothing", hint.to_owned());
         }
@@ -99,32 +95,54 @@ struct SourceFacts {
     paths: usize,
 }
 
-type Sources = BTreeMap<String, SourceFacts>;
+/// A policy's sources by name.
+struct Sources {
+    names: Names,
+    facts: BTreeMap<String, SourceFacts>,
+}
 
-fn sources_by_policy(policies: &[Document]) -> BTreeMap<String, Sources> {
-    let mut known = BTreeMap::new();
+/// All policies by their whole names.
+struct Policies {
+    names: Names,
+    sources: BTreeMap<String, Sources>,
+}
+
+fn sources_by_policy(customers: &Names, policies: &[Document]) -> Policies {
+    let mut all = Policies { names: Names::default(), sources: BTreeMap::new() };
     for policy in policies {
         let (Some(customer), Some(name)) = (policy.text_at("/customer"), policy.text_at("/name"))
         else {
+            all.names.some_unknown = true;
             continue;
         };
-        let sources = (0..policy.length_of("/source")).filter_map(|index| {
+        let mut sources =
+            Sources { names: names_within(policy, "/source", "name"), facts: BTreeMap::new() };
+        // A policy without sources is told so already.
+        sources.names.some_unknown |= sources.names.known.is_empty();
+        for index in 0..policy.length_of("/source") {
             let at = |key: &str| policy.text_at(&format!("/source/{index}/{key}"));
+            let Some(name) = at("name") else { continue };
             let facts = SourceFacts {
                 kind: at("kind").map(str::to_owned),
                 paths: policy.length_of(&format!("/source/{index}/paths")),
             };
-            Some((at("name")?.to_owned(), facts))
-        });
-        known.insert(format!("{customer}/{name}"), sources.collect());
+            // Of two with one name either may be meant.
+            sources.names.some_unknown |= sources.facts.contains_key(name);
+            sources.facts.entry(name.to_owned()).or_insert(facts);
+        }
+        let name = format!("{customer}/{name}");
+        let misnamed = customers.lacks(customer);
+        all.names.some_unknown |= misnamed || !policy.readable;
+        all.names.known.push(name.clone());
+        all.sources.insert(name, sources);
     }
-    known
+    all
 }
 
-fn one_drill(known: &BTreeMap<String, Sources>, all_known: bool, drill: &mut Document) {
+fn one_drill(policies: &Policies, drill: &mut Document) {
     if drill.value.get("schedule").is_some() {
         drill.warn("/schedule", NO_DAEMON);
-    } else {
+    } else if !drill.stands("/schedule") {
         for key in ["/timezone", "/jitter"] {
             if drill.text_at(key).is_some() {
                 let message = format!("`{}` without a schedule", &key[1..]);
@@ -133,12 +151,8 @@ fn one_drill(known: &BTreeMap<String, Sources>, all_known: bool, drill: &mut Doc
         }
     }
     unique_within(drill, "/check", "name");
-    let policy = drill.text_at("/policy").map(str::to_owned);
-    let sources = policy.and_then(|policy| known.get(&policy));
-    if sources.is_none() && all_known {
-        let names: Vec<String> = known.keys().cloned().collect();
-        known_name(drill, "/policy", "policy", &names);
-    }
+    known_name(drill, "/policy", "policy", &policies.names);
+    let sources = drill.text_at("/policy").and_then(|policy| policies.sources.get(policy));
     for index in 0..drill.length_of("/check") {
         one_check(sources, drill, &format!("/check/{index}"));
     }
@@ -160,11 +174,11 @@ fn one_check(sources: Option<&Sources>, drill: &mut Document, at: &str) {
         _ => {}
     }
     let Some(sources) = sources else { return };
-    let names: Vec<String> = sources.keys().cloned().collect();
-    known_name(drill, &source, "source", &names);
-    known_name(drill, &files_in, "source", &names);
-    let facts =
-        |drill: &Document, pointer: &str| drill.text_at(pointer).and_then(|name| sources.get(name));
+    known_name(drill, &source, "source", &sources.names);
+    known_name(drill, &files_in, "source", &sources.names);
+    let facts = |drill: &Document, pointer: &str| {
+        drill.text_at(pointer).and_then(|name| sources.facts.get(name))
+    };
     if facts(drill, &source).is_some_and(|facts| facts.kind.as_deref() == Some("files")) {
         let hint = "name a database; compare files with what it says by `files_in`".to_owned();
         drill.error(&source, "a source of files answers no queries", hint);
@@ -182,31 +196,57 @@ fn one_check(sources: Option<&Sources>, drill: &mut Document, at: &str) {
     }
 }
 
+/// Names that may be referred to.
+#[derive(Default)]
+struct Names {
+    known: Vec<String>,
+    /// Some were declared in a way that cannot be read: nothing can be called unknown.
+    some_unknown: bool,
+}
+
+impl Names {
+    fn lacks(&self, name: &str) -> bool {
+        !self.some_unknown && !self.known.iter().any(|known| known == name)
+    }
+}
+
 /// Reports the text at `pointer` if it is none of `names`.
-fn known_name(document: &mut Document, pointer: &str, what: &str, names: &[String]) {
+fn known_name(document: &mut Document, pointer: &str, what: &str, names: &Names) {
     let Some(found) = document.text_at(pointer).map(str::to_owned) else { return };
-    if names.contains(&found) {
+    if !names.lacks(&found) {
         return;
     }
-    let hint = match nearest(&found, names.iter().map(String::as_str)) {
+    let hint = match nearest(&found, names.known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean \"{near}\"?"),
-        None if names.is_empty() => format!("no {what} is declared"),
-        None => format!("there are: {}", names.join(", ")),
+        None if names.known.is_empty() => format!("no {what} is declared"),
+        None => format!("there are: {}", names.known.join(", ")),
     };
     document.error(pointer, format!("unknown {what} \"{found}\""), hint);
 }
 
-/// Reports repeated names in the array at `pointer`; returns the names.
-fn unique_within(document: &mut Document, pointer: &str, key: &str) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
+/// The names in the array at `pointer`.
+fn names_within(document: &Document, pointer: &str, key: &str) -> Names {
+    let names: Vec<Option<&str>> = (0..document.length_of(pointer))
+        .map(|index| document.text_at(&format!("{pointer}/{index}/{key}")))
+        .collect();
+    let pruned = names.is_empty() && document.stands(pointer);
+    Names {
+        some_unknown: pruned || !document.readable || names.contains(&None),
+        known: names.into_iter().flatten().map(str::to_owned).collect(),
+    }
+}
+
+/// Reports repeated names in the array at `pointer`; returns all.
+fn unique_within(document: &mut Document, pointer: &str, key: &str) -> Names {
+    let names = names_within(document, pointer, key);
+    let mut seen: Vec<String> = Vec::new();
     for index in 0..document.length_of(pointer) {
         let place = format!("{pointer}/{index}/{key}");
         let Some(name) = document.text_at(&place).map(str::to_owned) else { continue };
-        if names.contains(&name) {
+        if seen.contains(&name) {
             document.error(&place, format!("\"{name}\" is there already"), RENAME.to_owned());
-        } else {
-            names.push(name);
         }
+        seen.push(name);
     }
     names
 }

@@ -14,6 +14,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::diagnostic::Finding;
 use super::mask::{is_secret_key, url_password};
 use super::nearest::nearest;
+use super::shape::{constants, fits, spoken, tag_of, type_names};
 use super::{Which, later, leaf};
 use crate::ground::ids::Name;
 
@@ -380,63 +381,6 @@ fn is_inline_secret(argument: &str) -> bool {
     argument.split_once('=').is_some_and(|(flag, value)| {
         !value.is_empty() && flag.starts_with('-') && is_secret_key(flag) && !flag.ends_with("file")
     })
-}
-
-/// The types a schema allows, in JSON Schema's words.
-fn types(schema: &Value) -> Vec<&str> {
-    match &schema["type"] {
-        Value::String(one) => vec![one],
-        Value::Array(several) => {
-            several.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect()
-        }
-        // schemars leaves the type out beside `const` and `enum`, which are texts here.
-        _ => vec!["string"],
-    }
-}
-
-fn fits(schema: &Value, value: &DeValue<'_>) -> bool {
-    types(schema).into_iter().any(|name| match value {
-        DeValue::String(_) => name == "string",
-        DeValue::Datetime(_) => name == "string" && schema["format"] == "instant",
-        DeValue::Integer(_) => name == "integer",
-        DeValue::Boolean(_) => name == "boolean",
-        DeValue::Array(_) => name == "array",
-        DeValue::Table(_) => name == "object",
-        DeValue::Float(_) => false,
-    })
-}
-
-fn type_names(schema: &Value) -> Vec<&'static str> {
-    types(schema).into_iter().map(spoken).collect()
-}
-
-fn spoken(name: &str) -> &'static str {
-    match name {
-        "string" => "a text",
-        "integer" => "a whole number",
-        "float" => "a number with a fraction",
-        "boolean" => "true or false",
-        "datetime" => "a date",
-        "array" => "a list",
-        _ => "a table",
-    }
-}
-
-fn constants(schema: &Value) -> Vec<&str> {
-    match (&schema["const"], &schema["enum"]) {
-        (Value::String(one), _) => vec![one],
-        (_, Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// The key whose constant tells the shapes apart.
-fn tag_of<'a>(options: &[&'a Value]) -> Option<&'a str> {
-    let properties = options.first()?["properties"].as_object()?;
-    properties
-        .keys()
-        .map(String::as_str)
-        .find(|key| options.iter().all(|option| option["properties"][*key]["const"].is_string()))
 }
 
 fn suggest(text: &str, allowed: &[&str]) -> String {

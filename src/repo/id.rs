@@ -53,6 +53,11 @@ id!(
     SnapshotId
 );
 
+id!(
+    /// A lock: the SHA-256 of the stored object.
+    LockId
+);
+
 /// What a blob holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

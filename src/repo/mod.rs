@@ -3,16 +3,43 @@
 //! In: a store (rooted at the repository), a password, blobs. Out: packs, indexes, trees,
 //! snapshots; and the same way back. Layout: docs/format.md. Knows nothing of policies or state.
 
+mod chunker;
+pub mod config;
+mod encoder;
 pub mod expand;
+mod fetch;
 pub mod file;
+mod go;
 pub mod id;
 pub mod index;
+pub mod layout;
+pub mod lock;
 pub mod node;
 pub mod pack;
+mod publish;
+pub mod reader;
+pub mod repository;
 pub mod snapshot;
+#[cfg(test)]
+mod tests;
+mod tree;
+pub mod verify;
+pub mod walk;
+pub mod writer;
 
-pub use id::{BlobId, BlobKind, IndexId, PackId, SnapshotId};
+pub use config::Config;
+pub use id::{BlobId, BlobKind, IndexId, LockId, PackId, SnapshotId};
 pub use index::{Index, IndexFile, IndexPack, Location};
+pub use lock::Lock;
 pub use node::{Node, NodeKind, Tree};
 pub use pack::{PackBuilder, Packed, PackedBlob};
-pub use snapshot::Snapshot;
+pub use reader::{Fetched, ReadError, Reader};
+pub use repository::{Error, OpenError, Repository};
+pub use snapshot::{Snapshot, Summary};
+pub use tree::TreeError;
+pub use verify::{Damage, Depth, Verified, VerifyError, verify};
+pub use walk::{Entry, Walk, WalkError};
+pub use writer::{Added, Content, StoreError, WriteError, Writer};
+
+/// The index that a repository's readers and its one writer share.
+pub type SharedIndex = std::sync::Arc<std::sync::RwLock<Index>>;

@@ -4,7 +4,10 @@
 //! and *fingerprints* both sides alike. Blocking code on threads. Knows no repository: `backup`
 //! turns [`Entry`]s into nodes.
 
+pub mod files;
 pub mod manifest;
+pub mod sqlite;
+pub mod sum;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,6 +15,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -20,7 +24,8 @@ use crate::ground::clock::Clock;
 use crate::ground::digest::Digest;
 use crate::ground::ids::Name;
 use crate::ground::progress::Progress;
-use crate::sandbox::Scratch;
+use crate::policy::sources::{SourceKind, SourceSettings};
+use crate::sandbox::{Launcher, Scratch};
 
 /// What every call on a source gets from its caller.
 pub struct Context {
@@ -76,6 +81,26 @@ pub struct Facts {
     pub scratch_bytes: u64,
     /// What will be left out or is doubtful, for `doctor` to show, each with what to do.
     pub warnings: Vec<String>,
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Files => "files",
+            Self::Sqlite => "sqlite",
+        })
+    }
+}
+
+/// The source that a policy's settings declare; `launcher` starts what opens restored data.
+pub fn of(settings: &SourceSettings, launcher: &Launcher) -> Box<dyn Source> {
+    let name = settings.name.clone();
+    match &settings.kind {
+        SourceKind::Files(files) => Box::new(files::Files::new(name, files.clone())),
+        SourceKind::Sqlite(sqlite) => {
+            Box::new(sqlite::Sqlite::new(name, sqlite.clone()).launched_by(launcher.clone()))
+        }
+    }
 }
 
 /// One kind of thing that can be backed up and brought back.
@@ -233,14 +258,22 @@ pub trait Recovered: Send {
     /// The same summary as [`Capture::fingerprint`], of what was recovered.
     fn fingerprint(&mut self) -> Result<Fingerprint, Trouble>;
 
-    /// Answers a read-only query.
-    fn query(&mut self, sql: &str) -> Result<Rows, Trouble>;
+    /// Answers a first question, whatever it is: with it recovery ends.
+    fn first_answer(&mut self) -> Result<(), Trouble>;
+
+    /// Answers a read-only query; one that takes longer than `limit` is the environment's trouble.
+    fn query(&mut self, sql: &str, limit: Duration) -> Result<Rows, Trouble>;
 
     /// Where the files are, for the kinds that are files.
     fn files(&self) -> Option<&Path>;
 
     /// Damages the scratch copy on purpose (a control) and tells where.
     fn injure(&mut self, fault: Fault) -> Result<Option<Place>, Trouble>;
+
+    /// How what opens the data is confined, for the record; none where nothing is run on it.
+    fn confinement(&self) -> Option<String> {
+        None
+    }
 
     /// Ends it; nothing may be left running.
     fn stop(self: Box<Self>) -> Result<(), Trouble>;

@@ -1,1 +1,121 @@
-//! state
+//! The daemon's own database: leases, locks to clean up, what is owed after a crash.
+//!
+//! In: a file. Out: [`State`]. It can be lost: the bucket is the truth, and what stands here only
+//! says what this host is doing. SQLite in WAL mode, one writer; async.
+
+mod holder;
+mod hooks;
+mod lease;
+mod memory;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+pub use holder::Holder;
+pub use lease::{Held, Lease};
+
+/// How long a call waits for another process's write.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// The tables, by the version that brought them; only ever added to.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE lease (
+      key TEXT PRIMARY KEY, fence INTEGER NOT NULL, run TEXT NOT NULL, holder TEXT NOT NULL,
+      until_ms INTEGER NOT NULL) STRICT;
+    CREATE TABLE repository_lock (
+      place TEXT NOT NULL, id TEXT NOT NULL, holder TEXT NOT NULL,
+      PRIMARY KEY (place, id)) STRICT;
+    CREATE TABLE checkpoint (
+      place TEXT PRIMARY KEY, size INTEGER NOT NULL, root TEXT NOT NULL) STRICT;
+    CREATE TABLE owed_hook (key TEXT PRIMARY KEY, argv TEXT NOT NULL) STRICT;
+"];
+
+/// Why the state could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("cannot make the state file {}", path.display())]
+    Make { path: PathBuf, source: io::Error },
+    #[error("the state file {} is of a newer lifeboat (version {found})", path.display())]
+    Newer { path: PathBuf, found: i64 },
+    #[error("the state file {} cannot be used", path.display())]
+    Unusable { path: PathBuf, source: sqlx::Error },
+    #[error("cannot {action} in the state")]
+    Query { action: &'static str, source: sqlx::Error },
+    #[error("the state holds what nobody wrote: {what}")]
+    Nonsense { what: String },
+    #[error("the lease on {key} was lost: somebody else took it over")]
+    LeaseLost { key: String },
+}
+
+/// The daemon's own database. Cheap to clone; clones share it.
+#[derive(Debug, Clone)]
+pub struct State {
+    pool: SqlitePool,
+}
+
+impl State {
+    /// Opens the state in `file`, and makes it, readable by its owner only, where it is not there.
+    pub async fn open(file: &Path) -> Result<Self, Error> {
+        make(file).map_err(|source| Error::Make { path: file.to_owned(), source })?;
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A lease that a power cut forgets would let two runs believe that they are alone.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY);
+        let unusable = |source| Error::Unusable { path: file.to_owned(), source };
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
+        let state = Self { pool: pool.map_err(unusable)? };
+        match state.migrate().await {
+            Ok(None) => Ok(state),
+            Ok(Some(found)) => Err(Error::Newer { path: file.to_owned(), found }),
+            Err(source) => Err(unusable(source)),
+        }
+    }
+
+    /// Brings the tables up to date; answers a version that this program does not know.
+    async fn migrate(&self) -> Result<Option<i64>, sqlx::Error> {
+        let mut work = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *work).await?;
+        let known = MIGRATIONS.len() as i64;
+        if found > known {
+            return Ok(Some(found));
+        }
+        for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+            sqlx::raw_sql(*migration).execute(&mut *work).await?;
+        }
+        sqlx::raw_sql("PRAGMA user_version = 1").execute(&mut *work).await?;
+        work.commit().await?;
+        Ok(None)
+    }
+}
+
+fn make(file: &Path) -> io::Result<()> {
+    if let Some(folder) = file.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let mode = fs::metadata(file)?.permissions().mode();
+            if mode & 0o077 == 0 {
+                return Ok(());
+            }
+            // It names hosts and customers: what a restored copy lost is put right.
+            fs::set_permissions(file, fs::Permissions::from_mode(0o600))
+        }
+        made => made.map(drop),
+    }
+}
+
+fn failed(action: &'static str) -> impl FnOnce(sqlx::Error) -> Error {
+    move |source| Error::Query { action, source }
+}

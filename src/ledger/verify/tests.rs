@@ -197,3 +197,19 @@ async fn details_round_trip_and_are_found_missing_or_altered() {
     assert!(matches!(error, Error::DetailsAltered { .. }), "{error:?}");
     assert!(verified.problems[0].contains("record 1 names details"), "{verified:?}");
 }
+
+#[tokio::test]
+async fn a_checkpoint_that_nobody_signed_is_a_problem_but_accuses_no_record() {
+    let bench = Bench::with(8).await;
+    let forged = bench.ledger().checkpoint(&bench.signer, None).await.unwrap();
+    for size in [5, 99] {
+        let forged = Checkpoint { size, ..forged.clone() };
+        let name = checkpoint::name(size);
+        bench.bucket.inner.put(&name, forged.to_string().into(), Put::Create).await.unwrap();
+    }
+
+    let verified = bench.verify(None).await;
+
+    assert!(!verified.ok && verified.first_bad.is_none(), "{verified:?}");
+    assert_eq!((verified.problems.len(), verified.checkpoints), (2, 2));
+}

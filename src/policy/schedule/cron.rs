@@ -39,6 +39,8 @@ const FIELDS: [(&str, &str); 6] = [
     ("weekday", "0-7 (0 and 7 are Sunday) or sun-sat"),
 ];
 const WEEKDAY: usize = 5;
+/// Every value of every field spelled out stays below it.
+const LONGEST: usize = 800;
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 impl Cron {
@@ -103,6 +105,10 @@ impl FromStr for Cron {
     type Err = Wrong;
 
     fn from_str(text: &str) -> Result<Self, Wrong> {
+        if text.len() > LONGEST {
+            let hint = format!("write at most {LONGEST} characters, with ranges and steps");
+            return Err(Wrong::new("too long for a cron expression", hint));
+        }
         let mut fields: Vec<&str> = text.split_ascii_whitespace().collect();
         match fields.len() {
             5 => fields.insert(0, "0"),

@@ -1,7 +1,8 @@
 //! Index files: which packs hold which blobs, as stored under `index/`.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
+use crate::repo::go::null_is_empty;
 use crate::repo::pack::PackedBlob;
 use crate::repo::{IndexId, PackId};
 
@@ -25,15 +26,6 @@ pub struct IndexPack {
     pub id: PackId,
     #[serde(deserialize_with = "null_is_empty")]
     pub blobs: Vec<PackedBlob>,
-}
-
-/// Go writes an empty list that was never filled as `null`.
-fn null_is_empty<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl IndexFile {

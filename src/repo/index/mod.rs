@@ -6,14 +6,14 @@
 mod file;
 mod table;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 pub use file::{IndexFile, IndexPack};
 
 use self::table::Table;
 use super::pack::PackedBlob;
-use super::{BlobId, BlobKind, PackId};
+use super::{BlobId, BlobKind, IndexId, PackId};
 
 /// Where a blob lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,17 @@ impl Index {
     /// An index of nothing.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The index that a repository's index files make together, without those that others supersede.
+    pub fn of_files(files: Vec<(IndexId, IndexFile)>) -> Self {
+        let superseded: HashSet<IndexId> =
+            files.iter().flat_map(|(_, file)| file.supersedes.iter().copied()).collect();
+        let mut index = Self::new();
+        for (_, file) in files.iter().filter(|(id, _)| !superseded.contains(id)) {
+            index.insert_file(file);
+        }
+        index
     }
 
     /// Where the blob lies, if a pack that stays holds it. Writers ask this: what it finds need
@@ -166,10 +177,10 @@ mod tests {
     fn blob(number: u32) -> PackedBlob {
         PackedBlob {
             id: BlobId(Digest::of(&number.to_le_bytes())),
-            kind: if number % 4 == 0 { BlobKind::Tree } else { BlobKind::Data },
+            kind: if number.is_multiple_of(4) { BlobKind::Tree } else { BlobKind::Data },
             offset: number * 100,
             length: 100,
-            plain_length: (number % 2 == 0).then_some(300),
+            plain_length: number.is_multiple_of(2).then_some(300),
         }
     }
 

@@ -1,0 +1,154 @@
+//! Slots: what was due when, as the policy versions on the ledger say, and what is on record of it.
+//!
+//! In: records. Out: slots, and the records
+//! that are still owed for them. A slot's key is its unjittered time. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::ground::ids::Name;
+use crate::ledger::record::{Body, Record};
+use crate::policy::{self, NotEffective};
+
+/// A policy version whose schedules this lifeboat cannot read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the schedules in record {seq}, a policy version")]
+pub struct Unreadable {
+    pub seq: u64,
+    pub source: NotEffective,
+}
+
+/// A moment at which something was due; ordered by time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Slot {
+    pub time: Timestamp,
+    /// None: a backup.
+    pub drill: Option<Name>,
+}
+
+/// What the ledger has of a slot.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    due: bool,
+    /// Started or missed.
+    answered: bool,
+}
+
+/// Every slot of `policy` that was past at `upto`.
+///
+/// A version is in force from its own time, exclusively, to that of the next, inclusively.
+pub fn due(
+    records: &[Record],
+    policy: &Name,
+    upto: Timestamp,
+) -> Result<BTreeSet<Slot>, Unreadable> {
+    let mut versions: Vec<_> = records
+        .iter()
+        .filter_map(|record| match &record.event.body {
+            Body::PolicyVersion { policy: of, effective, .. } if of == policy => {
+                Some((record.event.time, record.seq, effective))
+            }
+            _ => None,
+        })
+        .collect();
+    // One that waited in an outbox stands later on the ledger than it came into force.
+    versions.sort_by_key(|(time, seq, _)| (*time, *seq));
+    let mut slots = BTreeSet::new();
+    for (index, (from, seq, effective)) in versions.iter().enumerate() {
+        let end = versions.get(index + 1).map_or(upto, |next| next.0.min(upto));
+        let series =
+            policy::schedules_of(effective).map_err(|source| Unreadable { seq: *seq, source })?;
+        for (of, schedule) in series {
+            let drill = match of {
+                policy::Slots::Backup => None,
+                policy::Slots::Drill(drill) => Some(drill),
+            };
+            // Until the jitter is over the run may still come.
+            let past = |slot: &Timestamp| {
+                slot.checked_add(schedule.jitter).is_ok_and(|latest| latest <= upto)
+            };
+            let times = schedule.between(*from, end).take_while(past);
+            slots.extend(times.map(|time| Slot { time, drill: drill.clone() }));
+        }
+    }
+    Ok(slots)
+}
+
+/// The slots of `policy` that were past at `upto` and of which the ledger has no record at all.
+pub fn missing(
+    records: &[Record],
+    policy: &Name,
+    upto: Timestamp,
+) -> Result<Vec<Slot>, Unreadable> {
+    let known = known(records, policy);
+    let due = due(records, policy, upto)?;
+    Ok(due.into_iter().filter(|slot| !known.contains_key(slot)).collect())
+}
+
+/// The records that are still owed for the past slots of `policy`, oldest slot first: `due` where
+/// that is not on record, and `missed` where nobody ran. `running` is being run now.
+pub(super) fn owed(
+    records: &[Record],
+    policy: &Name,
+    now: Timestamp,
+    running: Option<&Slot>,
+) -> Result<Vec<Body>, Unreadable> {
+    let mut known = known(records, policy);
+    for slot in due(records, policy, now)?.into_iter().chain(running.cloned()) {
+        known.entry(slot).or_default();
+    }
+    let mut bodies = Vec::new();
+    for (slot, Known { due, answered }) in known {
+        if answered {
+            continue;
+        }
+        if !due {
+            bodies.push(due_body(policy, &slot));
+        }
+        if running != Some(&slot) {
+            bodies.push(missed_body(policy, &slot));
+        }
+    }
+    Ok(bodies)
+}
+
+fn known(records: &[Record], policy: &Name) -> BTreeMap<Slot, Known> {
+    let mut known: BTreeMap<Slot, Known> = BTreeMap::new();
+    for record in records {
+        let (of, drill, slot, is_due) = match &record.event.body {
+            Body::BackupDue { policy, slot } => (policy, None, Some(*slot), true),
+            Body::BackupMissed { policy, slot } => (policy, None, Some(*slot), false),
+            Body::BackupStarted { policy, slot, .. } => (policy, None, *slot, false),
+            Body::DrillDue { policy, drill, slot } => (policy, Some(drill), Some(*slot), true),
+            Body::DrillMissed { policy, drill, slot } => (policy, Some(drill), Some(*slot), false),
+            Body::DrillStarted { policy, drill, slot, .. } => {
+                (policy, drill.as_ref(), *slot, false)
+            }
+            _ => continue,
+        };
+        if let Some(time) = slot.filter(|_| of == policy) {
+            let known = known.entry(Slot { time, drill: drill.cloned() }).or_default();
+            known.due |= is_due;
+            known.answered |= !is_due;
+        }
+    }
+    known
+}
+
+fn due_body(policy: &Name, slot: &Slot) -> Body {
+    let (policy, slot, drill) = (policy.clone(), slot.time, slot.drill.clone());
+    match drill {
+        None => Body::BackupDue { policy, slot },
+        Some(drill) => Body::DrillDue { policy, drill, slot },
+    }
+}
+
+fn missed_body(policy: &Name, slot: &Slot) -> Body {
+    let (policy, slot, drill) = (policy.clone(), slot.time, slot.drill.clone());
+    match drill {
+        None => Body::BackupMissed { policy, slot },
+        Some(drill) => Body::DrillMissed { policy, drill, slot },
+    }
+}

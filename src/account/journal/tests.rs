@@ -1,0 +1,314 @@
+use serde_json::json;
+
+use super::slots::Slot;
+use super::*;
+use crate::ground::clock::SetClock;
+use crate::ledger::testing::{Bucket, Fault, backup_finished, signer};
+use crate::seal::MasterKey;
+
+/// A policy with backups, and a drill called weekly, by their crons.
+fn policy(backup: Option<&str>, weekly: Option<&str>, jitter: u64) -> Value {
+    let schedule = |cron: &str| json!({"cron": cron, "timezone": "UTC", "jitter_ms": jitter});
+    let weekly = weekly.map(|cron| json!({"name": "weekly", "schedule": schedule(cron)}));
+    let drills: Vec<_> = weekly.into_iter().collect();
+    json!({"policy": {"schedule": backup.map(schedule)}, "drills": drills})
+}
+
+/// Every hundred [ticks](at).
+const HUNDRED: &str = "*/10 * * * *";
+
+struct Bench {
+    _folder: tempfile::TempDir,
+    bucket: Arc<Bucket>,
+    key: MasterKey,
+    outbox: Outbox,
+    clock: Arc<SetClock>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let outbox = Outbox::open(folder.path()).unwrap();
+        let clock = Arc::new(SetClock::at(at(0)));
+        let (bucket, key) = (Bucket::new(), MasterKey::generate());
+        Self { _folder: folder, bucket, key, outbox, clock }
+    }
+
+    fn journal(&self) -> Journal {
+        self.reaching(Reach::Ledger(self.bucket.ledger(&self.key)))
+    }
+
+    fn reaching(&self, reach: Reach) -> Journal {
+        self.on_host("quay", reach)
+    }
+
+    fn on_host(&self, host: &str, reach: Reach) -> Journal {
+        let actor = Actor { name: "alice".into(), host: host.into() };
+        let (outbox, clock) = (self.outbox.clone(), self.clock.clone());
+        Journal::open(name("acme"), reach, outbox, clock, actor)
+    }
+
+    /// Begins a backup of `shop`, at tick `now`, under a policy that is `effective`.
+    async fn begin(&self, now: i64, effective: &Value, slot: Option<i64>) -> (Act, Recorded) {
+        self.clock.set(at(now));
+        let (policy, slot) = (name("shop"), slot.map(at));
+        let act = Act { policy, kind: Kind::Backup, run: RunId::draw(), slot };
+        let digest = canonical::digest(effective).unwrap();
+        let begun = self.journal().begin(&act, effective, digest, |_| false).await.unwrap();
+        (act, begun)
+    }
+
+    async fn kinds(&self) -> Vec<String> {
+        let records = self.bucket.ledger(&self.key).records().await.unwrap();
+        records.iter().map(|record| kind(&record.event.body)).collect()
+    }
+
+    async fn missing(&self, upto: i64) -> Vec<Slot> {
+        let records = self.bucket.ledger(&self.key).records().await.unwrap();
+        slots::missing(&records, &name("shop"), at(upto)).unwrap()
+    }
+}
+
+/// Ticks of six seconds since the beginning of 2026, so that ten minutes are a hundred.
+fn at(tick: i64) -> Timestamp {
+    Timestamp::from_second(1_767_225_600 + 6 * tick).unwrap()
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+/// The record's kind, with the tick of its slot.
+fn kind(body: &Body) -> String {
+    let json = serde_json::to_value(body).unwrap();
+    let slot = json["slot"].as_str().map(|slot| slot.parse::<Timestamp>().unwrap());
+    let slot = slot.map(|slot| format!(" {}", (slot.as_second() - at(0).as_second()) / 6));
+    format!("{}{}", json["kind"].as_str().unwrap(), slot.unwrap_or_default())
+}
+
+fn finished(act: &Act) -> (BackupFinished, details::Backup) {
+    let finished = BackupFinished {
+        policy: act.policy.clone(),
+        run: act.run,
+        ..backup_finished(Digest::ZERO)
+    };
+    let details = details::Backup {
+        format: details::FORMAT,
+        lifeboat: "0".into(),
+        run: act.run,
+        skipped: Vec::new(),
+        sources: json!([]),
+    };
+    (finished, details)
+}
+
+#[tokio::test]
+async fn a_run_by_hand_writes_version_start_and_end_and_no_slot() {
+    let bench = Bench::new();
+    let (act, begun) = bench.begin(30, &policy(Some(HUNDRED), None, 0), None).await;
+    assert!(begun.held.is_none() && begun.warnings.is_empty(), "{begun:?}");
+    let (finished, details) = finished(&act);
+
+    let ended = bench.journal().backup_finished(finished, &details).await.unwrap();
+
+    assert_eq!(bench.kinds().await, ["policy-version", "backup-started", "backup-finished"]);
+    let Body::BackupFinished(finished) = &ended.records[0].event.body else { panic!("{ended:?}") };
+    let ledger = bench.bucket.ledger(&bench.key);
+    assert_eq!(ledger.details::<details::Backup>(&finished.details).await.unwrap(), details);
+}
+
+#[tokio::test]
+async fn slots_that_nobody_ran_are_recorded_before_the_next_run_and_only_once() {
+    let bench = Bench::new();
+    let shop = policy(Some(HUNDRED), Some("*/24 * * * *"), 0);
+    bench.begin(0, &shop, None).await;
+    bench.begin(310, &shop, Some(300)).await;
+    bench.begin(390, &shop, None).await;
+
+    let kinds = bench.kinds().await;
+
+    let settled = ["backup-due 100", "backup-missed 100", "backup-due 200", "backup-missed 200"];
+    let drill = ["drill-due 240", "drill-missed 240"];
+    let expected: Vec<_> = ["policy-version", "backup-started", "backup-aborted"]
+        .into_iter()
+        .chain(settled)
+        .chain(drill)
+        .chain(["backup-due 300", "backup-started 300"])
+        .chain(["backup-aborted 300", "backup-started"])
+        .collect();
+    assert_eq!(kinds, expected);
+    assert_eq!(bench.missing(390).await, []);
+    let missing = bench.missing(500).await;
+    let weekly = Some(name("weekly"));
+    let expected = [(400, None), (480, weekly), (500, None)];
+    assert_eq!(missing, expected.map(|(tick, drill)| Slot { time: at(tick), drill }));
+}
+
+#[tokio::test]
+async fn slots_follow_the_version_that_was_in_force() {
+    let bench = Bench::new();
+    bench.begin(0, &policy(Some(HUNDRED), None, 0), None).await;
+    bench.begin(150, &policy(Some("*/4 * * * *"), None, 0), None).await;
+    bench.begin(250, &policy(Some("*/4 * * * *"), None, 0), None).await;
+
+    let due: Vec<_> = bench.kinds().await;
+    let due: Vec<_> = due.iter().filter(|kind| kind.contains("due")).collect();
+
+    assert_eq!(due, ["backup-due 100", "backup-due 160", "backup-due 200", "backup-due 240"]);
+}
+
+#[tokio::test]
+async fn a_slot_within_its_jitter_is_not_past() {
+    let bench = Bench::new();
+    let shop = policy(Some(HUNDRED), None, 120_000);
+    bench.begin(0, &shop, None).await;
+    bench.begin(110, &shop, None).await;
+    assert_eq!(bench.missing(119).await, []);
+
+    bench.begin(121, &shop, None).await;
+
+    assert!(bench.kinds().await.contains(&"backup-missed 100".to_owned()));
+}
+
+#[tokio::test]
+async fn slots_that_pass_during_a_run_are_settled_at_its_end() {
+    let bench = Bench::new();
+    let (act, _) = bench.begin(0, &policy(Some(HUNDRED), None, 0), None).await;
+    bench.clock.set(at(200));
+    let (finished, details) = finished(&act);
+
+    bench.journal().backup_finished(finished, &details).await.unwrap();
+
+    assert_eq!(bench.missing(200).await, []);
+    assert_eq!(bench.kinds().await.last().unwrap(), "backup-finished");
+}
+
+#[tokio::test]
+async fn thousands_of_slots_are_settled_in_batches() {
+    let bench = Bench::new();
+    let shop = policy(Some("*/6 * * * * *"), None, 0);
+    bench.begin(0, &shop, None).await;
+
+    let (_, begun) = bench.begin(1600, &shop, None).await;
+
+    assert_eq!(begun.records.len(), 3202);
+    assert_eq!(bench.missing(1600).await, []);
+    assert_eq!(bench.bucket.names("segments").await.len(), 5);
+}
+
+#[tokio::test]
+async fn a_run_that_still_lives_or_is_of_another_host_is_not_aborted() {
+    let bench = Bench::new();
+    let (act, _) = bench.begin(0, &policy(None, None, 0), None).await;
+    let other = Act { run: RunId::draw(), ..act.clone() };
+    let digest = canonical::digest(&policy(None, None, 0)).unwrap();
+
+    let elsewhere = bench.on_host("pier", Reach::Ledger(bench.bucket.ledger(&bench.key)));
+    let third = Act { run: RunId::draw(), ..act.clone() };
+    elsewhere.begin(&third, &policy(None, None, 0), digest, |_| false).await.unwrap();
+    let alive = |run| run == act.run;
+    bench.journal().begin(&other, &policy(None, None, 0), digest, alive).await.unwrap();
+
+    let started = "backup-started";
+    assert_eq!(bench.kinds().await, ["policy-version", started, started, started]);
+}
+
+#[tokio::test]
+async fn what_cannot_reach_the_ledger_waits_and_is_delivered_by_the_next_run() {
+    let bench = Bench::new();
+    let shop = policy(Some(HUNDRED), None, 0);
+    bench.begin(0, &shop, None).await;
+    bench.bucket.set_down(true);
+    let (act, begun) = bench.begin(110, &shop, Some(100)).await;
+    assert!(matches!(begun.held, Some(Held::Ledger(_))), "{begun:?}");
+    let (done, details) = finished(&act);
+    let ended = bench.journal().backup_finished(done, &details).await.unwrap();
+    assert!(matches!(ended.held, Some(Held::Earlier(_))), "{ended:?}");
+    bench.bucket.set_down(false);
+
+    let (_, begun) = bench.begin(150, &shop, None).await;
+
+    assert!(begun.held.is_none(), "{begun:?}");
+    let expected = ["policy-version", "backup-started 100", "backup-finished"];
+    let records = bench.bucket.ledger(&bench.key).records().await.unwrap();
+    let of_run: Vec<_> = records[2..5].iter().map(|record| kind(&record.event.body)).collect();
+    assert_eq!(of_run, expected);
+    assert_eq!(records[3].event.time, at(110));
+    assert_eq!(bench.missing(150).await, []);
+}
+
+#[tokio::test]
+async fn a_journal_without_a_key_holds_everything() {
+    let bench = Bench::new();
+    let journal = bench.reaching(Reach::Beyond { why: "wrong password".into() });
+    let act = Act { policy: name("shop"), kind: Kind::Drill(None), run: RunId::draw(), slot: None };
+
+    let begun = journal.begin(&act, &policy(None, None, 0), Digest::ZERO, |_| false).await.unwrap();
+    journal.aborted(&act, "no key opens the repository").await.unwrap();
+
+    assert!(begun.held.unwrap().to_string().contains("wrong password"));
+    assert_eq!(bench.outbox.waiting(&name("acme")).unwrap(), 2);
+    assert!(journal.sign(&signer(), None).await.unwrap().is_none());
+    journal.record(Vec::new()).await.unwrap();
+    assert_eq!(bench.outbox.waiting(&name("acme")).unwrap(), 2);
+    bench.journal().record(Vec::new()).await.unwrap();
+    assert_eq!(bench.kinds().await, ["policy-version", "drill-started", "drill-aborted"]);
+}
+
+#[tokio::test]
+async fn details_are_stored_before_the_line_that_names_them() {
+    // Writes of the end of a run: the details, then the segment.
+    for (writes, details_there) in [(0, 0), (1, 1)] {
+        let bench = Bench::new();
+        let (act, _) = bench.begin(0, &policy(None, None, 0), None).await;
+        let (done, details) = finished(&act);
+        bench.bucket.fail_after(writes, Fault::Lost);
+
+        let ended = bench.journal().backup_finished(done, &details).await.unwrap();
+
+        assert!(bench.bucket.fired() && ended.held.is_some(), "{ended:?}");
+        assert_eq!(bench.bucket.names("details").await.len(), details_there);
+        assert_eq!(bench.kinds().await.len(), 2);
+        bench.journal().record(Vec::new()).await.unwrap();
+        assert_eq!(bench.kinds().await[2..], ["backup-finished"]);
+        assert_eq!(bench.bucket.names("details").await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_broken_ledger_is_told_and_still_written() {
+    let bench = Bench::new();
+    for tick in 0..3 {
+        bench.begin(tick, &policy(None, None, 0), None).await;
+    }
+    let first = bench.bucket.names("segments").await.remove(1);
+    crate::store::Store::delete(&bench.bucket.inner, &first).await.unwrap();
+
+    let (_, begun) = bench.begin(5, &policy(None, None, 0), None).await;
+
+    assert!(begun.warnings[0].contains("missing"), "{begun:?}");
+    assert!(begun.held.is_none() && !begun.records.is_empty(), "{begun:?}");
+    assert!(bench.journal().sign(&signer(), None).await.is_err());
+}
+
+#[tokio::test]
+async fn a_policy_version_that_cannot_be_read_is_told_and_ends_no_run() {
+    let bench = Bench::new();
+    bench.begin(0, &json!({"later": 2}), None).await;
+
+    let (_, begun) = bench.begin(5, &policy(Some(HUNDRED), None, 0), None).await;
+
+    assert!(begun.warnings[0].contains("no policy"), "{begun:?}");
+    assert_eq!(begun.records.len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_no_record_is_refused_before_it_can_block_the_outbox() {
+    let bench = Bench::new();
+    let act = Act { policy: name("shop"), kind: Kind::Backup, run: RunId::draw(), slot: None };
+
+    let error = bench.journal().begin(&act, &json!({"rate": 1.5}), Digest::ZERO, |_| false).await;
+
+    assert!(matches!(error, Err(Error::NotARecord(_))), "{error:?}");
+    assert_eq!(bench.outbox.waiting(&name("acme")).unwrap(), 0);
+}

@@ -1,0 +1,278 @@
+//! One customer's belongings, opened: repository, ledger and journal.
+//!
+//! In: the site, a customer, this process's own rooms. Out: [`Account`]. What every act needs
+//! before it can begin stands here once; what acts do with it stands in their own rooms.
+
+pub mod journal;
+mod lock;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub use lock::Locked;
+
+use self::journal::{Act, Journal, Reach, Recorded};
+use crate::ground::clock::Clock;
+use crate::ground::digest::Digest;
+use crate::ground::ids::RunId;
+use crate::ground::progress::Progress;
+use crate::ground::secret;
+use crate::ledger::outbox::Outbox;
+use crate::ledger::record::{Actor, Record};
+use crate::ledger::sign::{self, Signer};
+use crate::ledger::{self, Ledger, Remembered};
+use crate::policy::{Customer, Setup};
+use crate::repo::{self, Index, Repository, SharedIndex};
+use crate::sandbox::Launcher;
+use crate::seal;
+use crate::state::{self, Lease, State};
+use crate::store::{self, Local, ObjectName, Prefixed, Shared};
+
+/// How long a lease lives without being renewed.
+const LEASE: Duration = Duration::from_secs(10 * 60);
+
+/// What this process has for itself, whoever the customer is.
+pub struct Rooms {
+    pub state: State,
+    pub clock: Arc<dyn Clock>,
+    pub progress: Arc<dyn Progress>,
+    pub interrupted: Arc<AtomicBool>,
+    pub actor: Actor,
+    pub launcher: Launcher,
+    /// The folder of outboxes; durable.
+    pub outbox: PathBuf,
+}
+
+impl Rooms {
+    /// Fails once somebody asked for an end.
+    pub fn check_interrupted(&self) -> Result<(), Interrupted> {
+        if self.interrupted.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
+    }
+}
+
+/// Somebody asked for an end.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted;
+
+/// Why a customer's belongings could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("cannot use the store at {place}")]
+    Store { place: String, source: store::Error },
+    #[error("cannot read the repository's password")]
+    Password(#[source] secret::Error),
+    #[error("cannot read the signing key")]
+    SigningKey(#[source] secret::Error),
+    #[error("the signing key is of no use")]
+    Signer(#[from] sign::Error),
+    #[error("cannot open the repository at {place}")]
+    Repository { place: String, source: repo::OpenError },
+    #[error("cannot read the repository")]
+    Read(#[from] repo::Error),
+    #[error("there is no repository at {place}, but the ledger beside it has records")]
+    RepositoryLost { place: String },
+    #[error("cannot create the repository at {place}")]
+    Create { place: String, source: repo::OpenError },
+    #[error("{act} of {policy} is running already, by {by}")]
+    Running { act: &'static str, policy: String, by: String },
+    #[error("cannot use the daemon's own database")]
+    State(#[from] state::Error),
+    #[error("cannot lock the repository")]
+    Lock(#[from] repo::lock::LockError),
+    #[error("cannot write down what happened")]
+    Journal(#[from] journal::Error),
+    #[error("the ledger cannot be signed")]
+    Checkpoint(#[source] ledger::Error),
+}
+
+/// Where a customer's objects are.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub repository: Shared,
+    pub ledger: Shared,
+}
+
+impl Place {
+    /// The customer's part of its store. Reads nothing but the folder itself.
+    pub fn open(setup: &Setup, customer: &Customer) -> Result<Self, Error> {
+        let folder = &setup.store_of(customer).folder;
+        let store: Shared = match Local::open(folder) {
+            Ok(store) => Arc::new(store),
+            Err(source) => {
+                return Err(Error::Store { place: folder.display().to_string(), source });
+            }
+        };
+        let part = |folder: &str| -> Shared {
+            let name: ObjectName = format!("{}/{folder}", customer.id)
+                .parse()
+                .expect("a customer's id and a fixed word make an object's name");
+            Arc::new(Prefixed::new(store.clone(), name))
+        };
+        Ok(Self { repository: part("repo"), ledger: part("ledger") })
+    }
+
+    /// Whether anything was ever written on the ledger; needs no key.
+    pub async fn has_ledger(&self) -> Result<bool, Error> {
+        let empty = ledger::is_empty(&*self.ledger).await;
+        empty.map(|empty| !empty).map_err(Error::Checkpoint)
+    }
+}
+
+/// A customer's repository and journal, opened with its password.
+pub struct Account {
+    pub repository: Arc<Repository>,
+    pub journal: Journal,
+    /// None where the site declares no key: then nothing is signed.
+    signer: Option<Signer>,
+}
+
+impl Account {
+    /// Opens what is there; async. A missing repository and a wrong password are told apart by
+    /// [`repo::OpenError`] inside [`Error::Repository`].
+    pub async fn open(setup: &Setup, customer: &Customer, rooms: &Rooms) -> Result<Self, Error> {
+        let place = Place::open(setup, customer)?;
+        let password = customer.repository_password.reveal().map_err(Error::Password)?;
+        let opened = Repository::open(place.repository.clone(), &password).await;
+        let repository = opened
+            .map_err(|source| Error::Repository { place: place.repository.place(), source })?;
+        Self::with(repository, &place, setup, customer, rooms)
+    }
+
+    /// Opens what is there, or begins it where neither repository nor ledger exist.
+    pub async fn open_or_create(
+        setup: &Setup,
+        customer: &Customer,
+        rooms: &Rooms,
+    ) -> Result<Self, Error> {
+        match Self::open(setup, customer, rooms).await {
+            Err(Error::Repository { source: repo::OpenError::Missing { .. }, .. }) => {}
+            other => return other,
+        }
+        let place = Place::open(setup, customer)?;
+        let name = place.repository.place();
+        if place.has_ledger().await? {
+            return Err(Error::RepositoryLost { place: name });
+        }
+        let password = customer.repository_password.reveal().map_err(Error::Password)?;
+        let cost = seal::Cost::DEFAULT;
+        let created =
+            Repository::create(place.repository.clone(), &password, cost, &*rooms.clock).await;
+        let repository = created.map_err(|source| Error::Create { place: name, source })?;
+        Self::with(repository, &place, setup, customer, rooms)
+    }
+
+    fn with(
+        repository: Repository,
+        place: &Place,
+        setup: &Setup,
+        customer: &Customer,
+        rooms: &Rooms,
+    ) -> Result<Self, Error> {
+        let ledger = Ledger::open(place.ledger.clone(), repository.key().clone());
+        let journal = open_journal(customer, rooms, Reach::Ledger(ledger))?;
+        Ok(Self { repository: Arc::new(repository), journal, signer: signer(setup)? })
+    }
+
+    /// The repository's whole index.
+    pub async fn index(&self) -> Result<SharedIndex, Error> {
+        let index: Index = self.repository.load_index().await?;
+        Ok(Arc::new(std::sync::RwLock::new(index)))
+    }
+
+    /// Writes that `act` begins, after the policy's past is settled.
+    pub async fn begin(
+        &self,
+        act: &Act,
+        effective: &Value,
+        digest: Digest,
+        rooms: &Rooms,
+    ) -> Result<Recorded, Error> {
+        let living = rooms.state.living_runs().await?;
+        let is_alive = |run| living.contains(&run);
+        Ok(self.journal.begin(act, effective, digest, is_alive).await?)
+    }
+
+    /// Every record of the ledger, in order; those that cannot be read are left out here and found
+    /// by `ledger verify`.
+    pub async fn records(&self) -> Result<Vec<Record>, Error> {
+        let Some(ledger) = self.journal.ledger() else { return Ok(Vec::new()) };
+        let reading = ledger.read().await.map_err(Error::Checkpoint)?;
+        Ok(reading.lines.into_iter().map(|line| line.record).collect())
+    }
+
+    /// Signs the ledger as it stands and remembers what was signed.
+    ///
+    /// Fails with an alarm where the ledger is not what was signed before.
+    pub async fn sign(&self, rooms: &Rooms) -> Result<(), Error> {
+        let (Some(ledger), Some(signer)) = (self.journal.ledger(), &self.signer) else {
+            return Ok(());
+        };
+        let place = ledger.place();
+        let remembered = rooms.state.newest_checkpoint(&place).await?;
+        let remembered = remembered.map(|(size, root)| Remembered { size, root });
+        let signed = self.journal.sign(signer, remembered).await;
+        if let Some(checkpoint) = signed.map_err(Error::Checkpoint)? {
+            let Remembered { size, root } = checkpoint.remembered();
+            rooms.state.remember_checkpoint(&place, size, root).await?;
+        }
+        Ok(())
+    }
+
+    /// Who signs.
+    pub fn signer(&self) -> Option<&Signer> {
+        self.signer.as_ref()
+    }
+}
+
+/// A journal for a customer whose repository cannot be opened: everything waits in the outbox.
+pub fn journal_beyond(customer: &Customer, rooms: &Rooms, why: String) -> Result<Journal, Error> {
+    open_journal(customer, rooms, Reach::Beyond { why })
+}
+
+fn open_journal(customer: &Customer, rooms: &Rooms, reach: Reach) -> Result<Journal, Error> {
+    let outbox = Outbox::open(&rooms.outbox).map_err(journal::Error::from)?;
+    let (clock, actor) = (rooms.clock.clone(), rooms.actor.clone());
+    Ok(Journal::open(customer.id.clone(), reach, outbox, clock, actor))
+}
+
+/// The site's signing key.
+pub fn signer(setup: &Setup) -> Result<Option<Signer>, Error> {
+    match &setup.site.signing_key {
+        Some(key) => Ok(Some(Signer::open(&key.reveal().map_err(Error::SigningKey)?)?)),
+        None => Ok(None),
+    }
+}
+
+/// Takes the lease on one kind of act of one policy: no two of them run at once.
+pub async fn lease(
+    act: &'static str,
+    policy: &str,
+    run: RunId,
+    rooms: &Rooms,
+) -> Result<Lease, Error> {
+    match rooms.state.lease(&format!("{act} {policy}"), run, LEASE).await? {
+        Ok(lease) => Ok(lease),
+        Err(held) => Err(Error::Running { act, policy: policy.to_owned(), by: held.to_string() }),
+    }
+}
+
+/// Shows a person what the journal had to say.
+pub fn tell(recorded: &Recorded, progress: &dyn Progress) {
+    for warning in &recorded.warnings {
+        progress.note(warning);
+    }
+    if let Some(held) = &recorded.held {
+        progress.note(&format!("the record waits in the outbox: {held}"));
+    }
+}
+
+/// The folder in which a process keeps its outboxes, beside its state.
+pub fn outbox_beside(state: &Path) -> PathBuf {
+    state.parent().unwrap_or(state).join("outbox")
+}

@@ -1,0 +1,68 @@
+//! Hooks: the owner's programs around a capture. Argument lists, never a shell.
+//!
+//! `after` is owed from the moment `before` is about to run: state remembers it, so that it runs
+//! also after a failure, a time-out, and at the next start after a crash.
+
+use std::time::Duration;
+
+use crate::account::Rooms;
+use crate::ground::process;
+use crate::policy::Policy;
+use crate::state;
+
+/// Why a hook did not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("the hook before the backup failed; nothing was captured")]
+    Before(#[source] process::Error),
+    #[error("the hook after the backup failed: what it should resume may still be held")]
+    After(#[source] process::Error),
+    #[error("cannot remember that the hook after the backup is owed")]
+    State(#[from] state::Error),
+    #[error("the thread that runs hooks ended early")]
+    Thread(#[source] tokio::task::JoinError),
+}
+
+/// Settles what a crashed run owes, then runs `before`.
+pub(super) async fn before(policy: &Policy, rooms: &Rooms) -> Result<(), Error> {
+    let key = policy.full_name();
+    if let Some(owed) = rooms.state.owed_hook(&key).await? {
+        rooms.progress.note("running the hook that an earlier run still owed");
+        after_argv(&key, owed, policy.hooks.deadline, rooms).await?;
+    }
+    if let Some(argv) = &policy.hooks.after {
+        rooms.state.owe_hook(&key, argv).await?;
+    }
+    match &policy.hooks.before {
+        Some(argv) => run(argv.clone(), policy.hooks.deadline).await?.map_err(Error::Before),
+        None => Ok(()),
+    }
+}
+
+/// Runs `after` and forgets that it was owed; where it fails it stays owed.
+pub(super) async fn after(policy: &Policy, rooms: &Rooms) -> Result<(), Error> {
+    match &policy.hooks.after {
+        Some(argv) => {
+            let key = policy.full_name();
+            after_argv(&key, argv.clone(), policy.hooks.deadline, rooms).await
+        }
+        None => Ok(()),
+    }
+}
+
+async fn after_argv(
+    key: &str,
+    argv: Vec<String>,
+    deadline: Duration,
+    rooms: &Rooms,
+) -> Result<(), Error> {
+    run(argv, deadline).await?.map_err(Error::After)?;
+    Ok(rooms.state.settle_hook(key).await?)
+}
+
+async fn run(argv: Vec<String>, deadline: Duration) -> Result<Result<(), process::Error>, Error> {
+    tokio::task::spawn_blocking(move || process::output(&argv, deadline).map(drop))
+        .await
+        .map_err(Error::Thread)
+}

@@ -1,0 +1,417 @@
+//! Entries become nodes, directories become trees, contents become blobs.
+//!
+//! One thread walks (it calls [`Sink::put`]); workers, one a core, read, cut, compress and seal.
+//! A directory's tree is written as soon as the last of its entries is known, so memory holds only
+//! directories that are under way.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use jiff::Timestamp;
+
+use crate::ground::progress::Progress;
+use crate::repo::{BlobId, BlobKind, Node, NodeKind, StoreError, Tree, WriteError, Writer};
+use crate::source::{self, Entry, EntryKind, Meta, Open, Sink, Skipped};
+
+/// How many contents wait for a worker at most.
+const QUEUE: usize = 256;
+
+/// Looks up a tree of the parent snapshot; blocking.
+pub(super) type Parents<'a> = dyn Fn(&BlobId) -> Option<Tree> + Sync + 'a;
+
+/// Builds the tree of one source out of its entries.
+pub(super) struct TreeSink<'a> {
+    writer: &'a Writer,
+    parents: &'a Parents<'a>,
+    progress: &'a dyn Progress,
+    interrupted: &'a AtomicBool,
+    jobs: Mutex<Option<SyncSender<Job>>>,
+    /// The directories on the path to the entry put last, the source's own folder first.
+    open: Mutex<Vec<Arc<Dir>>>,
+    waiting: Mutex<Waiting>,
+    settled: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    unread: usize,
+    skipped: Vec<Skipped>,
+    failure: Option<WriteError>,
+    root: Option<BlobId>,
+}
+
+/// A directory some of whose entries are not known yet.
+struct Dir {
+    /// Its own node, but for the subtree's id.
+    node: Template,
+    parent: Option<Arc<Dir>>,
+    /// The same directory in the parent snapshot.
+    before: Option<Tree>,
+    filling: Mutex<Filling>,
+}
+
+struct Filling {
+    nodes: Vec<Node>,
+    /// Contents and sub-directories that are still under way, and the walk itself.
+    pending: usize,
+}
+
+/// A node that lacks only what is learnt by reading.
+struct Template {
+    name: Vec<u8>,
+    meta: Meta,
+}
+
+struct Job {
+    dir: Arc<Dir>,
+    template: Template,
+    path: Vec<u8>,
+    content: Box<dyn Open>,
+}
+
+/// Runs `walk` with a sink; returns its result and the id of the source's tree.
+///
+/// Blocking; the walk runs on this thread and `workers` threads read beside it.
+pub(super) fn gather<T>(
+    writer: &Writer,
+    parents: &Parents<'_>,
+    before: Option<Tree>,
+    progress: &dyn Progress,
+    interrupted: &AtomicBool,
+    workers: usize,
+    walk: impl FnOnce(&dyn Sink) -> Result<T, source::Error>,
+) -> Result<(T, BlobId), source::Error> {
+    let (sender, receiver) = sync_channel(QUEUE);
+    let receiver = Mutex::new(receiver);
+    let sink = TreeSink {
+        writer,
+        parents,
+        progress,
+        interrupted,
+        jobs: Mutex::new(Some(sender)),
+        open: Mutex::new(vec![Arc::new(Dir {
+            node: Template { name: Vec::new(), meta: neutral_directory() },
+            parent: None,
+            before,
+            filling: Mutex::new(Filling { nodes: Vec::new(), pending: 1 }),
+        })]),
+        waiting: Mutex::default(),
+        settled: Condvar::new(),
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..workers.max(1) {
+            scope.spawn(|| sink.work(&receiver));
+        }
+        let walked = walk(&sink);
+        let closed = sink.close_below(0);
+        drop(lock(&sink.jobs).take());
+        let captured = walked?;
+        sink.settle()?;
+        closed?;
+        Ok(captured)
+    })
+    .and_then(|captured| {
+        let mut waiting = lock(&sink.waiting);
+        match (waiting.failure.take(), waiting.root) {
+            (Some(failure), _) => Err(sink_error("the source's tree", failure)),
+            (None, Some(root)) => Ok((captured, root)),
+            (None, None) => Err(source::Error::Interrupted),
+        }
+    })
+}
+
+impl Sink for TreeSink<'_> {
+    fn put(&self, entry: Entry) -> Result<(), source::Error> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Err(source::Error::Interrupted);
+        }
+        if let Some(failure) = lock(&self.waiting).failure.take() {
+            return Err(sink_error(&String::from_utf8_lossy(&entry.path), failure));
+        }
+        let dir = self.enter(&entry.path)?;
+        let name = last_part(&entry.path).to_vec();
+        let template = Template { name, meta: entry.meta };
+        match entry.content {
+            None if template.meta.kind == EntryKind::Dir => self.begin(dir, template),
+            None => {
+                lock(&dir.filling).nodes.push(template.into_node(Vec::new(), 0));
+                self.progress.advance(1, 0);
+            }
+            Some(content) => match self.unchanged(&dir, &template) {
+                Some(node) => {
+                    let NodeKind::File { size, .. } = node.kind else { unreachable_kind() };
+                    lock(&dir.filling).nodes.push(node);
+                    self.progress.advance(1, size);
+                }
+                None => {
+                    lock(&dir.filling).pending += 1;
+                    lock(&self.waiting).unread += 1;
+                    let job = Job { dir, template, path: entry.path, content };
+                    if let Some(jobs) = lock(&self.jobs).as_ref() {
+                        // Workers take jobs until the sender is gone, whatever happened to one.
+                        jobs.send(job).map_err(|_| source::Error::Interrupted)?;
+                    }
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn settle(&self) -> Result<Vec<Skipped>, source::Error> {
+        let mut waiting = lock(&self.waiting);
+        while waiting.unread > 0 {
+            waiting = self.settled.wait(waiting).unwrap_or_else(|held| held.into_inner());
+        }
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Err(source::Error::Interrupted);
+        }
+        match waiting.failure.take() {
+            Some(failure) => Err(sink_error("a file's content", failure)),
+            None => Ok(std::mem::take(&mut waiting.skipped)),
+        }
+    }
+}
+
+impl TreeSink<'_> {
+    /// The directory that holds `path`; directories left behind are closed, missing ones made.
+    fn enter(&self, path: &[u8]) -> Result<Arc<Dir>, source::Error> {
+        let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
+        let folders = &parts[..parts.len() - 1];
+        let shared = {
+            let open = lock(&self.open);
+            open[1..].iter().zip(folders).take_while(|(dir, part)| dir.node.name == **part).count()
+        };
+        self.close_below(shared + 1)?;
+        for part in &folders[shared..] {
+            let dir = self.innermost();
+            self.begin(dir, Template { name: part.to_vec(), meta: neutral_directory() });
+        }
+        Ok(self.innermost())
+    }
+
+    fn innermost(&self) -> Arc<Dir> {
+        let open = lock(&self.open);
+        open.last().map(Arc::clone).expect("the source's own folder stays open until the end")
+    }
+
+    fn begin(&self, parent: Arc<Dir>, node: Template) {
+        lock(&parent.filling).pending += 1;
+        let before = parent.before.as_ref().and_then(|tree| {
+            let node = find(tree, &node.name)?;
+            let NodeKind::Dir { subtree } = &node.kind else { return None };
+            (self.parents)(subtree)
+        });
+        let dir = Dir {
+            node,
+            parent: Some(parent),
+            before,
+            filling: Mutex::new(Filling { nodes: Vec::new(), pending: 1 }),
+        };
+        lock(&self.open).push(Arc::new(dir));
+        self.progress.advance(1, 0);
+    }
+
+    /// The walk is done with all open directories but the outermost `keep`.
+    fn close_below(&self, keep: usize) -> Result<(), source::Error> {
+        loop {
+            let dir = {
+                let mut open = lock(&self.open);
+                if open.len() <= keep {
+                    return Ok(());
+                }
+                open.pop()
+            };
+            if let Some(dir) = dir {
+                let name = String::from_utf8_lossy(&dir.node.name).into_owned();
+                self.one_done(dir, None).map_err(|failure| sink_error(&name, failure))?;
+            }
+        }
+    }
+
+    /// The parent snapshot's node, if size, mtime, ctime and inode prove that nothing changed and
+    /// every blob is still stored.
+    fn unchanged(&self, dir: &Dir, template: &Template) -> Option<Node> {
+        let meta = &template.meta;
+        let old = find(dir.before.as_ref()?, &template.name)?;
+        let NodeKind::File { size, content } = &old.kind else { return None };
+        let same = meta.reusable
+            && meta.kind == EntryKind::File { size: *size }
+            && old.mtime == Some(meta.mtime)
+            && old.ctime == Some(meta.ctime)
+            && old.inode == meta.inode
+            && content.iter().all(|id| self.writer.contains(BlobKind::Data, id));
+        same.then(|| Template { name: template.name.clone(), meta: meta.clone() })
+            .map(|template| template.into_node(content.clone(), *size))
+    }
+
+    fn work(&self, jobs: &Mutex<Receiver<Job>>) {
+        loop {
+            let job = lock(jobs).recv();
+            let Ok(job) = job else { return };
+            let stop =
+                self.interrupted.load(Ordering::Relaxed) || lock(&self.waiting).failure.is_some();
+            let (dir, done) = if stop { (job.dir, Ok(None)) } else { self.read(job) };
+            let done = done.and_then(|node| self.one_done(dir, node));
+            let mut waiting = lock(&self.waiting);
+            if let Err(failure) = done {
+                waiting.failure.get_or_insert(failure);
+            }
+            waiting.unread -= 1;
+            self.settled.notify_all();
+        }
+    }
+
+    /// Reads one content. Trouble with the source skips the item; trouble with the store is an error.
+    fn read(&self, job: Job) -> (Arc<Dir>, Result<Option<Node>, WriteError>) {
+        let Job { dir, template, path, content } = job;
+        let stored = content.open().map_err(StoreError::Read).and_then(|mut stream| {
+            let stored = self.writer.store_content(&mut stream)?;
+            let changed = stream.finish().map_err(StoreError::Read)?;
+            Ok((stored, changed))
+        });
+        match stored {
+            Ok((stored, changed)) => {
+                if let Some(reason) = changed {
+                    self.skip(&path, reason);
+                }
+                self.progress.advance(1, stored.size);
+                (dir, Ok(Some(template.into_node(stored.ids, stored.size))))
+            }
+            Err(StoreError::Read(error)) => {
+                self.skip(&path, error.to_string());
+                (dir, Ok(None))
+            }
+            Err(StoreError::Repository(error)) => (dir, Err(error)),
+        }
+    }
+
+    fn skip(&self, path: &[u8], reason: String) {
+        let path = String::from_utf8_lossy(path).into_owned();
+        lock(&self.waiting).skipped.push(Skipped { path, reason });
+    }
+
+    /// One more entry of `dir` is settled; completed directories are written, innermost first.
+    fn one_done(&self, dir: Arc<Dir>, node: Option<Node>) -> Result<(), WriteError> {
+        let (mut dir, mut node) = (dir, node);
+        loop {
+            let nodes = {
+                let mut filling = lock(&dir.filling);
+                filling.nodes.extend(node.take());
+                filling.pending -= 1;
+                if filling.pending > 0 {
+                    return Ok(());
+                }
+                std::mem::take(&mut filling.nodes)
+            };
+            let subtree = self.writer.store_tree(&sorted(nodes))?;
+            let Some(parent) = dir.parent.clone() else {
+                lock(&self.waiting).root = Some(subtree);
+                return Ok(());
+            };
+            node = Some(dir.node.directory(subtree));
+            dir = parent;
+        }
+    }
+}
+
+/// A tree of `nodes` in the order that the format wants.
+pub(super) fn sorted(mut nodes: Vec<Node>) -> Tree {
+    nodes.sort_by(|a, b| a.name.cmp(&b.name));
+    Tree { nodes }
+}
+
+/// A directory's node that stands for nothing on the source: the same in every run.
+pub(super) fn neutral_node(name: &str, subtree: BlobId) -> Node {
+    Template { name: name.as_bytes().to_vec(), meta: neutral_directory() }.directory(subtree)
+}
+
+/// A regular file's node made by lifeboat itself.
+pub(super) fn file_node(name: &str, content: Vec<BlobId>, size: u64, time: Timestamp) -> Node {
+    let mut meta = neutral_directory();
+    meta.kind = EntryKind::File { size };
+    meta.mode = 0o600;
+    (meta.mtime, meta.atime, meta.ctime) = (time, time, time);
+    Template { name: name.as_bytes().to_vec(), meta }.into_node(content, size)
+}
+
+fn neutral_directory() -> Meta {
+    let epoch = Timestamp::UNIX_EPOCH;
+    Meta {
+        kind: EntryKind::Dir,
+        mode: 0o755,
+        mtime: epoch,
+        atime: epoch,
+        ctime: epoch,
+        uid: 0,
+        gid: 0,
+        user: String::new(),
+        group: String::new(),
+        inode: 0,
+        device_id: 0,
+        links: 0,
+        xattrs: Vec::new(),
+        reusable: false,
+    }
+}
+
+impl Template {
+    /// The node of anything but a directory; `content` and `size` are a file's, as stored.
+    fn into_node(self, content: Vec<BlobId>, size: u64) -> Node {
+        let kind = match self.meta.kind.clone() {
+            EntryKind::File { .. } => NodeKind::File { size, content },
+            EntryKind::Symlink { target } => NodeKind::Symlink { target },
+            EntryKind::BlockDevice { number } => NodeKind::Device { number },
+            EntryKind::CharDevice { number } => NodeKind::CharDevice { number },
+            EntryKind::Fifo => NodeKind::Fifo,
+            EntryKind::Socket => NodeKind::Socket,
+            EntryKind::Dir => unreachable_kind(),
+        };
+        self.node(kind)
+    }
+
+    fn directory(&self, subtree: BlobId) -> Node {
+        Self { name: self.name.clone(), meta: self.meta.clone() }.node(NodeKind::Dir { subtree })
+    }
+
+    fn node(self, kind: NodeKind) -> Node {
+        let Self { name, meta } = self;
+        Node {
+            name,
+            kind,
+            mode: meta.mode,
+            mtime: Some(meta.mtime),
+            atime: Some(meta.atime),
+            ctime: Some(meta.ctime),
+            uid: meta.uid,
+            gid: meta.gid,
+            user: meta.user,
+            group: meta.group,
+            inode: meta.inode,
+            device_id: meta.device_id,
+            links: meta.links,
+            xattrs: meta.xattrs,
+        }
+    }
+}
+
+fn unreachable_kind() -> ! {
+    unreachable!("directories are begun, not read, and only files have content")
+}
+
+fn find<'t>(tree: &'t Tree, name: &[u8]) -> Option<&'t Node> {
+    let at = tree.nodes.binary_search_by(|node| node.name.as_slice().cmp(name)).ok()?;
+    tree.nodes.get(at)
+}
+
+fn last_part(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+fn sink_error(entry: &str, failure: WriteError) -> source::Error {
+    source::Error::Sink { entry: entry.to_owned(), source: Box::new(failure) }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|held| held.into_inner())
+}

@@ -1,0 +1,126 @@
+//! Equality: the fingerprint of what came back against the one taken at capture.
+
+use crate::source::{Fingerprint, Kind, Place};
+
+use super::Outcome;
+
+/// Compares two fingerprints of a source of `kind`; every part and object that differs is a place.
+///
+/// What was compared are the rows or entries captured: without one there is nothing to compare.
+pub fn compare(kind: Kind, captured: &Fingerprint, restored: &Fingerprint) -> Outcome {
+    let (prefix, items) = match kind {
+        Kind::Files => ("path", "entries"),
+        Kind::Sqlite => ("table", "rows"),
+    };
+    let mut places = Vec::new();
+    let mut compared = 0u64;
+    for (name, was) in &captured.parts {
+        compared = compared.saturating_add(was.rows);
+        let what = match restored.parts.get(name) {
+            None => "is missing".to_owned(),
+            Some(is) if is.rows != was.rows => {
+                format!("has {} {items} instead of {}", is.rows, was.rows)
+            }
+            Some(is) if is.hash != was.hash => {
+                format!("has other content in as many {items} ({})", was.rows)
+            }
+            Some(_) => continue,
+        };
+        places.push(Place { object: format!("{prefix} {name}"), what });
+    }
+    let added = restored.parts.keys().filter(|name| !captured.parts.contains_key(*name));
+    places.extend(added.map(|name| Place {
+        object: format!("{prefix} {name}"),
+        what: "was not there at capture".to_owned(),
+    }));
+    for (object, was) in &captured.schema {
+        let what = match restored.schema.get(object) {
+            None => "is missing from the schema",
+            Some(is) if is != was => "is defined in another way",
+            Some(_) => continue,
+        };
+        places.push(Place { object: object.clone(), what: what.to_owned() });
+    }
+    let added = restored.schema.keys().filter(|object| !captured.schema.contains_key(*object));
+    places.extend(added.map(|object| Place {
+        object: object.clone(),
+        what: "was not in the schema at capture".to_owned(),
+    }));
+    Outcome::of(compared, places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{NotRun, Why};
+    use super::*;
+    use crate::ground::digest::Digest;
+    use crate::source::Part;
+
+    fn print(parts: &[(&str, u64, &str)], schema: &[(&str, &str)]) -> Fingerprint {
+        let part = |rows, content: &str| Part { rows, hash: Digest::of(content.as_bytes()) };
+        Fingerprint {
+            parts: parts
+                .iter()
+                .map(|(name, rows, content)| ((*name).into(), part(*rows, content)))
+                .collect(),
+            schema: schema
+                .iter()
+                .map(|(name, sql)| ((*name).into(), Digest::of(sql.as_bytes())))
+                .collect(),
+        }
+    }
+
+    fn places(captured: &Fingerprint, restored: &Fingerprint) -> Vec<(String, String)> {
+        match compare(Kind::Sqlite, captured, restored) {
+            Outcome::Broke(broken) => broken
+                .places()
+                .iter()
+                .map(|place| (place.object.clone(), place.what.clone()))
+                .collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn equal_fingerprints_hold_over_all_their_rows() {
+        let print = print(&[("a", 3, "x"), ("b", 4, "y")], &[("table a", "")]);
+
+        let Outcome::Held { compared } = compare(Kind::Sqlite, &print, &print) else { panic!() };
+        assert_eq!(compared.get(), 7);
+    }
+
+    #[test]
+    fn every_difference_is_named() {
+        let captured = print(
+            &[("a", 3, "x"), ("b", 4, "y"), ("c", 1, "z")],
+            &[("index i", "1"), ("view v", "2")],
+        );
+        let restored = print(
+            &[("a", 2, "x"), ("b", 4, "Y"), ("d", 0, "")],
+            &[("index i", "9"), ("trigger t", "3")],
+        );
+
+        let found = places(&captured, &restored);
+        let found: Vec<_> = found.iter().map(|(o, w)| (o.as_str(), w.as_str())).collect();
+        assert_eq!(
+            found,
+            [
+                ("table a", "has 2 rows instead of 3"),
+                ("table b", "has other content in as many rows (4)"),
+                ("table c", "is missing"),
+                ("table d", "was not there at capture"),
+                ("index i", "is defined in another way"),
+                ("view v", "is missing from the schema"),
+                ("trigger t", "was not in the schema at capture"),
+            ]
+        );
+    }
+
+    #[test]
+    fn empty_fingerprints_are_nothing_to_compare() {
+        for nothing in [print(&[], &[]), print(&[("a", 0, "")], &[("table a", "")])] {
+            let outcome = compare(Kind::Sqlite, &nothing, &nothing);
+            assert!(matches!(outcome, Outcome::NotRun(NotRun { why: Why::NothingToCompare, .. })));
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The verdict: five parts and a word, from the whole declared plan or not at all (design §9).
+//!
+//! `pass` means that every declared assertion ran to its end and compared something, and that
+//! every declared control was found. Whatever is missing, skipped, late, contradictory or not
+//! applicable is at best `inconclusive`.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::outcome::{NotRun, Outcome, Outcomes};
+use super::plan::{Control, Id, Plan};
+use crate::ledger::record::{Answer, Parts, Word};
+
+/// How a control ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlOutcome {
+    /// The right assertion failed at the right place.
+    Found,
+    /// It did not: what it said instead.
+    Missed(String),
+    NotRun(NotRun),
+}
+
+/// A control and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlResult {
+    pub control: Control,
+    pub outcome: ControlOutcome,
+}
+
+/// What a drill measured; `None` where it did not come so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Measured {
+    /// Until every source answered its first query, declared detection and decision included.
+    pub recovery: Option<Duration>,
+    /// From the earliest source's consistent moment to the drill's start.
+    pub data_age: Option<Duration>,
+}
+
+/// Whether the snapshot holds everything the policy selects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Completeness {
+    /// Everything, or everything but items that the policy says may be left out.
+    Complete,
+    /// These items, which the policy does not name, are missing: at least one.
+    Incomplete { unnamed: Vec<String> },
+}
+
+/// Why a part is not `yes`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartReason {
+    /// The part's name in records, e.g. `within_rto`.
+    pub part: &'static str,
+    pub answer: Answer,
+    /// In words, without a full stop.
+    pub why: String,
+}
+
+impl fmt::Display for PartReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let answer = match self.answer {
+            Answer::Yes => "yes",
+            Answer::No => "no",
+            Answer::Unknown => "unknown",
+            Answer::NotApplicable => "not applicable",
+        };
+        write!(f, "{} is {answer}: {}", self.part, self.why)
+    }
+}
+
+/// What a drill comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    parts: Parts,
+    word: Word,
+    reasons: Vec<PartReason>,
+}
+
+impl Verdict {
+    /// Judges `outcomes`, `controls` and `measured` against everything that `plan` declares.
+    ///
+    /// `leftovers` names what a drill could not clean up. Nothing else makes a verdict.
+    pub fn of(
+        plan: &Plan,
+        outcomes: &Outcomes,
+        controls: &[ControlResult],
+        measured: Measured,
+        completeness: &Completeness,
+        leftovers: &[String],
+    ) -> Self {
+        let incomplete = incomplete(completeness);
+        let mut restorable = Finding::default();
+        let mut intact = Finding::default();
+        for finding in [&mut restorable, &mut intact] {
+            if let Some(why) = &incomplete {
+                finding.unknown(why.clone());
+            }
+            if plan.is_empty() {
+                finding.unknown("the plan names no source".to_owned());
+            }
+        }
+        for id in plan.ids() {
+            let part = match id {
+                Id::Integrity | Id::Restore | Id::Start(_) => &mut restorable,
+                Id::SelfCheck(_) | Id::Equality(_) | Id::Check(..) => &mut intact,
+            };
+            match outcomes.get(id) {
+                Some(Outcome::Held { .. }) => {}
+                Some(Outcome::Broke(broken)) => part.no(format!("{id} broke at {broken}")),
+                Some(Outcome::NotRun(not_run)) => {
+                    part.unknown(format!("{id} did not run: {}", not_run.what));
+                }
+                None => part.unknown(format!("{id} did not run")),
+            }
+        }
+        judge_controls(plan, controls, &mut intact);
+        let objectives = plan.objectives();
+        let mut cleaned_up = Finding::default();
+        if let Some(first) = leftovers.first() {
+            cleaned_up.unknown(match leftovers.len() - 1 {
+                0 => format!("{first} was left behind"),
+                more => format!("{first} and {more} more were left behind"),
+            });
+        }
+        let rpo = match objectives.rpo {
+            Some(_) if !objectives.picks_latest => Limit::NotApplicable(
+                "the drill does not pick the latest recovery point, whose age the objective is about",
+            ),
+            Some(limit) => Limit::Declared(limit),
+            None => Limit::NotApplicable("the policy declares no such objective"),
+        };
+        let rto = match objectives.rto {
+            Some(limit) => Limit::Declared(limit),
+            None => Limit::NotApplicable("the policy declares no such objective"),
+        };
+        let judged = [
+            ("restorable", restorable.answer()),
+            ("intact", intact.answer()),
+            ("within_rto", rto.judge(measured.recovery, "the recovery time")),
+            ("within_rpo", rpo.judge(measured.data_age, "the data age")),
+            ("cleaned_up", cleaned_up.answer()),
+        ];
+        let [restorable, intact, within_rto, within_rpo, cleaned_up] =
+            [0, 1, 2, 3, 4].map(|n: usize| judged[n].1.0);
+        let parts = Parts { restorable, intact, within_rto, within_rpo, cleaned_up };
+        let reasons = judged
+            .into_iter()
+            .filter(|(_, (answer, _))| *answer != Answer::Yes)
+            .map(|(part, (answer, why))| PartReason { part, answer, why })
+            .collect();
+        Self { parts, word: word(&parts), reasons }
+    }
+
+    /// The parts.
+    pub fn parts(&self) -> Parts {
+        self.parts
+    }
+
+    /// The word.
+    pub fn word(&self) -> Word {
+        self.word
+    }
+
+    /// For every part that is not `yes`, why.
+    pub fn reasons(&self) -> &[PartReason] {
+        &self.reasons
+    }
+
+    /// Whether the snapshot is proved good, whatever the clock said: retention keeps the newest.
+    pub fn proves_snapshot(&self) -> bool {
+        self.parts.restorable == Answer::Yes && self.parts.intact == Answer::Yes
+    }
+}
+
+fn word(parts: &Parts) -> Word {
+    let Parts { restorable, intact, within_rto, within_rpo, cleaned_up } = *parts;
+    let all = [restorable, intact, within_rto, within_rpo, cleaned_up];
+    if all.contains(&Answer::No) {
+        Word::Fail
+    } else if all.contains(&Answer::Unknown) {
+        Word::Inconclusive
+    } else {
+        Word::Pass
+    }
+}
+
+fn incomplete(completeness: &Completeness) -> Option<String> {
+    match completeness {
+        Completeness::Complete => None,
+        Completeness::Incomplete { unnamed } => Some(match &unnamed[..] {
+            [] => "the snapshot is incomplete".to_owned(),
+            [one] => format!("the snapshot does not hold {one}"),
+            [first, more @ ..] => {
+                format!("the snapshot does not hold {first} and {} more items", more.len())
+            }
+        }),
+    }
+}
+
+fn judge_controls(plan: &Plan, results: &[ControlResult], intact: &mut Finding) {
+    for declared in plan.controls() {
+        if !results.iter().any(|result| result.control == *declared) {
+            intact.unknown(format!("the control with {declared} did not run"));
+        }
+    }
+    for ControlResult { control, outcome } in results {
+        match outcome {
+            ControlOutcome::Found => {}
+            ControlOutcome::Missed(_) => intact.unknown(format!(
+                "{} should have failed on {control} and did not",
+                control.must_fail
+            )),
+            ControlOutcome::NotRun(not_run) => {
+                intact.unknown(format!("the control with {control} did not run: {}", not_run.what))
+            }
+        }
+    }
+}
+
+/// What speaks against a part: the first of each kind, and how many more there were.
+#[derive(Default)]
+struct Finding {
+    against: Option<(String, usize)>,
+    open: Option<(String, usize)>,
+}
+
+impl Finding {
+    fn no(&mut self, why: String) {
+        self.against.get_or_insert((why, 0)).1 += 1;
+    }
+
+    fn unknown(&mut self, why: String) {
+        self.open.get_or_insert((why, 0)).1 += 1;
+    }
+
+    fn answer(self) -> (Answer, String) {
+        let say = |(first, all): (String, usize)| match all - 1 {
+            0 => first,
+            more => format!("{first}; and {more} more"),
+        };
+        match (self.against, self.open) {
+            (Some(against), _) => (Answer::No, say(against)),
+            (None, Some(open)) => (Answer::Unknown, say(open)),
+            (None, None) => (Answer::Yes, String::new()),
+        }
+    }
+}
+
+enum Limit {
+    Declared(Duration),
+    NotApplicable(&'static str),
+}
+
+impl Limit {
+    fn judge(self, measured: Option<Duration>, what: &str) -> (Answer, String) {
+        match (self, measured) {
+            (Self::NotApplicable(why), _) => (Answer::NotApplicable, why.to_owned()),
+            (Self::Declared(_), None) => (Answer::Unknown, format!("{what} was not measured")),
+            (Self::Declared(limit), Some(measured)) if measured <= limit => {
+                (Answer::Yes, String::new())
+            }
+            (Self::Declared(limit), Some(measured)) => {
+                let (measured, limit) = (measured.as_secs_f64(), limit.as_secs());
+                (
+                    Answer::No,
+                    format!("{what} was {measured:.1} s, and at most {limit} s are allowed"),
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

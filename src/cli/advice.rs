@@ -1,0 +1,80 @@
+//! What to do about the errors that acts end with: hints by the kind of error.
+
+use super::hint::{self, Hinting};
+use crate::ground::secret;
+use crate::repo::OpenError;
+use crate::repo::lock::LockError;
+use crate::{account, backup, drill, ledger, restore, state, store};
+
+/// `error` with a hint, where it has none yet and one is known.
+pub(super) fn advised(error: anyhow::Error) -> anyhow::Error {
+    if hint::of(&error).is_some() {
+        return error;
+    }
+    match error.chain().find_map(advice) {
+        Some(text) => Err::<(), _>(error).hint(text).expect_err("an error stays one"),
+        None => error,
+    }
+}
+
+fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    if let Some(error) = link.downcast_ref::<OpenError>() {
+        return match error {
+            OpenError::Missing { .. } => Some(
+                "the first `lifeboat backup` creates it; if there was one, look whether the \
+                 store's disk is mounted",
+            ),
+            OpenError::WrongPassword { .. } => {
+                Some("look at the customer's repository_password in the site file")
+            }
+            _ => None,
+        };
+    }
+    if let Some(error) = account_error(link) {
+        return match error {
+            account::Error::RepositoryLost { .. } => Some(
+                "nothing new is begun over a lost repository: bring the store back, or move its \
+                 ledger away as well if all of it shall be given up",
+            ),
+            account::Error::Running { .. } => Some("wait for that run, or end it"),
+            account::Error::Store { source: store::Error::Io { .. }, .. } => {
+                Some("the store's folder must exist and be ours to write; is its disk mounted?")
+            }
+            account::Error::Checkpoint(
+                ledger::Error::Inconsistent { .. } | ledger::Error::Broken { .. },
+            ) => Some("`lifeboat ledger verify` tells what is wrong; nothing is signed until then"),
+            _ => None,
+        };
+    }
+    if link.is::<backup::Error>() || link.is::<drill::Error>() {
+        return None;
+    }
+    if let Some(LockError::Locked { .. }) = link.downcast_ref() {
+        return Some("wait for that run; `lifeboat unlock` removes locks that nobody holds");
+    }
+    if link.is::<secret::Error>() {
+        return Some("the site file says where secrets are kept");
+    }
+    if let Some(state::Error::Unusable { .. }) = link.downcast_ref() {
+        return Some("move the state file away: what is in the bucket stays the truth");
+    }
+    match link.downcast_ref()? {
+        restore::Error::Occupied { .. } => Some("name an empty folder, or say --overwrite"),
+        restore::Error::NoRoom { .. } => Some("free some space, or restore to another disk"),
+        restore::Error::Nothing { .. } => Some("a restore without it shows what there is"),
+        _ => None,
+    }
+}
+
+/// The account's error, also where an act passes it on as its own.
+pub(super) fn account_error<'a>(
+    link: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a account::Error> {
+    if let Some(backup::Error::Account(error)) = link.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(drill::Error::Account(error)) = link.downcast_ref() {
+        return Some(error);
+    }
+    link.downcast_ref()
+}

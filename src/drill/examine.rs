@@ -1,0 +1,322 @@
+//! The upper rungs: engines start on what came back, check themselves, and are compared with what
+//! was captured; then the owner's assertions, then the controls.
+//!
+//! Blocking, on one thread of its own. Recovery time ends when every source has answered.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+
+use super::fetch::Fetched;
+use super::{Error, Rehearsal, Request, controls};
+use crate::account::Rooms;
+use crate::check::{self, Id, Outcome, Why};
+use crate::ground::causes::chain;
+use crate::ground::ids::Name;
+use crate::ground::progress::Progress;
+use crate::ledger::details::{PartCompared, SourceRecovered};
+use crate::policy::sources::SourceSettings;
+use crate::policy::{Assertion, CheckSettings};
+use crate::restore::{self, Compared};
+use crate::sandbox::{Launcher, Scratch};
+use crate::source::{self, Capture, Fingerprint, Place, Recovered, Source};
+
+/// What the thread needs; it outlives no borrow of the act.
+pub(super) struct Bench {
+    pub(super) fetched: Fetched,
+    pub(super) scratch: Arc<Scratch>,
+    pub(super) launcher: Launcher,
+    pub(super) progress: Arc<dyn Progress>,
+    pub(super) runtime: Handle,
+    sources: Vec<SourceSettings>,
+    checks: Vec<CheckSettings>,
+}
+
+/// A source that was brought up.
+pub(super) struct Up {
+    pub(super) name: Name,
+    pub(super) source: Box<dyn Source>,
+    pub(super) capture: Capture,
+    pub(super) data: PathBuf,
+    recovered: Box<dyn Recovered>,
+}
+
+/// Climbs the rungs above restore.
+pub(super) async fn run(
+    request: Request<'_>,
+    fetched: Fetched,
+    scratch: &Arc<Scratch>,
+    mut rehearsal: Rehearsal,
+    rooms: &Rooms,
+) -> Result<Rehearsal, Error> {
+    let bench = Bench {
+        fetched,
+        scratch: scratch.clone(),
+        launcher: rooms.launcher.clone(),
+        progress: rooms.progress.clone(),
+        runtime: Handle::current(),
+        sources: request.policy.sources.clone(),
+        checks: request.drill.map_or_else(Vec::new, |drill| drill.checks.clone()),
+    };
+    tokio::task::spawn_blocking(move || {
+        bench.examine(&mut rehearsal);
+        rehearsal
+    })
+    .await
+    .map_err(Error::Thread)
+}
+
+impl Bench {
+    fn examine(&self, rehearsal: &mut Rehearsal) {
+        tracing::info!(phase = "start");
+        self.progress.phase("start", None);
+        let mut up = self.start(rehearsal);
+        rehearsal.confinement = up.iter().find_map(|up| up.recovered.confinement());
+        if up.len() == self.sources.len() {
+            rehearsal.measured.recovery = Some(self.fetched.begun.elapsed());
+        }
+        tracing::info!(phase = "checks");
+        self.progress.phase("check", None);
+        let content = self.compare_with_trees(rehearsal);
+        for source in &mut up {
+            source.judge(content.as_ref(), rehearsal);
+        }
+        for (number, check) in self.checks.iter().enumerate() {
+            let begun = Instant::now();
+            let id = Id::Check(number, check.name.clone());
+            let (outcome, found) = self.ask(&id, check, &mut up);
+            rehearsal.settle_check(id, outcome, check, found, begun.elapsed());
+        }
+        let stopped = stop(up, rehearsal);
+        if !rehearsal.plan.controls().is_empty() {
+            tracing::info!(phase = "controls");
+            self.progress.phase("controls", None);
+            controls::run(self, &stopped, rehearsal);
+        }
+    }
+
+    /// Brings up every source of the policy that the snapshot holds; the load and start phases.
+    fn start(&self, rehearsal: &mut Rehearsal) -> Vec<Up> {
+        let mut up = Vec::new();
+        for settings in &self.sources {
+            let begun = Instant::now();
+            let id = Id::Start(settings.name.clone());
+            let outcome = match self.bring_up(settings) {
+                Ok(source) => {
+                    up.push(source);
+                    Outcome::of(1, [])
+                }
+                Err(outcome) => outcome(&id),
+            };
+            rehearsal.settle(id, outcome, "engines", begun.elapsed());
+            rehearsal.phase(&format!("start {}", settings.name), begun.elapsed(), true);
+        }
+        up
+    }
+
+    fn bring_up(&self, settings: &SourceSettings) -> Result<Up, impl FnOnce(&Id) -> Outcome> {
+        let absent = |why: &'static str| {
+            Box::new(move |_: &Id| Outcome::not_run(Why::NotApplicable, why))
+                as Box<dyn FnOnce(&Id) -> Outcome>
+        };
+        let Some(manifest) = &self.fetched.manifest else {
+            return Err(absent(
+                "lifeboat did not make this snapshot: nothing was captured to compare with",
+            ));
+        };
+        let of_name = |capture: &&Capture| capture.source == settings.name;
+        let Some(capture) = manifest.sources.iter().find(of_name).cloned() else {
+            return Err(absent("the recovery point was taken before the policy named this source"));
+        };
+        let data = self.fetched.request.to.join(settings.name.as_str());
+        let source = source::of(settings, &self.launcher);
+        let answer = source.recover(&capture, &data, &self.scratch).and_then(|mut recovered| {
+            // Recovery ends with an answer, not with a process that runs.
+            recovered.first_answer()?;
+            Ok(recovered)
+        });
+        match answer {
+            Ok(recovered) => {
+                Ok(Up { name: settings.name.clone(), source, capture, data, recovered })
+            }
+            Err(trouble) => Err(Box::new(move |id: &Id| Outcome::of_trouble(id, &trouble))
+                as Box<dyn FnOnce(&Id) -> Outcome>),
+        }
+    }
+
+    /// The restore rung: everything on the scratch disk, read back, is what the trees record.
+    fn compare_with_trees(&self, rehearsal: &mut Rehearsal) -> Option<Compared> {
+        let begun = Instant::now();
+        let compared = self.read_back();
+        let outcome = match &compared {
+            Ok(compared) => whole(compared),
+            Err(error) => of_restore(&Id::Restore, error),
+        };
+        rehearsal.settle(Id::Restore, outcome, "entries", begun.elapsed());
+        compared.ok()
+    }
+
+    /// Reads everything back from the scratch disk and compares it with the trees.
+    pub(super) fn read_back(&self) -> Result<Compared, restore::Error> {
+        let Fetched { reader, tree, request, .. } = &self.fetched;
+        let progress = self.progress.clone();
+        self.runtime.block_on(restore::recheck(reader, *tree, request, progress))
+    }
+
+    /// The outcome of one of the owner's assertions, and what was found.
+    fn ask(&self, id: &Id, check: &CheckSettings, up: &mut [Up]) -> (Outcome, Option<String>) {
+        let files = |wanted: &Name, up: &[Up]| {
+            up.iter().find(|up| up.name == *wanted)?.recovered.files().map(ToOwned::to_owned)
+        };
+        let folder = match &check.assertion {
+            Assertion::FilesIn(wanted) => files(wanted, up),
+            Assertion::Expect(_) => None,
+        };
+        let not_up = |name: &Name| {
+            (Outcome::not_run(Why::Skipped, format!("the source {name} is not up")), None)
+        };
+        let Some(source) = up.iter_mut().find(|up| up.name == check.source) else {
+            return not_up(&check.source);
+        };
+        let rows = match source.recovered.query(&check.query, check.deadline) {
+            Ok(rows) => rows,
+            Err(trouble) => return (Outcome::of_trouble(id, &trouble), None),
+        };
+        match (&check.assertion, folder) {
+            (Assertion::Expect(expectation), _) => {
+                let found = format!("{} rows", rows.rows.len());
+                (check::expect(&check.name, expectation, &rows), Some(found))
+            }
+            (Assertion::FilesIn(_), Some(folder)) => {
+                let found = format!("{} names", rows.rows.len());
+                (check::files_in(&rows, &folder), Some(found))
+            }
+            (Assertion::FilesIn(wanted), None) => not_up(wanted),
+        }
+    }
+}
+
+impl Up {
+    /// The engine's own check, then equality with what was captured.
+    fn judge(&mut self, content: Option<&Compared>, rehearsal: &mut Rehearsal) {
+        let begun = Instant::now();
+        let id = Id::SelfCheck(self.name.clone());
+        let outcome = match self.recovered.self_check() {
+            Ok(checked) => Outcome::of_self_check(checked),
+            Err(trouble) => Outcome::of_trouble(&id, &trouble),
+        };
+        rehearsal.settle(id, outcome, self.checked_unit(), begun.elapsed());
+
+        let begun = Instant::now();
+        let id = Id::Equality(self.name.clone());
+        let restored = self.recovered.fingerprint();
+        let outcome = match &restored {
+            Ok(restored) => self.equality(restored, content),
+            Err(trouble) => Outcome::of_trouble(&id, trouble),
+        };
+        rehearsal.sources.push(self.compared(restored.ok().as_ref()));
+        rehearsal.settle(id, outcome, self.unit(), begun.elapsed());
+    }
+
+    /// A fingerprint of files speaks of names and metadata; their content is equal only if reading
+    /// all of it back found no difference either.
+    fn equality(&self, restored: &Fingerprint, content: Option<&Compared>) -> Outcome {
+        let Capture { kind, fingerprint, .. } = &self.capture;
+        let named = check::compare(*kind, fingerprint, restored);
+        match (named, content) {
+            (named, _) if *kind != source::Kind::Files => named,
+            (Outcome::Held { compared }, Some(content)) => {
+                let below = format!("{}/", self.name);
+                let here = |place: &&Place| {
+                    place.object.split_once(' ').is_some_and(|(_, path)| path.starts_with(&below))
+                };
+                let told = content.differences.len() as u64;
+                if content.total_differences > told {
+                    return whole(content);
+                }
+                Outcome::of(compared.get(), content.differences.iter().filter(here).cloned())
+            }
+            (Outcome::Held { .. }, None) => {
+                Outcome::not_run(Why::Skipped, "the files' content was not read back")
+            }
+            (named, _) => named,
+        }
+    }
+
+    fn checked_unit(&self) -> &'static str {
+        match self.capture.kind {
+            source::Kind::Files => "entries",
+            source::Kind::Sqlite => "pages",
+        }
+    }
+
+    fn unit(&self) -> &'static str {
+        match self.capture.kind {
+            source::Kind::Files => "entries",
+            source::Kind::Sqlite => "rows",
+        }
+    }
+
+    /// What the report shows of this source.
+    fn compared(&self, restored: Option<&Fingerprint>) -> SourceRecovered {
+        let captured = &self.capture.fingerprint.parts;
+        let none = std::collections::BTreeMap::new();
+        let restored = restored.map_or(&none, |restored| &restored.parts);
+        let mut names: Vec<_> = captured.keys().chain(restored.keys()).collect();
+        names.sort();
+        names.dedup();
+        let part = |name: &String| PartCompared {
+            name: name.clone(),
+            rows_captured: captured.get(name).map(|part| part.rows),
+            rows_restored: restored.get(name).map(|part| part.rows),
+            equal: captured.get(name) == restored.get(name),
+        };
+        SourceRecovered {
+            source: self.name.clone(),
+            kind: self.capture.kind.to_string(),
+            engine: self.capture.engine.clone(),
+            captured_on: self.capture.host.clone(),
+            consistent_time: Some(self.capture.consistent_time),
+            entries: self.capture.entries,
+            bytes: self.capture.bytes,
+            parts: names.into_iter().map(part).collect(),
+        }
+    }
+}
+
+/// A source that is down again; a control may bring a copy of it up.
+pub(super) struct Down {
+    pub(super) name: Name,
+    pub(super) source: Box<dyn Source>,
+    pub(super) capture: Capture,
+    pub(super) data: PathBuf,
+}
+
+/// Stops every source; one that does not end leaves its start in doubt.
+fn stop(up: Vec<Up>, rehearsal: &mut Rehearsal) -> Vec<Down> {
+    let mut down = Vec::new();
+    for Up { name, source, capture, data, recovered } in up {
+        if let Err(trouble) = recovered.stop() {
+            let id = Id::Start(name.clone());
+            let outcome = Outcome::of_trouble(&id, &trouble);
+            rehearsal.settle(id, outcome, "engines", Duration::ZERO);
+        }
+        down.push(Down { name, source, capture, data });
+    }
+    down
+}
+
+/// The outcome of reading everything back.
+pub(super) fn whole(compared: &Compared) -> Outcome {
+    Outcome::of(compared.entries, compared.differences.iter().cloned())
+}
+
+pub(super) fn of_restore(id: &Id, error: &restore::Error) -> Outcome {
+    if error.is_environment() {
+        Outcome::not_run(Why::Environment, chain(error))
+    } else {
+        Outcome::broke(id.to_string(), chain(error))
+    }
+}

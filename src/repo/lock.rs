@@ -1,0 +1,564 @@
+//! Locks: who uses a repository, so that nobody removes what another still needs.
+//!
+//! In: an open repository. Out: an object under `locks/`, kept fresh while its [`Lock`] lives.
+//! restic honours ours and we honour restic's. Source: restic's doc/design.rst, "Locks". Async.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::layout::Folder;
+use super::{Error, LockId, Repository};
+use crate::ground::clock::Clock;
+use crate::ground::digest::Digest;
+use crate::ground::process::host_name;
+use crate::store;
+
+/// How often a lock is written anew; restic's interval.
+const REFRESH: Duration = Duration::from_secs(5 * 60);
+/// How soon a refresh that failed is tried again.
+const RETRY_REFRESH: Duration = Duration::from_secs(30);
+/// A lock that was not refreshed for so long may be taken for dead by others before long.
+const GOOD_FOR: Duration = Duration::from_secs(20 * 60);
+/// A lock whose object is so much older than one just written has no living owner.
+const STALE_AFTER: SignedDuration = SignedDuration::from_mins(30);
+
+/// Why there is no lock, or none any more.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LockError {
+    #[error("{who} on {host} (process {pid}) has locked the repository since {since}")]
+    Locked { who: String, host: String, pid: i64, since: Timestamp, exclusive: bool },
+    #[error("the lock just written is missing from the store's listing")]
+    NotListed,
+    #[error("the lock was not refreshed for {} minutes", age.as_secs() / 60)]
+    Unrefreshed { age: Duration },
+    #[error("somebody removed this run's lock")]
+    Removed,
+    #[error("cannot lock the repository")]
+    Repository(#[source] Error),
+}
+
+/// A lock's file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct LockFile {
+    time: Timestamp,
+    #[serde(default)]
+    exclusive: bool,
+    #[serde(default)]
+    hostname: String,
+    #[serde(default)]
+    username: String,
+    #[serde(default)]
+    pid: i64,
+    #[serde(default)]
+    uid: u32,
+    #[serde(default)]
+    gid: u32,
+}
+
+/// How a lock is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Claim {
+    /// Locks of ours whose process is known to be gone: they are removed first.
+    pub dead: Vec<LockId>,
+    /// How long to wait for others to finish; zero: not at all.
+    pub wait: Duration,
+}
+
+/// A lock on a repository. A task refreshes it; dropped without [`Lock::release`] the task removes
+/// it too, but nobody waits for that.
+#[derive(Debug)]
+pub struct Lock {
+    held: Arc<Held>,
+    stop: oneshot::Sender<()>,
+    keeper: JoinHandle<Result<(), Error>>,
+}
+
+struct Held {
+    repository: Arc<Repository>,
+    clock: Arc<dyn Clock>,
+    exclusive: bool,
+    state: Mutex<State>,
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Held").field("exclusive", &self.exclusive).finish_non_exhaustive()
+    }
+}
+
+struct State {
+    /// What we wrote and did not remove yet; the last one is the lock.
+    ids: Vec<LockId>,
+    /// By both clocks: the wall's goes on while the machine sleeps, the other never goes back.
+    refreshed: (Timestamp, Instant),
+    removed: bool,
+}
+
+impl Lock {
+    /// A lock beside which others may have shared ones: for reading, and for adding.
+    pub async fn shared(
+        repository: &Arc<Repository>,
+        clock: &Arc<dyn Clock>,
+        claim: &Claim,
+    ) -> Result<Self, LockError> {
+        Self::acquire(repository, clock, claim, false).await
+    }
+
+    /// A lock beside which there is no other: for removing.
+    pub async fn exclusive(
+        repository: &Arc<Repository>,
+        clock: &Arc<dyn Clock>,
+        claim: &Claim,
+    ) -> Result<Self, LockError> {
+        Self::acquire(repository, clock, claim, true).await
+    }
+
+    async fn acquire(
+        repository: &Arc<Repository>,
+        clock: &Arc<dyn Clock>,
+        claim: &Claim,
+        exclusive: bool,
+    ) -> Result<Self, LockError> {
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(200);
+        loop {
+            match Self::attempt(repository, clock, &claim.dead, exclusive).await {
+                Err(LockError::Locked { .. }) if begun.elapsed() < claim.wait => {
+                    // Two that saw each other shall not meet again: a pause of random length.
+                    tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>())).await;
+                    pause = (pause * 2).min(Duration::from_secs(5));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn attempt(
+        repository: &Arc<Repository>,
+        clock: &Arc<dyn Clock>,
+        dead: &[LockId],
+        exclusive: bool,
+    ) -> Result<Self, LockError> {
+        let id = write(repository, &**clock, exclusive).await.map_err(LockError::Repository)?;
+        if let Err(error) = settle(repository, id, dead, exclusive).await {
+            // The reason not to hold the lock is the one to tell; a leftover is stale in 30 minutes.
+            let _ = remove(repository, id).await;
+            return Err(error);
+        }
+        let held = Arc::new(Held {
+            repository: repository.clone(),
+            clock: clock.clone(),
+            exclusive,
+            state: Mutex::new(State {
+                ids: vec![id],
+                refreshed: (clock.now(), Instant::now()),
+                removed: false,
+            }),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let keeper = tokio::spawn(keep(held.clone(), stopped));
+        Ok(Self { held, stop, keeper })
+    }
+
+    /// The lock's object; another one after each refresh.
+    pub fn id(&self) -> LockId {
+        *self.held.state().ids.last().expect("a lock that was taken has an id")
+    }
+
+    /// Whether others still honour this lock. A run asks before it publishes, and stops on an error.
+    pub fn still_good(&self) -> Result<(), LockError> {
+        self.held.still_good()
+    }
+
+    /// Removes the lock.
+    pub async fn release(self) -> Result<(), LockError> {
+        drop(self.stop);
+        match self.keeper.await {
+            Ok(result) => result.map_err(LockError::Repository),
+            Err(died) => std::panic::resume_unwind(died.into_panic()),
+        }
+    }
+}
+
+/// Refreshes a lock until its owner is done, then removes it.
+async fn keep(held: Arc<Held>, mut stopped: oneshot::Receiver<()>) -> Result<(), Error> {
+    let mut pause = REFRESH;
+    while tokio::time::timeout(pause, &mut stopped).await.is_err() {
+        pause = match held.refresh().await {
+            Ok(()) => REFRESH,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot refresh a lock");
+                RETRY_REFRESH
+            }
+        };
+    }
+    let ids = std::mem::take(&mut held.state().ids);
+    let mut result = Ok(());
+    for id in ids {
+        result = result.and(remove(&held.repository, id).await.map(|_| ()));
+    }
+    result
+}
+
+impl Held {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the lock anew, then removes the old one: there is no moment without one.
+    async fn refresh(&self) -> Result<(), Error> {
+        let begun = (self.clock.now(), Instant::now());
+        let id = write(&self.repository, &*self.clock, self.exclusive).await?;
+        let old = {
+            let mut state = self.state();
+            state.refreshed = begun;
+            let old = state.ids.clone();
+            state.ids.push(id);
+            old
+        };
+        for old in old {
+            let was_there = remove(&self.repository, old).await?;
+            let mut state = self.state();
+            state.ids.retain(|id| *id != old);
+            state.removed |= !was_there;
+        }
+        Ok(())
+    }
+
+    fn still_good(&self) -> Result<(), LockError> {
+        let state = self.state();
+        if state.removed {
+            return Err(LockError::Removed);
+        }
+        let (wall, monotonic) = state.refreshed;
+        let by_wall = self.clock.now().duration_since(wall).unsigned_abs();
+        let age = by_wall.max(monotonic.elapsed());
+        if age >= GOOD_FOR { Err(LockError::Unrefreshed { age }) } else { Ok(()) }
+    }
+}
+
+/// Removes locks that nobody holds; returns how many. `all`: those that somebody holds as well.
+pub async fn unlock(
+    repository: &Repository,
+    clock: &dyn Clock,
+    all: bool,
+) -> Result<usize, LockError> {
+    let id = write(repository, clock, false).await.map_err(LockError::Repository)?;
+    let result = async {
+        let Others { kept, mut stale } = others(repository, id, &[]).await?;
+        for other in kept {
+            let gone = match load(repository, other).await {
+                Ok(file) => file.is_some_and(|file| file.is_of_a_gone_process_here()),
+                Err(_) if all => true,
+                Err(error) => return Err(LockError::Repository(error)),
+            };
+            if all || gone {
+                stale.push(other);
+            }
+        }
+        remove_all(repository, &stale).await
+    }
+    .await;
+    remove(repository, id).await.map_err(LockError::Repository)?;
+    result
+}
+
+impl LockFile {
+    fn is_of_a_gone_process_here(&self) -> bool {
+        self.hostname == host_name()
+            && !std::path::Path::new(&format!("/proc/{}", self.pid)).exists()
+    }
+}
+
+struct Others {
+    kept: Vec<LockId>,
+    stale: Vec<LockId>,
+}
+
+/// Clears away what is dead and finds out whether the lock `own` may stay.
+async fn settle(
+    repository: &Repository,
+    own: LockId,
+    dead: &[LockId],
+    exclusive: bool,
+) -> Result<(), LockError> {
+    let Others { kept, stale } = others(repository, own, dead).await?;
+    remove_all(repository, &stale).await?;
+    for other in kept {
+        let Some(file) = load(repository, other).await.map_err(LockError::Repository)? else {
+            continue;
+        };
+        if exclusive || file.exclusive {
+            let LockFile { time, exclusive, hostname, username, pid, .. } = file;
+            return Err(LockError::Locked {
+                who: username,
+                host: hostname,
+                pid,
+                since: time,
+                exclusive,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The locks beside `own`; stale are the `dead` ones and those that the store's clock says were
+/// written long before `own`. Clocks of hosts are not asked: they may be wrong.
+async fn others(
+    repository: &Repository,
+    own: LockId,
+    dead: &[LockId],
+) -> Result<Others, LockError> {
+    let listed = Folder::Locks
+        .list(&**repository.store())
+        .await
+        .map_err(|error| LockError::Repository(Error::Store(error)))?;
+    let written =
+        |(id, object): &(Digest, store::Object)| (*id == own.0).then_some(object.modified);
+    let now = listed.iter().find_map(written).ok_or(LockError::NotListed)?;
+    let (stale, kept) = listed
+        .into_iter()
+        .filter(|(id, _)| *id != own.0)
+        .map(|(id, object)| (LockId(id), now.duration_since(object.modified)))
+        .partition::<Vec<_>, _>(|(id, age)| *age >= STALE_AFTER || dead.contains(id));
+    let ids = |locks: Vec<(LockId, _)>| locks.into_iter().map(|(id, _)| id).collect();
+    Ok(Others { kept: ids(kept), stale: ids(stale) })
+}
+
+async fn write(
+    repository: &Repository,
+    clock: &dyn Clock,
+    exclusive: bool,
+) -> Result<LockId, Error> {
+    let file = LockFile {
+        time: clock.now(),
+        exclusive,
+        hostname: host_name(),
+        username: "lifeboat".into(),
+        pid: i64::from(std::process::id()),
+        uid: rustix::process::getuid().as_raw(),
+        gid: rustix::process::getgid().as_raw(),
+    };
+    let json = serde_json::to_vec(&file).expect("texts, numbers and times are always JSON");
+    repository.save(Folder::Locks, &json).await.map(LockId)
+}
+
+/// A lock's file, unless it was removed since it was listed.
+async fn load(repository: &Repository, id: LockId) -> Result<Option<LockFile>, Error> {
+    match repository.load(Folder::Locks, &id.0, |json| serde_json::from_slice(json)).await {
+        Ok(file) => Ok(Some(file)),
+        Err(Error::Store(store::Error::Missing { .. })) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a lock; false if it was not there.
+async fn remove(repository: &Repository, id: LockId) -> Result<bool, Error> {
+    match repository.store().delete(&Folder::Locks.object(&id.0)).await {
+        Ok(()) => Ok(true),
+        Err(store::Error::Missing { .. }) => Ok(false),
+        Err(error) => Err(Error::Store(error)),
+    }
+}
+
+async fn remove_all(repository: &Repository, ids: &[LockId]) -> Result<usize, LockError> {
+    let mut removed = 0;
+    for id in ids {
+        removed += usize::from(remove(repository, *id).await.map_err(LockError::Repository)?);
+    }
+    Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use bytes::Bytes;
+    use futures_util::StreamExt;
+    use futures_util::stream::BoxStream;
+
+    use super::*;
+    use crate::ground::clock::SetClock;
+    use crate::repo::repository::tests::{create_in, empty};
+    use crate::store::{Memory, Object, ObjectName, Put, Store};
+
+    /// A store in which one object was written half an hour earlier than it says.
+    #[derive(Debug, Default)]
+    struct Aging {
+        memory: Memory,
+        aged: Mutex<Option<ObjectName>>,
+    }
+
+    #[async_trait::async_trait]
+    impl Store for Aging {
+        async fn put(&self, name: &ObjectName, body: Bytes, how: Put) -> store::Result<()> {
+            self.memory.put(name, body, how).await
+        }
+
+        async fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> store::Result<Bytes> {
+            self.memory.get(name, range).await
+        }
+
+        fn list(&self, prefix: Option<&ObjectName>) -> BoxStream<'_, store::Result<Object>> {
+            let aged = self.aged.lock().unwrap().clone();
+            let age = move |mut object: Object| {
+                if Some(&object.name) == aged.as_ref() {
+                    object.modified -= STALE_AFTER;
+                }
+                object
+            };
+            self.memory.list(prefix).map(move |object| object.map(&age)).boxed()
+        }
+
+        async fn delete(&self, name: &ObjectName) -> store::Result<()> {
+            self.memory.delete(name).await
+        }
+
+        fn place(&self) -> String {
+            self.memory.place()
+        }
+    }
+
+    struct Bench {
+        repository: Arc<Repository>,
+        hands: Arc<SetClock>,
+        clock: Arc<dyn Clock>,
+    }
+
+    impl Bench {
+        async fn new() -> Self {
+            let hands = Arc::new(SetClock::at(Timestamp::from_second(1_000_000).unwrap()));
+            Self { repository: Arc::new(empty().await), clock: hands.clone(), hands }
+        }
+
+        async fn shared(&self) -> Result<Lock, LockError> {
+            Lock::shared(&self.repository, &self.clock, &Claim::default()).await
+        }
+
+        async fn exclusive(&self, dead: Vec<LockId>) -> Result<Lock, LockError> {
+            let claim = Claim { dead, ..Claim::default() };
+            Lock::exclusive(&self.repository, &self.clock, &claim).await
+        }
+
+        async fn listed(&self) -> Vec<LockId> {
+            let listed = Folder::Locks.list(&**self.repository.store()).await.unwrap();
+            listed.into_iter().map(|(id, _)| LockId(id)).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn readers_share_and_removers_stand_alone() {
+        let bench = Bench::new().await;
+        let one = bench.shared().await.unwrap();
+        let two = bench.shared().await.unwrap();
+
+        let error = bench.exclusive(vec![]).await.unwrap_err();
+        let LockError::Locked { pid, exclusive, .. } = error else { panic!("{error:?}") };
+        assert_eq!((pid, exclusive), (i64::from(std::process::id()), false));
+        one.release().await.unwrap();
+        two.release().await.unwrap();
+        assert!(bench.listed().await.is_empty(), "a refused lock was left behind");
+
+        let alone = bench.exclusive(vec![]).await.unwrap();
+        assert!(matches!(bench.shared().await, Err(LockError::Locked { exclusive: true, .. })));
+        assert_eq!(bench.listed().await, [alone.id()]);
+    }
+
+    #[tokio::test]
+    async fn who_waits_gets_the_lock_when_the_other_is_done() {
+        let bench = Bench::new().await;
+        let other = bench.shared().await.unwrap();
+        let claim = Claim { wait: Duration::from_secs(60), ..Claim::default() };
+
+        let (alone, released) =
+            tokio::join!(Lock::exclusive(&bench.repository, &bench.clock, &claim), other.release());
+
+        released.unwrap();
+        assert_eq!(bench.listed().await, [alone.unwrap().id()]);
+    }
+
+    #[tokio::test]
+    async fn a_refresh_leaves_one_lock_and_sets_its_age_back() {
+        let bench = Bench::new().await;
+        let lock = bench.shared().await.unwrap();
+        let first = lock.id();
+        bench.hands.set(bench.clock.now() + SignedDuration::from_mins(19));
+        lock.still_good().unwrap();
+        bench.hands.set(bench.clock.now() + SignedDuration::from_mins(1));
+        assert!(matches!(lock.still_good(), Err(LockError::Unrefreshed { .. })));
+
+        lock.held.refresh().await.unwrap();
+
+        lock.still_good().unwrap();
+        assert_ne!(lock.id(), first);
+        assert_eq!(bench.listed().await, [lock.id()]);
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_somebody_removed_is_good_no_more() {
+        let bench = Bench::new().await;
+        let lock = bench.shared().await.unwrap();
+        let removed = unlock(&bench.repository, &*bench.clock, true).await.unwrap();
+        assert_eq!(removed, 1);
+
+        lock.held.refresh().await.unwrap();
+
+        assert!(matches!(lock.still_good(), Err(LockError::Removed)));
+    }
+
+    #[tokio::test]
+    async fn locks_known_to_be_dead_are_removed_and_living_ones_never() {
+        let bench = Bench::new().await;
+        let lock = bench.shared().await.unwrap();
+        assert_eq!(unlock(&bench.repository, &*bench.clock, false).await.unwrap(), 0);
+
+        let alone = bench.exclusive(vec![lock.id()]).await.unwrap();
+
+        assert_eq!(bench.listed().await, [alone.id()]);
+    }
+
+    #[tokio::test]
+    async fn a_lock_half_an_hour_old_by_the_stores_clock_is_removed() {
+        let store = Arc::new(Aging::default());
+        let bench =
+            Bench { repository: Arc::new(create_in(store.clone()).await), ..Bench::new().await };
+        let forgotten = bench.shared().await.unwrap();
+        bench.hands.set(bench.clock.now() + SignedDuration::from_hours(9));
+        assert!(bench.exclusive(vec![]).await.is_err(), "a host's clock made a lock stale");
+
+        *store.aged.lock().unwrap() = Some(Folder::Locks.object(&forgotten.id().0));
+
+        let alone = bench.exclusive(vec![]).await.unwrap();
+        assert_eq!(bench.listed().await, [alone.id()]);
+    }
+
+    #[tokio::test]
+    async fn a_lock_dropped_without_release_is_removed_by_its_task() {
+        let bench = Bench::new().await;
+        let Lock { stop, keeper, .. } = bench.shared().await.unwrap();
+
+        drop(stop);
+
+        keeper.await.unwrap().unwrap();
+        assert!(bench.listed().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_cannot_be_read_stops_everybody() {
+        let bench = Bench::new().await;
+        let name = Folder::Locks.object(&Digest::ZERO);
+        let junk = bytes::Bytes::from_static(b"junk");
+        bench.repository.store().put(&name, junk, store::Put::Create).await.unwrap();
+
+        let error = bench.shared().await.unwrap_err();
+
+        assert!(matches!(error, LockError::Repository(Error::Damaged { .. })), "{error:?}");
+        assert_eq!(unlock(&bench.repository, &*bench.clock, true).await.unwrap(), 1);
+    }
+}

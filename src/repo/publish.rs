@@ -1,0 +1,229 @@
+//! What the threads of a writer share: claims on blobs, upload slots, the first failure, and the
+//! packs that are durable and not yet indexed.
+//!
+//! In: finished packs. Out: stored packs, then index files that name them, then the in-memory
+//! index, in this order.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinSet;
+
+use super::index::{IndexFile, IndexPack};
+use super::pack::Packed;
+use super::writer::{Added, UPLOADS, WriteError, locked};
+use super::{BlobId, BlobKind, PackedBlob, Repository, SharedIndex, layout};
+use crate::ground::clock::Clock;
+use crate::store::Put;
+
+/// An index file is written at least so often: a run that dies serves the next one up to here.
+const INDEX_EVERY: SignedDuration = SignedDuration::from_mins(5);
+
+/// An index file is written for so many blobs: some 7 MB before compression, as restic's are.
+const INDEX_BLOBS: usize = 50_000;
+
+/// See the module.
+pub(super) struct Publisher {
+    repository: Arc<Repository>,
+    index: SharedIndex,
+    clock: Arc<dyn Clock>,
+    /// Blobs that some thread stores or has stored, and that no index file names yet.
+    claimed: Mutex<HashSet<(BlobKind, BlobId)>>,
+    unpublished: Mutex<Unpublished>,
+    slots: Arc<Slots>,
+    failure: OnceLock<Arc<WriteError>>,
+    added: Mutex<Added>,
+}
+
+struct Unpublished {
+    packs: Vec<IndexPack>,
+    blobs: usize,
+    since: Timestamp,
+}
+
+impl Publisher {
+    pub(super) fn new(
+        repository: Arc<Repository>,
+        index: SharedIndex,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let unpublished = Unpublished { packs: Vec::new(), blobs: 0, since: clock.now() };
+        Self {
+            repository,
+            index,
+            clock,
+            claimed: Mutex::default(),
+            unpublished: Mutex::new(unpublished),
+            slots: Arc::new(Slots { free: Mutex::new(UPLOADS), freed: Condvar::new() }),
+            failure: OnceLock::new(),
+            added: Mutex::default(),
+        }
+    }
+
+    pub(super) fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// Fails if anything failed before.
+    pub(super) fn check(&self) -> Result<(), WriteError> {
+        match self.failure.get() {
+            None => Ok(()),
+            Some(source) => Err(WriteError::Stopped(source.clone())),
+        }
+    }
+
+    /// Makes every later [`Self::check`] fail; the first failure is the one that is told.
+    pub(super) fn stop(&self, error: WriteError) -> WriteError {
+        // A second failure is as a rule the echo of the first.
+        WriteError::Stopped(self.failure.get_or_init(|| Arc::new(error)).clone())
+    }
+
+    /// The right and duty to store a blob; `None` if it is stored or somebody else's.
+    pub(super) fn claim(&self, kind: BlobKind, id: BlobId) -> Option<Claim<'_>> {
+        // An index file's blobs enter the index before their claims end, and this lock is held
+        // over both looks: no blob is between the two.
+        let mut claimed = locked(&self.claimed);
+        if claimed.contains(&(kind, id)) || self.is_indexed(kind, &id) {
+            return None;
+        }
+        claimed.insert((kind, id));
+        Some(Claim { publisher: self, id, kept: false })
+    }
+
+    pub(super) fn knows(&self, kind: BlobKind, id: &BlobId) -> bool {
+        locked(&self.claimed).contains(&(kind, *id)) || self.is_indexed(kind, id)
+    }
+
+    fn is_indexed(&self, kind: BlobKind, id: &BlobId) -> bool {
+        self.index.read().unwrap_or_else(PoisonError::into_inner).lookup(kind, id).is_some()
+    }
+
+    /// Waits for a free upload slot.
+    pub(super) fn slot(&self) -> Slot {
+        let mut free = locked(&self.slots.free);
+        while *free == 0 {
+            free = self.slots.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        Slot(self.slots.clone())
+    }
+
+    /// Makes a pack durable and remembers it for the next index file.
+    pub(super) async fn upload(&self, packed: Packed, _slot: Slot) {
+        // Nothing is to be gained by packs that no index file will name.
+        if self.failure.get().is_some() {
+            return;
+        }
+        let Packed { id, bytes, blobs } = packed;
+        let stored_bytes = bytes.len() as u64;
+        let name = layout::pack(&id);
+        // The name is the digest of the bytes: whatever is replaced was the same, or damaged.
+        let put = self.repository.store().put(&name, bytes, Put::Overwrite).await;
+        if let Err(source) = put {
+            self.stop(WriteError::StorePack { pack: id, source });
+            return;
+        }
+        {
+            let mut added = locked(&self.added);
+            added.packs += 1;
+            added.stored_bytes += stored_bytes;
+            added.blobs += blobs.len() as u64;
+            added.added_bytes += blobs.iter().map(PackedBlob::plain_bytes).sum::<u64>();
+        }
+        let mut unpublished = locked(&self.unpublished);
+        unpublished.blobs += blobs.len();
+        unpublished.packs.push(IndexPack { id, blobs });
+    }
+
+    /// The durable packs that the next index file shall name, if it is time for one.
+    pub(super) fn due(&self) -> Option<Vec<IndexPack>> {
+        let now = self.clock.now();
+        let mut unpublished = locked(&self.unpublished);
+        let is_due = unpublished.blobs >= INDEX_BLOBS
+            || now.duration_since(unpublished.since) >= INDEX_EVERY;
+        if !is_due {
+            return None;
+        }
+        unpublished.since = now;
+        unpublished.blobs = 0;
+        let packs = std::mem::take(&mut unpublished.packs);
+        (!packs.is_empty()).then_some(packs)
+    }
+
+    /// Writes an index file that names `packs`, all of them durable; a failure stops the writer.
+    pub(super) async fn publish(&self, packs: Vec<IndexPack>) {
+        let file = IndexFile { packs, ..IndexFile::default() };
+        if let Err(error) = self.repository.save_index(&file).await {
+            self.stop(WriteError::StoreIndex(error));
+            return;
+        }
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        for pack in &file.packs {
+            index.insert(pack.id, &pack.blobs);
+        }
+        drop(index);
+        let mut claimed = locked(&self.claimed);
+        for blob in file.packs.iter().flat_map(|pack| &pack.blobs) {
+            claimed.remove(&(blob.kind, blob.id));
+        }
+    }
+
+    /// Waits for every task of `uploads`; fails if one of them did.
+    pub(super) async fn join(&self, uploads: &mut JoinSet<()>) -> Result<(), WriteError> {
+        while let Some(ended) = uploads.join_next().await {
+            if let Err(source) = ended {
+                self.stop(WriteError::Task(source));
+            }
+        }
+        self.check()
+    }
+
+    /// Writes the last index file, once no upload is under way.
+    pub(super) async fn publish_rest(&self) -> Result<Added, WriteError> {
+        let packs = std::mem::take(&mut locked(&self.unpublished).packs);
+        if !packs.is_empty() {
+            self.publish(packs).await;
+        }
+        self.check()?;
+        Ok(*locked(&self.added))
+    }
+}
+
+/// A blob that one thread has promised to store.
+pub(super) struct Claim<'a> {
+    publisher: &'a Publisher,
+    id: BlobId,
+    kept: bool,
+}
+
+impl Claim<'_> {
+    /// The blob is in a pack.
+    pub(super) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        // Others may already count on the blob: a promise broken by a panic ends the run.
+        if !self.kept {
+            self.publisher.stop(WriteError::BlobAbandoned { blob: self.id });
+        }
+    }
+}
+
+struct Slots {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// The right to have one pack in memory and on its way.
+pub(super) struct Slot(Arc<Slots>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        *locked(&self.0.free) += 1;
+        self.0.freed.notify_one();
+    }
+}

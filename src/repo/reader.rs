@@ -1,0 +1,251 @@
+//! The way back: blobs and trees out of packs, each checked against its name.
+//!
+//! In: ids. Out: plain bytes that hash to them, or an error for each blob that says why not.
+//! Async; opening and expanding run on blocking threads. Many blobs are fetched pack by pack, in
+//! large ranges and with a memory ceiling of some 30 MiB a core (`fetch.rs` plans it).
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::sync::{Arc, PoisonError};
+
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::{JoinError, JoinSet};
+
+use super::fetch::{Batch, plan};
+use super::pack::{BlobError, PackedBlob, open_blob};
+use super::{BlobId, BlobKind, Location, PackId, Repository, SharedIndex, Tree, TreeError, layout};
+use crate::store;
+
+/// Why a blob or a tree could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    #[error("no index file names blob {blob}")]
+    NotIndexed { blob: BlobId },
+    /// The pack is missing or too short; or, by its source, the store is out of reach.
+    #[error("cannot read blob {blob} from pack {pack}")]
+    Pack { blob: BlobId, pack: PackId, source: store::Error },
+    #[error("pack {pack} is damaged")]
+    Damaged { pack: PackId, source: BlobError },
+    #[error("tree {tree} cannot be understood")]
+    Tree { tree: BlobId, source: TreeError },
+    #[error("tree {tree} lies more than {limit} folders deep")]
+    TooDeep { tree: BlobId, limit: usize },
+    #[error("a thread that opens blobs ended early")]
+    Thread(#[source] JoinError),
+}
+
+impl ReadError {
+    /// Whether nothing was learnt of the blob, because the store or this machine failed: a drill
+    /// that meets it is inconclusive, not failed.
+    pub fn is_environment(&self) -> bool {
+        match self {
+            Self::Pack { source, .. } => is_environment(source),
+            Self::Thread(_) => true,
+            Self::NotIndexed { .. }
+            | Self::Damaged { .. }
+            | Self::Tree { .. }
+            | Self::TooDeep { .. } => false,
+        }
+    }
+}
+
+pub(super) fn is_environment(error: &store::Error) -> bool {
+    !matches!(error, store::Error::Missing { .. } | store::Error::Short { .. })
+}
+
+/// What [`Reader::fetch`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fetched {
+    /// Blobs handed over whole.
+    pub blobs: u64,
+    /// Plain bytes of these.
+    pub bytes: u64,
+    /// Blobs that could not be had, each handed over as an error.
+    pub failed: u64,
+    /// Whether the receiver ended it early.
+    pub stopped: bool,
+}
+
+/// Reads a repository through its index. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    repository: Arc<Repository>,
+    index: SharedIndex,
+    hidden: Arc<HashSet<BlobId>>,
+}
+
+impl Reader {
+    /// A reader of what `index` names.
+    pub fn new(repository: Arc<Repository>, index: SharedIndex) -> Self {
+        Self { repository, index, hidden: Arc::default() }
+    }
+
+    /// The same reader, blind for these blobs as if no index file named them: a drill's control
+    /// shows with it that a missing blob is found.
+    pub fn without(&self, hidden: impl IntoIterator<Item = BlobId>) -> Self {
+        let hidden = self.hidden.iter().copied().chain(hidden).collect();
+        Self { hidden: Arc::new(hidden), ..self.clone() }
+    }
+
+    /// The blob's plain length as the index tells it; `None` where no index file names it.
+    pub fn plain_bytes(&self, kind: BlobKind, id: &BlobId) -> Option<u64> {
+        self.places(kind, id).first().map(|place| place.blob(kind, *id).plain_bytes())
+    }
+
+    /// Reads one tree.
+    pub async fn tree(&self, id: &BlobId) -> Result<Tree, ReadError> {
+        let bytes = self.blob(BlobKind::Tree, id).await?;
+        Tree::decode(&bytes).map_err(|source| ReadError::Tree { tree: *id, source })
+    }
+
+    /// Reads one blob; where one of the packs that hold it is damaged, the others are tried.
+    pub async fn blob(&self, kind: BlobKind, id: &BlobId) -> Result<Vec<u8>, ReadError> {
+        let mut first = None;
+        for place in self.places(kind, id) {
+            match self.blob_at(&place, place.blob(kind, *id)).await {
+                Err(error) if !error.is_environment() => {
+                    first.get_or_insert(error);
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(first.unwrap_or(ReadError::NotIndexed { blob: *id }))
+    }
+
+    /// Reads many blobs in any order, each pack in few large ranges.
+    ///
+    /// `each` is called exactly once for each distinct id, with its bytes or with why there are
+    /// none; one call at a time, and it may block (on a current-thread runtime it then holds up
+    /// the runtime). Ends early when `each` breaks, and with an error when the store is out of
+    /// reach: then some ids were not handed over.
+    pub async fn fetch(
+        &self,
+        kind: BlobKind,
+        wanted: impl IntoIterator<Item = BlobId>,
+        each: &(dyn Fn(BlobId, Result<Vec<u8>, ReadError>) -> ControlFlow<()> + Send + Sync),
+    ) -> Result<Fetched, ReadError> {
+        let mut done = Fetched::default();
+        let (batches, unknown) = plan(wanted, |id| {
+            self.places(kind, id).first().map(|place| (place.pack, place.blob(kind, *id)))
+        });
+        for blob in unknown {
+            done.failed += 1;
+            if each(blob, Err(ReadError::NotIndexed { blob })).is_break() {
+                return Ok(Fetched { stopped: true, ..done });
+            }
+        }
+        let mut batches = batches.into_iter();
+        // Dropped on every way out, and with it what is still under way.
+        let mut running = JoinSet::new();
+        for batch in batches.by_ref().take(parallel()) {
+            running.spawn(self.clone().batch(kind, batch));
+        }
+        while let Some(ended) = running.join_next().await {
+            let outcomes = ended.map_err(ReadError::Thread)??;
+            if let Some(batch) = batches.next() {
+                running.spawn(self.clone().batch(kind, batch));
+            }
+            if hand_over(outcomes, &mut done, each).is_break() {
+                return Ok(Fetched { stopped: true, ..done });
+            }
+        }
+        Ok(done)
+    }
+
+    /// Where a blob lies, the best place first.
+    fn places(&self, kind: BlobKind, id: &BlobId) -> Vec<Location> {
+        if self.hidden.contains(id) {
+            return Vec::new();
+        }
+        self.index.read().unwrap_or_else(PoisonError::into_inner).places(kind, id).collect()
+    }
+
+    async fn blob_at(&self, place: &Location, blob: PackedBlob) -> Result<Vec<u8>, ReadError> {
+        let pack = place.pack;
+        let name = layout::pack(&pack);
+        let range = u64::from(blob.offset)..blob.end();
+        let sealed = self.repository.store().get(&name, Some(range)).await;
+        let sealed = sealed.map_err(|source| ReadError::Pack { blob: blob.id, pack, source })?;
+        let key = self.repository.key().clone();
+        tokio::task::spawn_blocking(move || open_blob(&key, &blob, &sealed))
+            .await
+            .map_err(ReadError::Thread)?
+            .map_err(|source| ReadError::Damaged { pack, source })
+    }
+
+    async fn batch(self, kind: BlobKind, batch: Batch) -> Result<Outcomes, ReadError> {
+        let mut outcomes = self.opened(&batch).await?;
+        for (blob, outcome) in batch.blobs.iter().zip(&mut outcomes) {
+            // Alone, so that a cut pack takes only those with it that lie beyond the cut, and
+            // from every other pack that holds it.
+            if outcome.is_none() {
+                *outcome = match self.blob(kind, &blob.id).await {
+                    Err(error) if error.is_environment() => return Err(error),
+                    alone => Some(alone),
+                };
+            }
+        }
+        let ids = batch.blobs.iter().map(|blob| blob.id);
+        Ok(ids.zip(outcomes).filter_map(|(id, outcome)| Some((id, outcome?))).collect())
+    }
+
+    /// The batch's blobs, `None` for each that this range of this pack did not give.
+    async fn opened(
+        &self,
+        batch: &Batch,
+    ) -> Result<Vec<Option<Result<Vec<u8>, ReadError>>>, ReadError> {
+        let nothing = || batch.blobs.iter().map(|_| None).collect();
+        let Some(first) = batch.blobs.first() else { return Ok(nothing()) };
+        let name = layout::pack(&batch.pack);
+        let bytes = match self.repository.store().get(&name, Some(batch.range.clone())).await {
+            Ok(bytes) => bytes,
+            Err(source) if is_environment(&source) => {
+                return Err(ReadError::Pack { blob: first.id, pack: batch.pack, source });
+            }
+            Err(_) => return Ok(nothing()),
+        };
+        let (key, begin) = (self.repository.key().clone(), batch.range.start);
+        let blobs = batch.blobs.clone();
+        let open = move |blob: &PackedBlob| {
+            let from = usize::try_from(u64::from(blob.offset) - begin).ok()?;
+            let sealed = bytes.get(from..from.checked_add(blob.length as usize)?)?;
+            open_blob(&key, blob, sealed).ok().map(Ok)
+        };
+        tokio::task::spawn_blocking(move || blobs.iter().map(open).collect())
+            .await
+            .map_err(ReadError::Thread)
+    }
+}
+
+type Outcomes = Vec<(BlobId, Result<Vec<u8>, ReadError>)>;
+
+fn hand_over(
+    outcomes: Outcomes,
+    done: &mut Fetched,
+    each: &(dyn Fn(BlobId, Result<Vec<u8>, ReadError>) -> ControlFlow<()> + Send + Sync),
+) -> ControlFlow<()> {
+    let all = || {
+        for (id, outcome) in outcomes {
+            match &outcome {
+                Ok(bytes) => {
+                    done.blobs += 1;
+                    done.bytes += bytes.len() as u64;
+                }
+                Err(_) => done.failed += 1,
+            }
+            each(id, outcome)?;
+        }
+        ControlFlow::Continue(())
+    };
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => all(),
+        _ => tokio::task::block_in_place(all),
+    }
+}
+
+/// Ranges under way at one time: enough to hide a store's latency and to keep every core opening.
+pub(super) fn parallel() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores + 2).min(16)
+}

@@ -1,0 +1,461 @@
+//! A repository that is open: a store, the master key, the configuration.
+//!
+//! In: a store rooted at the repository. Out: its index and its snapshots, read and written.
+//! Async; what takes time on the CPU runs on tokio's blocking threads.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use secrecy::SecretString;
+
+use super::file::{self, FileError};
+use super::layout::{self, Folder};
+use super::{Config, Index, IndexFile, IndexId, Snapshot, SnapshotId};
+use crate::ground::clock::Clock;
+use crate::ground::digest::Digest;
+use crate::ground::process::host_name;
+use crate::seal::{self, Cost, KeyFile, MasterKey};
+use crate::store::{self, Put};
+
+/// How many small objects are fetched at once.
+const FETCHES: usize = 16;
+
+/// How many key files are tried: each costs scrypt's time and memory.
+const KEYS_TRIED: usize = 20;
+
+/// An open repository; tasks share it behind an `Arc`.
+#[derive(Debug)]
+pub struct Repository {
+    store: store::Shared,
+    key: MasterKey,
+    config: Config,
+}
+
+/// Why a repository could not be opened or created.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    #[error("there is no repository in {place}")]
+    Missing { place: String },
+    #[error("there is a repository in {place} already")]
+    Exists { place: String },
+    #[error("the password opens none of the repository's keys")]
+    WrongPassword,
+    #[error("the repository in {place} has no keys")]
+    NoKeys { place: String },
+    #[error("the key {key} cannot be used")]
+    Key { key: Digest, source: seal::Error },
+    #[error("the repository's configuration is damaged")]
+    Config(#[source] FileError),
+    #[error("the repository's configuration is not the JSON expected")]
+    ConfigMalformed(#[source] serde_json::Error),
+    #[error("the repository has version {version}; versions 1 and 2 are known")]
+    UnsupportedVersion { version: u32 },
+    #[error("the repository's store failed")]
+    Store(#[source] store::Error),
+}
+
+/// Why a repository did not give or take a file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("the repository's store failed")]
+    Store(#[source] store::Error),
+    #[error("{object} is damaged")]
+    Damaged { object: store::ObjectName, source: FileError },
+    #[error("{object} is not the JSON expected")]
+    Malformed { object: store::ObjectName, source: serde_json::Error },
+    #[error("no snapshot's id begins with {prefix:?}")]
+    NoSnapshot { prefix: String },
+    #[error("{count} snapshots' ids begin with {prefix:?}")]
+    Ambiguous { prefix: String, count: usize },
+}
+
+impl Error {
+    /// Whether the store was out of reach, so that nothing is known of the repository itself.
+    pub fn is_environment(&self) -> bool {
+        matches!(self, Self::Store(store::Error::Io { .. }))
+    }
+}
+
+impl Repository {
+    /// Makes a repository in an empty store: a key first, the configuration last.
+    ///
+    /// Of several that try at once one wins, the others get [`OpenError::Exists`].
+    pub async fn create(
+        store: store::Shared,
+        password: &SecretString,
+        cost: Cost,
+        clock: &dyn Clock,
+    ) -> Result<Self, OpenError> {
+        let exists = || OpenError::Exists { place: store.place() };
+        match store.get(&layout::config(), None).await {
+            Ok(_) => return Err(exists()),
+            Err(store::Error::Missing { .. }) => {}
+            Err(error) => return Err(OpenError::Store(error)),
+        }
+        let key = MasterKey::generate();
+        let (password, created, sealed) = (password.clone(), clock.now(), key.clone());
+        let key_file =
+            blocking(move || KeyFile::create(&password, &sealed, cost, created, &host_name()))
+                .await;
+        let json = serde_json::to_vec(&key_file).expect("texts and numbers are always JSON");
+        let key_name = Folder::Keys.object(&Digest::of(&json));
+        store.put(&key_name, json.into(), Put::Create).await.map_err(OpenError::Store)?;
+
+        let config = Config::draw();
+        let json = serde_json::to_vec(&config).expect("texts and numbers are always JSON");
+        let (_, sealed) = file::encode_uncompressed(&key, &json);
+        match store.put(&layout::config(), sealed, Put::Create).await {
+            Ok(()) => Ok(Self { store, key, config }),
+            Err(store::Error::Exists { .. }) => {
+                // Another won; its repository has no use for this key, which `open` would skip.
+                let _ = store.delete(&key_name).await;
+                Err(exists())
+            }
+            Err(error) => Err(OpenError::Store(error)),
+        }
+    }
+
+    /// Opens the repository in a store; takes scrypt's time for each key that is tried.
+    pub async fn open(store: store::Shared, password: &SecretString) -> Result<Self, OpenError> {
+        let sealed_config = match store.get(&layout::config(), None).await {
+            Ok(bytes) => bytes,
+            Err(store::Error::Missing { .. }) => {
+                return Err(OpenError::Missing { place: store.place() });
+            }
+            Err(error) => return Err(OpenError::Store(error)),
+        };
+        let keys = Folder::Keys.list(&*store).await.map_err(OpenError::Store)?;
+        if keys.is_empty() {
+            return Err(OpenError::NoKeys { place: store.place() });
+        }
+        let mut best = OpenError::WrongPassword;
+        for (id, object) in keys.into_iter().take(KEYS_TRIED) {
+            let bytes = store.get(&object.name, None).await.map_err(OpenError::Store)?;
+            let password = password.clone();
+            let key = match blocking(move || open_key(&bytes, &password)).await {
+                Ok(key) => key,
+                Err(seal::Error::WrongPassword) => continue,
+                Err(source) => {
+                    best = OpenError::Key { key: id, source };
+                    continue;
+                }
+            };
+            match file::decode_unnamed(&key, &sealed_config) {
+                Ok(json) => {
+                    let config: Config =
+                        serde_json::from_slice(&json).map_err(OpenError::ConfigMalformed)?;
+                    let version = config.version;
+                    if !(1..=2).contains(&version) {
+                        return Err(OpenError::UnsupportedVersion { version });
+                    }
+                    return Ok(Self { store, key, config });
+                }
+                Err(source) => best = OpenError::Config(source),
+            }
+        }
+        Err(best)
+    }
+
+    /// The key that seals everything here.
+    pub fn key(&self) -> &MasterKey {
+        &self.key
+    }
+
+    /// The store, rooted at the repository.
+    pub fn store(&self) -> &store::Shared {
+        &self.store
+    }
+
+    /// What the object `config` says.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether blobs may be compressed: from version 2 on.
+    pub fn compresses(&self) -> bool {
+        self.config.version >= 2
+    }
+
+    /// All index files, the damaged ones with their error; a failed listing or a store that is out
+    /// of reach is an error of the whole.
+    pub async fn index_files(&self) -> Result<Vec<(IndexId, Result<IndexFile, Error>)>, Error> {
+        let files = self.load_all(Folder::Index, IndexFile::decode).await?;
+        Ok(files.into_iter().map(|(id, file)| (IndexId(id), file)).collect())
+    }
+
+    /// The index of all packs; a damaged index file is an error that names it.
+    pub async fn load_index(&self) -> Result<Index, Error> {
+        let files: Result<Vec<_>, Error> = self
+            .index_files()
+            .await?
+            .into_iter()
+            .map(|(id, file)| file.map(|file| (id, file)))
+            .collect();
+        Ok(Index::of_files(files?))
+    }
+
+    /// Stores an index file; every pack that it names must be durable already.
+    pub async fn save_index(&self, index: &IndexFile) -> Result<IndexId, Error> {
+        self.save(Folder::Index, &index.encode()).await.map(IndexId)
+    }
+
+    /// All snapshots, oldest first; an unreadable one is an error that names it.
+    pub async fn snapshots(&self) -> Result<Vec<(SnapshotId, Snapshot)>, Error> {
+        let mut snapshots = self
+            .snapshot_files()
+            .await?
+            .into_iter()
+            .map(|(id, snapshot)| Ok((id, snapshot?)))
+            .collect::<Result<Vec<_>, Error>>()?;
+        snapshots.sort_by_key(|(id, snapshot)| (snapshot.time, *id));
+        Ok(snapshots)
+    }
+
+    /// All snapshots by id, the unreadable ones with their error; a failed listing or a store that
+    /// is out of reach is an error of the whole.
+    pub async fn snapshot_files(
+        &self,
+    ) -> Result<Vec<(SnapshotId, Result<Snapshot, Error>)>, Error> {
+        let files = self.load_all(Folder::Snapshots, Snapshot::decode).await?;
+        Ok(files.into_iter().map(|(id, file)| (SnapshotId(id), file)).collect())
+    }
+
+    /// One snapshot.
+    pub async fn snapshot(&self, id: &SnapshotId) -> Result<Snapshot, Error> {
+        self.load(Folder::Snapshots, &id.0, Snapshot::decode).await
+    }
+
+    /// The one snapshot whose id begins with `prefix`.
+    pub async fn find(&self, prefix: &str) -> Result<SnapshotId, Error> {
+        let mut ids = Folder::Snapshots.list(&*self.store).await.map_err(Error::Store)?;
+        ids.retain(|(id, _)| !prefix.is_empty() && id.to_string().starts_with(prefix));
+        match ids[..] {
+            [(id, _)] => Ok(SnapshotId(id)),
+            [] => Err(Error::NoSnapshot { prefix: prefix.to_owned() }),
+            _ => Err(Error::Ambiguous { prefix: prefix.to_owned(), count: ids.len() }),
+        }
+    }
+
+    /// Publishes a snapshot; everything it refers to must be durable and indexed already.
+    pub async fn save_snapshot(&self, snapshot: &Snapshot) -> Result<SnapshotId, Error> {
+        self.save(Folder::Snapshots, &snapshot.encode()).await.map(SnapshotId)
+    }
+
+    /// Seals and stores one file under its own hash.
+    pub(super) async fn save(&self, folder: Folder, json: &[u8]) -> Result<Digest, Error> {
+        let (id, sealed) = if self.compresses() {
+            file::encode(&self.key, json)
+        } else {
+            file::encode_uncompressed(&self.key, json)
+        };
+        self.store.put(&folder.object(&id), sealed, Put::Create).await.map_err(Error::Store)?;
+        Ok(id)
+    }
+
+    /// Fetches, opens and decodes one file.
+    pub(super) async fn load<T: Send + 'static>(
+        &self,
+        folder: Folder,
+        id: &Digest,
+        decode: fn(&[u8]) -> Result<T, serde_json::Error>,
+    ) -> Result<T, Error> {
+        let object = folder.object(id);
+        let stored = self.store.get(&object, None).await.map_err(Error::Store)?;
+        let (key, id) = (self.key.clone(), *id);
+        blocking(move || match file::decode(&key, &id, &stored) {
+            Ok(json) => decode(&json).map_err(|source| Error::Malformed { object, source }),
+            Err(source) => Err(Error::Damaged { object, source }),
+        })
+        .await
+    }
+
+    async fn load_all<T: Send + 'static>(
+        &self,
+        folder: Folder,
+        decode: fn(&[u8]) -> Result<T, serde_json::Error>,
+    ) -> Result<Vec<(Digest, Result<T, Error>)>, Error> {
+        let listed = folder.list(&*self.store).await.map_err(Error::Store)?;
+        let fetches = listed.into_iter().map(|(id, _)| async move {
+            match self.load(folder, &id, decode).await {
+                Err(error) if error.is_environment() => Err(error),
+                result => Ok((id, result)),
+            }
+        });
+        stream::iter(fetches).buffered(FETCHES).try_collect().await
+    }
+}
+
+fn open_key(bytes: &[u8], password: &SecretString) -> Result<MasterKey, seal::Error> {
+    let file: KeyFile =
+        serde_json::from_slice(bytes).map_err(|error| seal::Error::Malformed(error.to_string()))?;
+    file.open(password)
+}
+
+/// Runs CPU work beside the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(died) => std::panic::resume_unwind(died.into_panic()),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::ground::clock::SystemClock;
+    use crate::repo::pack::PackedBlob;
+    use crate::repo::{BlobId, BlobKind, IndexPack, PackId};
+    use crate::store::Memory;
+
+    pub(crate) const CHEAP: Cost = Cost { log_n: 4, r: 8, p: 1 };
+
+    fn password(text: &str) -> SecretString {
+        text.to_owned().into()
+    }
+
+    pub(crate) async fn empty() -> Repository {
+        create_in(Arc::new(Memory::new())).await
+    }
+
+    pub(crate) async fn create_in(store: store::Shared) -> Repository {
+        Repository::create(store, &password("right"), CHEAP, &SystemClock).await.unwrap()
+    }
+
+    fn snapshot(second: i64) -> Snapshot {
+        Snapshot {
+            time: Timestamp::from_second(second).unwrap(),
+            parent: None,
+            tree: BlobId(Digest::of(b"tree")),
+            paths: vec!["/srv".into()],
+            hostname: "acme".into(),
+            username: String::new(),
+            uid: 0,
+            gid: 0,
+            tags: vec!["lifeboat".into()],
+            program_version: String::new(),
+            summary: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_created_opens_with_its_password_only() {
+        let created = empty().await;
+        let store = created.store().clone();
+
+        let opened = Repository::open(store.clone(), &password("right")).await.unwrap();
+        assert_eq!(opened.config(), created.config());
+        let error = Repository::open(store.clone(), &password("wrong")).await.unwrap_err();
+        assert!(matches!(error, OpenError::WrongPassword), "{error:?}");
+        let error =
+            Repository::create(store, &password("other"), CHEAP, &SystemClock).await.unwrap_err();
+        assert!(matches!(error, OpenError::Exists { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_missing_repository_a_keyless_and_a_damaged_one_are_told_apart() {
+        let store: store::Shared = Arc::new(Memory::new());
+        let error = Repository::open(store.clone(), &password("right")).await.unwrap_err();
+        assert!(matches!(error, OpenError::Missing { .. }), "{error:?}");
+
+        store.put(&layout::config(), Bytes::from_static(b"x"), Put::Create).await.unwrap();
+        let error = Repository::open(store, &password("right")).await.unwrap_err();
+        assert!(matches!(error, OpenError::NoKeys { .. }), "{error:?}");
+
+        let store = empty().await.store().clone();
+        store.put(&layout::config(), Bytes::from_static(b"x"), Put::Overwrite).await.unwrap();
+        let error = Repository::open(store, &password("right")).await.unwrap_err();
+        assert!(matches!(error, OpenError::Config(_)), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_key_of_another_repository_or_a_damaged_one_does_not_stand_in_the_way() {
+        let repository = empty().await;
+        let store = repository.store().clone();
+        let other = empty().await;
+        for (id, object) in Folder::Keys.list(&**other.store()).await.unwrap() {
+            let bytes = other.store().get(&object.name, None).await.unwrap();
+            store.put(&Folder::Keys.object(&id), bytes, Put::Create).await.unwrap();
+        }
+        let junk = Folder::Keys.object(&Digest::ZERO);
+        store.put(&junk, Bytes::from_static(b"{}"), Put::Create).await.unwrap();
+
+        assert!(Repository::open(store, &password("right")).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_later_version_is_refused() {
+        let repository = empty().await;
+        let config = Config { version: 3, ..*repository.config() };
+        let json = serde_json::to_vec(&config).unwrap();
+        let (_, sealed) = file::encode_uncompressed(repository.key(), &json);
+        let store = repository.store().clone();
+        store.put(&layout::config(), sealed, Put::Overwrite).await.unwrap();
+
+        let error = Repository::open(store, &password("right")).await.unwrap_err();
+
+        assert!(matches!(error, OpenError::UnsupportedVersion { version: 3 }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn snapshots_come_back_oldest_first_and_are_found_by_prefix() {
+        let repository = empty().await;
+        let newer = repository.save_snapshot(&snapshot(2)).await.unwrap();
+        let older = repository.save_snapshot(&snapshot(1)).await.unwrap();
+
+        assert_eq!(
+            repository.snapshots().await.unwrap(),
+            [(older, snapshot(1)), (newer, snapshot(2))]
+        );
+        assert_eq!(repository.snapshot(&newer).await.unwrap(), snapshot(2));
+        assert_eq!(repository.find(&newer.to_string()[..32]).await.unwrap(), newer);
+        assert!(matches!(repository.find("").await, Err(Error::NoSnapshot { .. })));
+        assert!(matches!(repository.find("latest").await, Err(Error::NoSnapshot { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_damaged_snapshot_is_named_and_the_others_are_still_listed() {
+        let repository = empty().await;
+        let good = repository.save_snapshot(&snapshot(1)).await.unwrap();
+        let bad = repository.save_snapshot(&snapshot(2)).await.unwrap();
+        let name = layout::snapshot(&bad);
+        let store = repository.store();
+        store.put(&name, Bytes::from_static(b"junk"), Put::Overwrite).await.unwrap();
+
+        let error = repository.snapshots().await.unwrap_err();
+        assert!(error.to_string().contains(name.as_str()), "{error}");
+        assert!(!error.is_environment());
+        let listed = repository.snapshot_files().await.unwrap();
+        assert_eq!(listed.len(), 2);
+        assert!(listed.iter().all(|(id, file)| file.is_ok() == (*id == good)));
+    }
+
+    #[tokio::test]
+    async fn an_index_counts_until_another_supersedes_it() {
+        let repository = empty().await;
+        let blob = PackedBlob {
+            id: BlobId(Digest::of(b"blob")),
+            kind: BlobKind::Data,
+            offset: 0,
+            length: 40,
+            plain_length: None,
+        };
+        let pack = |text: &str| PackId(Digest::of(text.as_bytes()));
+        let file = |text| IndexFile {
+            packs: vec![IndexPack { id: pack(text), blobs: vec![blob] }],
+            ..IndexFile::default()
+        };
+        let old = repository.save_index(&file("old")).await.unwrap();
+        assert!(repository.load_index().await.unwrap().has_pack(&pack("old")));
+
+        let replacing = IndexFile { supersedes: vec![old], ..file("new") };
+        repository.save_index(&replacing).await.unwrap();
+
+        let index = repository.load_index().await.unwrap();
+        assert!(index.has_pack(&pack("new")) && !index.has_pack(&pack("old")));
+    }
+}

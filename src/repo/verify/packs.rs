@@ -1,0 +1,218 @@
+//! Packs: is each there, as long as its index says, and intact to the last byte?
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::{Verified, VerifyError, told};
+use crate::ground::digest::Digest;
+use crate::ground::progress::Progress;
+use crate::repo::pack::{PackedBlob, expected_size, open_blob, read_header};
+use crate::repo::reader::{is_environment, parallel};
+use crate::repo::{BlobId, Index, Location, PackId, Repository, layout};
+use crate::seal::MasterKey;
+
+/// Bytes of packs in memory at one time, unless a single pack has more.
+const IN_MEMORY: u64 = 128 << 20;
+
+/// How many damaged blobs of a pack are named; the files behind them are named one by one.
+const NAMED: usize = 3;
+
+/// What cannot be read of which pack.
+#[derive(Debug, Default)]
+pub(super) struct Losses(HashMap<PackId, Loss>);
+
+#[derive(Debug)]
+enum Loss {
+    All,
+    Beyond(u64),
+    Blobs(HashSet<BlobId>),
+}
+
+impl Losses {
+    /// Whether this place gives the blob no more.
+    pub(super) fn include(&self, id: &BlobId, place: &Location) -> bool {
+        match self.0.get(&place.pack) {
+            None => false,
+            Some(Loss::All) => true,
+            Some(Loss::Beyond(size)) => u64::from(place.offset) + u64::from(place.length) > *size,
+            Some(Loss::Blobs(lost)) => lost.contains(id),
+        }
+    }
+}
+
+/// Compares the index with what the store lists.
+pub(super) fn compare_with_listing(
+    index: &Index,
+    listed: &HashMap<PackId, u64>,
+    losses: &mut Losses,
+    found: &mut Verified,
+) {
+    for (pack, blobs) in index.packs() {
+        let object = || format!("pack {pack}");
+        let expected = expected_size(&blobs);
+        match listed.get(&pack) {
+            None => {
+                found
+                    .damaged(object(), format!("it is missing, and with it {} blobs", blobs.len()));
+                losses.0.insert(pack, Loss::All);
+            }
+            Some(size) if *size != expected => {
+                let what = format!("it has {size} bytes, its index says {expected}");
+                found.damaged(object(), what);
+                losses.0.insert(pack, Loss::Beyond(*size));
+            }
+            Some(_) if !lie_end_to_end(&blobs) => {
+                found.damaged(object(), "its index gives blobs that overlap or leave gaps");
+            }
+            Some(_) => {}
+        }
+    }
+    // rustic removes these in time: a missing one is no damage, but it holds nothing either.
+    let doomed: HashSet<PackId> = index.doomed_packs().map(|(pack, _)| pack).collect();
+    for pack in &doomed {
+        if !listed.contains_key(pack) && !index.has_pack(pack) {
+            losses.0.insert(*pack, Loss::All);
+        }
+    }
+    let mut unknown: Vec<_> = listed
+        .keys()
+        .filter(|pack| !index.has_pack(pack) && !doomed.contains(pack))
+        .map(|pack| format!("pack {pack} is in no index file: left by an interrupted run"))
+        .collect();
+    unknown.sort();
+    found.hints.append(&mut unknown);
+}
+
+fn lie_end_to_end(blobs: &[PackedBlob]) -> bool {
+    let mut end = 0;
+    blobs.iter().all(|blob| {
+        let begin = std::mem::replace(&mut end, blob.end());
+        begin == u64::from(blob.offset)
+    })
+}
+
+/// Reads every pack that the index names and the store has, and checks all that can be checked.
+pub(super) async fn read_all(
+    repository: &Arc<Repository>,
+    index: &Index,
+    listed: &HashMap<PackId, u64>,
+    losses: &mut Losses,
+    found: &mut Verified,
+    progress: &dyn Progress,
+) -> Result<(), VerifyError> {
+    let size_of = |pack: &PackId| listed.get(pack).copied();
+    let total = index.packs().filter_map(|(pack, _)| size_of(&pack)).sum();
+    progress.phase("read packs", Some(total));
+    let mut running = JoinSet::new();
+    let mut in_memory = 0;
+    for (pack, blobs) in index.packs() {
+        let Some(size) = size_of(&pack) else { continue };
+        while running.len() >= parallel() || (in_memory > 0 && in_memory + size > IN_MEMORY) {
+            in_memory -= take_in(running.join_next().await, losses, found, progress)?;
+        }
+        in_memory += size;
+        running.spawn(examine(repository.clone(), pack, size, blobs));
+    }
+    while !running.is_empty() {
+        take_in(running.join_next().await, losses, found, progress)?;
+    }
+    Ok(())
+}
+
+/// What is wrong with one pack.
+struct Findings {
+    pack: PackId,
+    /// As listed.
+    size: u64,
+    read: u64,
+    what: Vec<String>,
+    lost: Option<Loss>,
+}
+
+type Ended = Result<Result<Findings, VerifyError>, tokio::task::JoinError>;
+
+/// Takes in what one task found; returns the bytes it no longer holds.
+fn take_in(
+    ended: Option<Ended>,
+    losses: &mut Losses,
+    found: &mut Verified,
+    progress: &dyn Progress,
+) -> Result<u64, VerifyError> {
+    let Some(ended) = ended else { return Ok(0) };
+    let Findings { pack, size, read, what, lost } = ended.map_err(VerifyError::Thread)??;
+    found.bytes_read += read;
+    for what in what {
+        found.damaged(format!("pack {pack}"), what);
+    }
+    if let Some(loss) = lost {
+        losses.0.insert(pack, loss);
+    }
+    progress.advance(1, size);
+    Ok(size)
+}
+
+async fn examine(
+    repository: Arc<Repository>,
+    pack: PackId,
+    size: u64,
+    blobs: Vec<PackedBlob>,
+) -> Result<Findings, VerifyError> {
+    let bytes = match repository.store().get(&layout::pack(&pack), None).await {
+        Ok(bytes) => bytes,
+        Err(source) if is_environment(&source) => {
+            return Err(VerifyError::ReadPack { pack, source });
+        }
+        Err(error) => {
+            let what = vec![told(&error)];
+            return Ok(Findings { pack, size, read: 0, what, lost: Some(Loss::All) });
+        }
+    };
+    let key = repository.key().clone();
+    tokio::task::spawn_blocking(move || {
+        let (what, lost) = check_bytes(&key, pack, &bytes, &blobs);
+        let lost = (!lost.is_empty()).then_some(Loss::Blobs(lost));
+        Findings { pack, size, read: bytes.len() as u64, what, lost }
+    })
+    .await
+    .map_err(VerifyError::Thread)
+}
+
+/// Checks a pack's digest, header and every blob that the index says it holds.
+fn check_bytes(
+    key: &MasterKey,
+    pack: PackId,
+    bytes: &[u8],
+    blobs: &[PackedBlob],
+) -> (Vec<String>, HashSet<BlobId>) {
+    let mut what = Vec::new();
+    let digest = Digest::of(bytes);
+    if digest != pack.0 {
+        what.push(format!("its bytes hash to {digest}, not to its name"));
+    }
+    match read_header(key, bytes.len() as u64, bytes) {
+        Err(error) => what.push(told(&error)),
+        Ok(header) if header != blobs => {
+            what.push("its header and its index do not name the same blobs".into());
+        }
+        Ok(_) => {}
+    }
+    let mut lost = HashSet::new();
+    for blob in blobs {
+        let outcome = match bytes.get(blob.offset as usize..blob.end() as usize) {
+            None => Err(format!("blob {} lies beyond its end", blob.id)),
+            Some(sealed) => open_blob(key, blob, sealed).map(drop).map_err(|e| told(&e)),
+        };
+        if let Err(error) = outcome {
+            if lost.len() < NAMED {
+                what.push(error);
+            }
+            lost.insert(blob.id);
+        }
+    }
+    if lost.len() > NAMED {
+        what.push(format!("{} of its {} blobs are damaged", lost.len(), blobs.len()));
+    }
+    (what, lost)
+}

@@ -1,0 +1,275 @@
+//! The way in: content becomes blobs, blobs become packs, packs become durable, then indexed.
+//!
+//! In: streams and blobs, from as many threads as there are cores. Out: objects under `data/` and
+//! `index/`. Blocking calls for CPU work; uploads run on the runtime. Memory has a ceiling that
+//! does not depend on the data: 20 MiB a thread and five packs.
+//!
+//! Order, which every promise to the reader rests on: a pack is durable before an index file names
+//! it, and an index file is durable before [`Writer::finish`] returns. One failure stops all: a
+//! blob that one thread has claimed is believed stored by the others.
+
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex};
+
+use tokio::runtime::Handle;
+use tokio::task::{JoinError, JoinSet};
+
+use super::chunker::Chunker;
+use super::encoder::Encoder;
+use super::pack::BLOB_LIMIT;
+use super::pack::PackBuilder;
+use super::publish::{Publisher, Slot};
+use super::{BlobId, BlobKind, Error, PackId, Repository, SharedIndex, Tree};
+use crate::ground::clock::Clock;
+use crate::ground::digest::Digest;
+use crate::store;
+
+/// A pack of data is closed at this size: few objects, and still one request each.
+const DATA_PACK: usize = 32 << 20;
+
+/// Trees are read together and often; small packs keep them apart from data.
+const TREE_PACK: usize = 4 << 20;
+
+/// A pack of tiny blobs is closed at this count, far below the 16 MiB of header restic reads.
+const PACK_BLOBS: usize = 20_000;
+
+/// Packs on their way to the store at one time.
+pub(super) const UPLOADS: usize = 3;
+
+/// Content that is stored, or will be when [`Writer::finish`] returns well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// Its pieces in order.
+    pub ids: Vec<BlobId>,
+    /// Bytes read.
+    pub size: u64,
+    /// Bytes that the repository did not have, before compression.
+    pub added: u64,
+}
+
+/// What one writer added to the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Added {
+    pub blobs: u64,
+    pub packs: u64,
+    /// Bytes of new packs as stored.
+    pub stored_bytes: u64,
+    /// Bytes of new blobs before compression.
+    pub added_bytes: u64,
+}
+
+/// Why content was not stored. The two kinds must not be confused: a source that cannot be read
+/// may be listed as skipped, a repository that cannot be written ends the run.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("cannot read the content")]
+    Read(#[source] io::Error),
+    #[error("cannot store the content")]
+    Repository(#[from] WriteError),
+}
+
+/// Why a blob is not stored. Whatever it is, the run is over.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    #[error("cannot store pack {pack}")]
+    StorePack { pack: PackId, source: store::Error },
+    #[error("cannot store an index file")]
+    StoreIndex(#[source] Error),
+    #[error("blob {blob} has {bytes} bytes, more than the {BLOB_LIMIT} that a reader takes")]
+    TooLarge { blob: BlobId, bytes: u64 },
+    #[error("a compressed blob does not expand to what it was: memory or processor are faulty")]
+    SpoiltInMemory,
+    #[error("there is no memory for a compressor")]
+    NoEncoder(#[source] io::Error),
+    #[error("blob {blob} was begun and not stored")]
+    BlobAbandoned { blob: BlobId },
+    #[error("an upload ended early")]
+    Task(#[source] JoinError),
+    #[error("storing has stopped")]
+    Stopped(#[source] Arc<WriteError>),
+}
+
+/// Adds blobs to a repository. Without [`Self::finish`] nothing of the last packs is kept, and
+/// what was uploaded is at most unreferenced.
+pub struct Writer {
+    publisher: Arc<Publisher>,
+    runtime: Handle,
+    /// Uploads under way; dropping the writer ends them.
+    uploads: Mutex<JoinSet<()>>,
+    data: Mutex<PackBuilder>,
+    trees: Mutex<PackBuilder>,
+    /// One a thread that is or was at work: their buffers are used again.
+    chunkers: Mutex<Vec<Chunker>>,
+    encoders: Mutex<Vec<Encoder>>,
+}
+
+impl Repository {
+    /// A writer that knows the blobs of `index` and adds its own to it once an index file names
+    /// them. Uploads run on `runtime`, which must have its I/O driver; `clock` says when the next
+    /// index file is due.
+    pub fn writer(
+        self: &Arc<Self>,
+        index: SharedIndex,
+        runtime: Handle,
+        clock: Arc<dyn Clock>,
+    ) -> Writer {
+        let builder = || Mutex::new(PackBuilder::new(self.key().clone()));
+        Writer {
+            data: builder(),
+            trees: builder(),
+            publisher: Arc::new(Publisher::new(self.clone(), index, clock)),
+            runtime,
+            uploads: Mutex::default(),
+            chunkers: Mutex::default(),
+            encoders: Mutex::default(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writer(…)")
+    }
+}
+
+impl Writer {
+    /// Reads `content` to its end, cuts it and stores the pieces. Blocking; not for async code.
+    ///
+    /// After [`StoreError::Read`] the writer is as usable as before; after
+    /// [`StoreError::Repository`] every later call fails.
+    pub fn store_content(&self, content: &mut dyn Read) -> Result<Content, StoreError> {
+        let mut chunker = locked(&self.chunkers).pop().unwrap_or_else(Chunker::new);
+        let mut stored = Content { ids: Vec::new(), size: 0, added: 0 };
+        let mut pieces = chunker.pieces(content);
+        while let Some(piece) = pieces.next().map_err(StoreError::Read)? {
+            let (id, is_new) = self.store(BlobKind::Data, piece)?;
+            stored.ids.push(id);
+            stored.size += piece.len() as u64;
+            stored.added += if is_new { piece.len() as u64 } else { 0 };
+        }
+        locked(&self.chunkers).push(chunker);
+        Ok(stored)
+    }
+
+    /// Stores one blob unless the repository has it. Blocking; not for async code.
+    pub fn store_blob(&self, kind: BlobKind, plain: &[u8]) -> Result<BlobId, WriteError> {
+        self.store(kind, plain).map(|(id, _)| id)
+    }
+
+    /// Stores a directory. Blocking; not for async code.
+    pub fn store_tree(&self, tree: &Tree) -> Result<BlobId, WriteError> {
+        self.store_blob(BlobKind::Tree, &tree.encode())
+    }
+
+    /// Whether the blob is in the repository, or will be when [`Self::finish`] returns well.
+    pub fn contains(&self, kind: BlobKind, id: &BlobId) -> bool {
+        self.publisher.knows(kind, id)
+    }
+
+    /// Uploads what is left, waits until all of it is durable, and indexes it.
+    ///
+    /// An `Err` here or from any call before means that no snapshot may refer to what this writer
+    /// stored.
+    pub async fn finish(self) -> Result<Added, WriteError> {
+        let Self { publisher, runtime, uploads, data, trees, .. } = self;
+        let mut uploads = inner(uploads);
+        publisher.join(&mut uploads).await?;
+        for builder in [inner(data), inner(trees)] {
+            if builder.blobs().is_empty() {
+                continue;
+            }
+            let (publisher, slot) = (publisher.clone(), publisher.slot());
+            let packed = runtime.spawn_blocking(move || builder.finish());
+            uploads.spawn_on(
+                async move {
+                    match packed.await {
+                        Ok(packed) => publisher.upload(packed, slot).await,
+                        Err(source) => drop(publisher.stop(WriteError::Task(source))),
+                    }
+                },
+                &runtime,
+            );
+        }
+        publisher.join(&mut uploads).await?;
+        publisher.publish_rest().await
+    }
+
+    /// Stores `plain`; true if it was new.
+    fn store(&self, kind: BlobKind, plain: &[u8]) -> Result<(BlobId, bool), WriteError> {
+        self.publisher.check()?;
+        self.publish_if_due();
+        let id = BlobId(Digest::of(plain));
+        let Some(claim) = self.publisher.claim(kind, id) else { return Ok((id, false)) };
+        match self.encode_and_pack(kind, id, plain) {
+            Ok(()) => {
+                claim.keep();
+                Ok((id, true))
+            }
+            Err(error) => Err(self.publisher.stop(error)),
+        }
+    }
+
+    fn encode_and_pack(&self, kind: BlobKind, id: BlobId, plain: &[u8]) -> Result<(), WriteError> {
+        if plain.len() as u64 > BLOB_LIMIT {
+            return Err(WriteError::TooLarge { blob: id, bytes: plain.len() as u64 });
+        }
+        let idle = locked(&self.encoders).pop();
+        let mut encoder = match idle {
+            Some(encoder) => encoder,
+            None => Encoder::new().map_err(WriteError::NoEncoder)?,
+        };
+        let repository = self.publisher.repository();
+        let encoded = encoder.encode(repository.key(), plain, repository.compresses())?;
+
+        let (builder, target) = match kind {
+            BlobKind::Data => (&self.data, DATA_PACK),
+            BlobKind::Tree => (&self.trees, TREE_PACK),
+        };
+        let mut open = locked(builder);
+        open.add(id, kind, encoded.sealed, plain.len() as u32, encoded.compressed);
+        if open.len() >= target || open.blobs().len() >= PACK_BLOBS {
+            // Waits with the builder locked, so that the others wait too: this is the ceiling.
+            let slot = self.publisher.slot();
+            let full = std::mem::replace(&mut *open, PackBuilder::new(repository.key().clone()));
+            drop(open);
+            self.spawn_upload(full, slot);
+        }
+        locked(&self.encoders).push(encoder);
+        Ok(())
+    }
+
+    fn spawn_upload(&self, full: PackBuilder, slot: Slot) {
+        let packed = full.finish();
+        let publisher = self.publisher.clone();
+        self.spawn(async move { publisher.upload(packed, slot).await });
+    }
+
+    fn publish_if_due(&self) {
+        if let Some(packs) = self.publisher.due() {
+            let publisher = self.publisher.clone();
+            self.spawn(async move { publisher.publish(packs).await });
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut uploads = locked(&self.uploads);
+        uploads.spawn_on(task, &self.runtime);
+        // What ended is taken out here, so that the set does not grow with the data.
+        while let Some(ended) = uploads.try_join_next() {
+            if let Err(source) = ended {
+                self.publisher.stop(WriteError::Task(source));
+            }
+        }
+    }
+}
+
+/// A panic while one of these locks is held has dropped a claim, which stops the writer: the state
+/// may be looked at, and nothing of it will be published.
+pub(super) fn locked<T>(lock: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(|held| held.into_inner())
+}
+
+fn inner<T>(lock: Mutex<T>) -> T {
+    lock.into_inner().unwrap_or_else(|held| held.into_inner())
+}

@@ -1,0 +1,151 @@
+//! What the repository cannot give whole, and what this machine does not let be done.
+
+use std::fs;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use futures_util::stream::BoxStream;
+
+use super::super::*;
+use super::bench::Bench;
+use crate::store::{self, Memory, Object, ObjectName, Put, Store};
+
+/// A store in memory that can go out of reach.
+#[derive(Debug, Default)]
+struct Remote {
+    memory: Memory,
+    away: AtomicBool,
+}
+
+#[async_trait]
+impl Store for Remote {
+    async fn put(&self, name: &ObjectName, body: Bytes, how: Put) -> store::Result<()> {
+        self.memory.put(name, body, how).await
+    }
+
+    async fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> store::Result<Bytes> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(store::Error::io("reach", name.as_str(), "the line is cut"));
+        }
+        self.memory.get(name, range).await
+    }
+
+    fn list(&self, prefix: Option<&ObjectName>) -> BoxStream<'_, store::Result<Object>> {
+        self.memory.list(prefix)
+    }
+
+    async fn delete(&self, name: &ObjectName) -> store::Result<()> {
+        self.memory.delete(name).await
+    }
+
+    fn place(&self) -> String {
+        self.memory.place()
+    }
+}
+
+#[test]
+fn a_file_with_a_missing_blob_is_left_out_and_named_and_the_others_come_back() {
+    let bench = Bench::new(Arc::new(Memory::new()));
+    for name in ["good", "bad"] {
+        fs::write(bench.origin.path().join(name), name.repeat(1000)).unwrap();
+    }
+    fs::hard_link(bench.origin.path().join("bad"), bench.origin.path().join("bad too")).unwrap();
+    let (tree, _) = bench.back_up();
+    let lost = BlobId(crate::ground::digest::Digest::of("bad".repeat(1000).as_bytes()));
+    let reader = bench.reader().without([lost]);
+
+    let restored = bench.restore(&reader, tree, &bench.request()).unwrap();
+
+    let damaged: Vec<_> = restored.damaged.iter().map(|place| place.object.as_str()).collect();
+    let expected =
+        [format!("file {}", bench.shown("bad")), format!("file {}", bench.shown("bad too"))];
+    assert_eq!(damaged, expected, "{restored:?}");
+    assert!(restored.damaged[0].what.contains(&lost.to_string()), "{restored:?}");
+    assert!(!bench.restored("bad").exists() && !bench.restored("bad too").exists());
+    assert_eq!(fs::read(bench.restored("good")).unwrap(), "good".repeat(1000).as_bytes());
+}
+
+#[test]
+fn damaged_packs_are_damage_and_leave_no_half_files() {
+    let store = Arc::new(Memory::new());
+    let bench = Bench::new(store.clone());
+    fs::write(bench.origin.path().join("file"), "content").unwrap();
+    let (tree, _) = bench.back_up();
+    let blob = BlobId(crate::ground::digest::Digest::of(b"content"));
+    let data: ObjectName = "data".parse().unwrap();
+    let packs: Vec<_> = bench.runtime.block_on(store.list(Some(&data)).try_collect()).unwrap();
+    // The tree's pack stays readable: damage each pack at its beginning, and keep those with trees.
+    let mut hit = false;
+    for pack in packs {
+        let bytes = bench.runtime.block_on(store.get(&pack.name, None)).unwrap();
+        let mut flipped = bytes.to_vec();
+        flipped[3] ^= 1;
+        let put = |bytes: Bytes| {
+            bench.runtime.block_on(store.put(&pack.name, bytes, Put::Overwrite)).unwrap();
+        };
+        put(flipped.into());
+        let readable = bench.runtime.block_on(bench.reader().tree(&tree)).is_ok();
+        let whole =
+            bench.runtime.block_on(bench.reader().blob(crate::repo::BlobKind::Data, &blob)).is_ok();
+        if readable && !whole {
+            hit = true;
+        } else {
+            put(bytes);
+        }
+    }
+    assert!(hit, "no pack was damaged");
+
+    let restored = bench.restore(&bench.reader(), tree, &bench.request()).unwrap();
+
+    assert_eq!(restored.damaged.len(), 1, "{restored:?}");
+    assert!(!bench.restored("file").exists());
+}
+
+#[test]
+fn a_store_out_of_reach_is_the_environments_fault_and_not_damage() {
+    let store = Arc::new(Remote::default());
+    let bench = Bench::new(store.clone());
+    fs::write(bench.origin.path().join("file"), "content").unwrap();
+    let (tree, _) = bench.back_up();
+    store.away.store(true, Ordering::Relaxed);
+
+    let error = bench.restore(&bench.reader(), tree, &bench.request()).unwrap_err();
+
+    assert!(error.is_environment(), "{error:?}");
+}
+
+#[test]
+fn an_occupied_target_is_refused_unless_told() {
+    let bench = Bench::new(Arc::new(Memory::new()));
+    fs::write(bench.origin.path().join("file"), "content").unwrap();
+    let (tree, _) = bench.back_up();
+    let request = bench.request();
+    fs::create_dir(&request.to).unwrap();
+    fs::write(request.to.join("mine"), "mine").unwrap();
+
+    let refused = bench.restore(&bench.reader(), tree, &request).unwrap_err();
+    assert!(matches!(refused, Error::Occupied { .. }), "{refused:?}");
+
+    let told = Request { occupied: Occupied::Overwrite, ..request };
+    for _ in 0..2 {
+        let restored = bench.restore(&bench.reader(), tree, &told).unwrap();
+        assert!(restored.unrestored.is_empty(), "{restored:?}");
+    }
+    assert_eq!(fs::read(told.to.join("mine")).unwrap(), b"mine");
+    assert_eq!(fs::read(bench.restored("file")).unwrap(), b"content");
+    assert_eq!(bench.recheck(tree, &told).total_differences, 0);
+}
+
+#[test]
+fn what_needs_more_room_than_there_is_is_refused_before_anything_is_written() {
+    let bench = Bench::new(Arc::new(Memory::new()));
+    let target = target::Target::create(&bench.request()).unwrap();
+
+    let error = target.check_room(u64::MAX, 1).unwrap_err();
+
+    assert!(matches!(error, Error::NoRoom { .. }), "{error:?}");
+}

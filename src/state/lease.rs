@@ -1,0 +1,148 @@
+//! Leases: at most one run of an act at a time, and no way back for one that lost its lease.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Error, Holder, State, failed};
+use crate::ground::ids::RunId;
+
+/// Milliseconds since 1970 by the database's clock.
+const NOW: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";
+
+/// Somebody else holds the lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    pub run: String,
+    pub by: Holder,
+    pub until: Timestamp,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { run, by, until } = self;
+        write!(f, "{by} (run {run}), until {until} at the latest")
+    }
+}
+
+/// The right to run one act. Not released when dropped: it ends with its time, or at once when
+/// this process is gone.
+#[derive(Debug)]
+pub struct Lease {
+    state: State,
+    key: String,
+    fence: i64,
+    ttl: Duration,
+}
+
+impl State {
+    /// Takes the lease on `key` for `run`, unless somebody holds it whose time is not over and, on
+    /// this host, whose process lives.
+    pub async fn lease(
+        &self,
+        key: &str,
+        run: RunId,
+        ttl: Duration,
+    ) -> Result<Result<Lease, Held>, Error> {
+        let fail = || failed("take a lease");
+        let mut work = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(fail())?;
+        let now: i64 = sqlx::query_scalar(NOW).fetch_one(&mut *work).await.map_err(fail())?;
+        let holder = sqlx::query("SELECT run, holder, until_ms FROM lease WHERE key = ?")
+            .bind(key)
+            .fetch_optional(&mut *work)
+            .await
+            .map_err(fail())?;
+        if let Some(holder) = holder {
+            let held = read(&holder)?;
+            if held.until.as_millisecond() > now && !held.by.is_gone() {
+                return Ok(Err(held));
+            }
+        }
+        let fence: i64 = sqlx::query_scalar(
+            "INSERT INTO lease (key, fence, run, holder, until_ms) VALUES (?1, 1, ?2, ?3, ?4)
+             ON CONFLICT (key) DO UPDATE
+               SET fence = fence + 1, run = ?2, holder = ?3, until_ms = ?4
+             RETURNING fence",
+        )
+        .bind(key)
+        .bind(run.to_string())
+        .bind(Holder::me().written())
+        .bind(now.saturating_add(millis(ttl)))
+        .fetch_one(&mut *work)
+        .await
+        .map_err(fail())?;
+        work.commit().await.map_err(fail())?;
+        Ok(Ok(Lease { state: self.clone(), key: key.to_owned(), fence, ttl }))
+    }
+
+    /// The runs that this host's living processes hold leases for.
+    pub async fn living_runs(&self) -> Result<Vec<RunId>, Error> {
+        let rows = sqlx::query("SELECT run, holder, until_ms FROM lease WHERE until_ms > 0")
+            .fetch_all(&self.pool)
+            .await
+            .map_err(failed("list leases"))?;
+        let mut living = Vec::new();
+        for row in &rows {
+            let held = read(row)?;
+            if !held.by.is_gone() {
+                let nonsense = |_| Error::Nonsense { what: format!("run {}", held.run) };
+                living.push(held.run.parse().map_err(nonsense)?);
+            }
+        }
+        Ok(living)
+    }
+}
+
+impl Lease {
+    /// Holds it for its whole time again. Fails with [`Error::LeaseLost`] where somebody else
+    /// took it over meanwhile: then nothing may be published any more.
+    pub async fn renew(&mut self) -> Result<(), Error> {
+        let now: i64 = sqlx::query_scalar(NOW)
+            .fetch_one(&self.state.pool)
+            .await
+            .map_err(failed("renew a lease"))?;
+        self.set_until(now.saturating_add(millis(self.ttl))).await
+    }
+
+    /// Gives it back. One that was lost is not given back.
+    pub async fn release(self) -> Result<(), Error> {
+        self.set_until(0).await
+    }
+
+    /// The number that tells this holder from every one before.
+    pub fn fence(&self) -> i64 {
+        self.fence
+    }
+
+    async fn set_until(&self, until_ms: i64) -> Result<(), Error> {
+        let changed = sqlx::query("UPDATE lease SET until_ms = ? WHERE key = ? AND fence = ?")
+            .bind(until_ms)
+            .bind(&self.key)
+            .bind(self.fence)
+            .execute(&self.state.pool)
+            .await
+            .map_err(failed("renew a lease"))?;
+        match changed.rows_affected() {
+            0 => Err(Error::LeaseLost { key: self.key.clone() }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn read(row: &SqliteRow) -> Result<Held, Error> {
+    let fail = || failed("read a lease");
+    let until_ms: i64 = row.try_get("until_ms").map_err(fail())?;
+    let nonsense = |_| Error::Nonsense { what: format!("the time {until_ms}") };
+    Ok(Held {
+        run: row.try_get("run").map_err(fail())?,
+        by: Holder::read(row.try_get("holder").map_err(fail())?)?,
+        until: Timestamp::from_millisecond(until_ms).map_err(nonsense)?,
+    })
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,131 @@
+use std::time::Duration;
+
+use super::*;
+use crate::ground::digest::Digest;
+use crate::ground::ids::RunId;
+use crate::ground::process::Identity;
+
+const LONG: Duration = Duration::from_secs(60);
+
+async fn state() -> (tempfile::TempDir, State) {
+    let folder = tempfile::tempdir().unwrap();
+    let state = State::open(&folder.path().join("deep/state.db")).await.unwrap();
+    (folder, state)
+}
+
+/// A process of this host that runs no more.
+fn gone() -> Holder {
+    let me = Identity::me();
+    Holder::here(Identity { started_ticks: me.started_ticks + 1, ..me })
+}
+
+#[tokio::test]
+async fn of_two_handles_on_one_file_one_gets_the_lease() {
+    let (folder, first) = state().await;
+    let second = State::open(&folder.path().join("deep/state.db")).await.unwrap();
+
+    let (one, two) = tokio::join!(
+        first.lease("backup acme/shop", RunId::draw(), LONG),
+        second.lease("backup acme/shop", RunId::draw(), LONG)
+    );
+
+    let won = [one.unwrap().is_ok(), two.unwrap().is_ok()];
+    assert_eq!(won.iter().filter(|won| **won).count(), 1);
+    assert!(first.lease("drill acme/shop", RunId::draw(), LONG).await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_lease_that_ran_out_is_taken_over_and_its_holder_cannot_come_back() {
+    let (_folder, state) = state().await;
+    let mut old = state.lease("key", RunId::draw(), Duration::ZERO).await.unwrap().unwrap();
+
+    let mut new = state.lease("key", RunId::draw(), LONG).await.unwrap().unwrap();
+
+    assert!(new.fence() > old.fence());
+    assert!(matches!(old.renew().await, Err(Error::LeaseLost { .. })));
+    new.renew().await.unwrap();
+    assert!(matches!(old.release().await, Err(Error::LeaseLost { .. })));
+    assert!(state.lease("key", RunId::draw(), LONG).await.unwrap().is_err());
+    new.release().await.unwrap();
+    assert!(state.lease("key", RunId::draw(), LONG).await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn the_lease_of_a_dead_process_is_taken_over_at_once() {
+    let (_folder, state) = state().await;
+    let lost = RunId::draw();
+    let _lease = state.lease("key", lost, LONG).await.unwrap().unwrap();
+    assert_eq!(state.living_runs().await.unwrap(), [lost]);
+    sqlx::query("UPDATE lease SET holder = ?")
+        .bind(gone().written())
+        .execute(&state.pool)
+        .await
+        .unwrap();
+
+    assert!(state.living_runs().await.unwrap().is_empty());
+    assert!(state.lease("key", RunId::draw(), LONG).await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn only_locks_of_dead_processes_are_dead() {
+    let (_folder, state) = state().await;
+    state.remember_lock("here", "living").await.unwrap();
+    state.remember_lock("here", "dead").await.unwrap();
+    sqlx::query("UPDATE repository_lock SET holder = ? WHERE id = 'dead'")
+        .bind(gone().written())
+        .execute(&state.pool)
+        .await
+        .unwrap();
+
+    assert_eq!(state.dead_locks("here").await.unwrap(), ["dead"]);
+    assert!(state.dead_locks("elsewhere").await.unwrap().is_empty());
+    state.forget_lock("here", "dead").await.unwrap();
+    assert!(state.dead_locks("here").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_remembered_checkpoint_is_never_replaced_by_an_older_one() {
+    let (_folder, state) = state().await;
+    assert_eq!(state.newest_checkpoint("here").await.unwrap(), None);
+    state.remember_checkpoint("here", 7, Digest::of(b"7")).await.unwrap();
+    state.remember_checkpoint("here", 3, Digest::of(b"3")).await.unwrap();
+
+    assert_eq!(state.newest_checkpoint("here").await.unwrap(), Some((7, Digest::of(b"7"))));
+}
+
+#[tokio::test]
+async fn an_owed_hook_outlives_its_process_until_it_ran() {
+    let (folder, state) = state().await;
+    let argv = vec!["/bin/resume".to_owned(), "a b".to_owned()];
+    state.owe_hook("acme/shop", &argv).await.unwrap();
+    drop(state);
+
+    let state = State::open(&folder.path().join("deep/state.db")).await.unwrap();
+
+    assert_eq!(state.owed_hook("acme/shop").await.unwrap(), Some(argv));
+    state.settle_hook("acme/shop").await.unwrap();
+    assert_eq!(state.owed_hook("acme/shop").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_damaged_or_newer_state_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.db");
+    std::fs::write(&file, "this is no database, it only has its name ".repeat(100)).unwrap();
+    assert!(matches!(State::open(&file).await, Err(Error::Unusable { .. })));
+
+    std::fs::remove_file(&file).unwrap();
+    let state = State::open(&file).await.unwrap();
+    sqlx::raw_sql("PRAGMA user_version = 99").execute(&state.pool).await.unwrap();
+    drop(state);
+    assert!(matches!(State::open(&file).await, Err(Error::Newer { found: 99, .. })));
+}
+
+#[tokio::test]
+async fn the_state_is_readable_by_its_owner_only() {
+    let (folder, _state) = state().await;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+
+    assert_eq!(mode(&folder.path().join("deep")), 0o700);
+    assert_eq!(mode(&folder.path().join("deep/state.db")), 0o600);
+}

@@ -1,0 +1,159 @@
+//! `kill -9` in every phase of every act that writes: what was there stays, a plain rerun succeeds,
+//! stock restic finds the repository clean, and nothing is left behind.
+
+mod bench;
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::Duration;
+
+use bench::{Bench, inventory, must, new_restic};
+
+/// Runs the binary until it logs `phase` (or ends), then kills it; answers whether the phase was hit.
+fn kill_in_phase(bench: &Bench, arguments: &[&str], phase: &str, after: Duration) -> bool {
+    let mut child = bench
+        .command(arguments)
+        .env("LIFEBOAT_LOG", "lifeboat=debug")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let wanted = format!("phase={phase}");
+    let mut hit = false;
+    for line in log.lines().map_while(Result::ok) {
+        let plain = strip_colours(&line);
+        if plain.contains(&wanted) || plain.contains(&format!("phase=\"{phase}\"")) {
+            hit = true;
+            std::thread::sleep(after);
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    hit
+}
+
+fn strip_colours(line: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = line.chars();
+    while let Some(letter) = rest.next() {
+        if letter == '\u{1b}' {
+            rest.by_ref().find(|letter| *letter == 'm');
+        } else {
+            plain.push(letter);
+        }
+    }
+    plain
+}
+
+/// The phases that an act logs when nothing disturbs it.
+fn phases(bench: &Bench, arguments: &[&str]) -> BTreeSet<String> {
+    let output = bench.command(arguments).env("LIFEBOAT_LOG", "lifeboat=debug").output().unwrap();
+    let log = strip_colours(&String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{log}");
+    log.split("phase=")
+        .skip(1)
+        .filter_map(|rest| rest.split_whitespace().next())
+        .map(|phase| phase.trim_matches('"').to_owned())
+        .collect()
+}
+
+/// Kills `arguments` in each of its phases, at once and a little later; `between` looks after each.
+fn kill_everywhere(bench: &Bench, arguments: &[&str], expected: &[&str], between: impl Fn(&str)) {
+    let phases = phases(bench, arguments);
+    for phase in expected {
+        assert!(phases.contains(*phase), "{phase} is not among {phases:?}");
+    }
+    let mut hit = BTreeSet::new();
+    for after in [Duration::ZERO, Duration::from_millis(3), Duration::from_millis(15)] {
+        for phase in &phases {
+            bench.sql("INSERT INTO orders (cents, note) VALUES (1, hex(randomblob(20000)))");
+            if kill_in_phase(bench, arguments, phase, after) {
+                hit.insert(phase.clone());
+            }
+            between(phase);
+        }
+    }
+    assert_eq!(hit, phases, "not every phase was hit");
+}
+
+#[test]
+fn a_backup_killed_in_any_phase_loses_nothing_that_was_there() {
+    let bench = Bench::new();
+    let first = bench.backup()["snapshot"].as_str().unwrap().to_owned();
+    let restore = |to: &str| {
+        let arguments = ["restore", "shop", "--snapshot", &first, "--to", to, "--json"];
+        bench.run(&arguments).exits(0);
+        let found = inventory(&bench.path(to));
+        std::fs::remove_dir_all(bench.path(to)).unwrap();
+        found
+    };
+    let before = restore("before");
+
+    kill_everywhere(&bench, &["backup", "shop"], &["capture", "publish", "record"], |phase| {
+        assert_eq!(restore("after"), before, "after a kill in {phase}");
+        must(bench.restic(&new_restic()).arg("unlock"));
+        must(bench.restic(&new_restic()).args(["check", "--read-data"]));
+    });
+
+    bench.backup();
+    let (code, document) = bench.drill();
+    assert_eq!(code, 0, "{document:#}");
+    bench.run(&["ledger", "verify", "shop"]).exits(0);
+    let log = bench.run(&["ledger", "log", "shop", "--json"]).exits(0).stdout;
+    assert!(log.contains("backup-aborted"), "killed runs are on the ledger as aborted: {log}");
+}
+
+#[test]
+fn a_drill_killed_in_any_phase_leaves_no_process_and_no_folder() {
+    let bench = Bench::new();
+    bench.backup();
+
+    kill_everywhere(
+        &bench,
+        &["drill", "shop"],
+        &["fetch", "start", "checks", "controls", "teardown", "record"],
+        |_| {},
+    );
+
+    let (code, document) = bench.drill();
+    assert_eq!(code, 0, "{document:#}");
+    assert_eq!(bench.leftovers(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(scratch_processes(&bench), Vec::<String>::new());
+    bench.run(&["ledger", "verify", "shop"]).exits(0);
+    let log = bench.run(&["ledger", "log", "shop", "--json"]).exits(0).stdout;
+    assert!(log.contains("drill-aborted"), "killed drills are on the ledger as aborted: {log}");
+}
+
+#[test]
+fn a_restore_killed_half_way_is_repeated_whole() {
+    let bench = Bench::new();
+    bench.backup();
+    bench.run(&["restore", "shop", "--to", "whole"]).exits(0);
+
+    kill_in_phase(&bench, &["restore", "shop", "--to", "cut"], "fetch", Duration::ZERO);
+
+    if bench.path("cut").exists() {
+        std::fs::remove_dir_all(bench.path("cut")).unwrap();
+    }
+    bench.run(&["restore", "shop", "--to", "cut"]).exits(0);
+    assert_eq!(inventory(&bench.path("cut")), inventory(&bench.path("whole")));
+}
+
+/// Processes whose environment names a scratch environment below the bench.
+fn scratch_processes(bench: &Bench) -> Vec<String> {
+    let folder = bench.path("scratch").display().to_string();
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(Result::ok)
+        .filter(|process| {
+            let read = |name| std::fs::read(process.path().join(name)).unwrap_or_default();
+            let environment = String::from_utf8_lossy(&read("environ")).into_owned();
+            let arguments = String::from_utf8_lossy(&read("cmdline")).into_owned();
+            environment.contains(&folder) || arguments.contains(&folder)
+        })
+        .map(|process| process.file_name().to_string_lossy().into_owned())
+        .collect()
+}

@@ -1,0 +1,144 @@
+//! The ledger through the binary: damage is named, checkpoints verify with stock `ssh-keygen`.
+
+mod bench;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use bench::{Bench, Ran};
+
+/// Two backups and a drill: a ledger of several segments with at least one checkpoint.
+fn history() -> Bench {
+    let bench = Bench::new();
+    bench.backup();
+    bench.sql("INSERT INTO orders VALUES (1000, 1, 'newer')");
+    bench.backup();
+    bench.run(&["drill", "shop"]).exits(0);
+    bench
+}
+
+fn segments(bench: &Bench) -> Vec<PathBuf> {
+    bench.files("store/acme/ledger/segments")
+}
+
+fn newest_checkpoint(bench: &Bench) -> PathBuf {
+    let is_note = |path: &PathBuf| path.extension().is_none();
+    bench.files("store/acme/ledger/checkpoints").into_iter().rfind(is_note).unwrap()
+}
+
+#[test]
+fn an_untouched_ledger_verifies_and_says_how_many_records_it_holds() {
+    let bench = history();
+
+    let verified = bench.run(&["ledger", "verify", "shop", "--json"]).exits(0).json();
+
+    assert_eq!(verified["ok"], true, "{verified:#}");
+    assert!(verified["records"].as_u64().unwrap() >= 7, "{verified:#}");
+    assert_eq!(verified["first_bad"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_damaged_a_dropped_and_a_swapped_segment_are_each_named() {
+    let damages: [(&str, fn(&[PathBuf])); 3] = [
+        ("edited", |all| {
+            let mut bytes = fs::read(&all[1]).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            rewrite(&all[1], &bytes);
+        }),
+        ("dropped", |all| fs::remove_file(&all[1]).unwrap()),
+        ("reordered", |all| {
+            let (one, two) = (fs::read(&all[1]).unwrap(), fs::read(&all[2]).unwrap());
+            rewrite(&all[1], &two);
+            rewrite(&all[2], &one);
+        }),
+    ];
+    for (kind, damage) in damages {
+        let bench = history();
+        damage(&segments(&bench));
+
+        let verified = bench.run(&["ledger", "verify", "shop", "--json"]).exits(1).json();
+
+        assert_eq!(verified["ok"], false, "{kind}: {verified:#}");
+        assert!(!verified["first_bad"].is_null(), "{kind}: {verified:#}");
+    }
+}
+
+#[test]
+fn a_cut_tail_is_found_by_whoever_holds_an_earlier_checkpoint() {
+    let bench = history();
+    let kept = bench.path("kept-checkpoint");
+    fs::copy(newest_checkpoint(&bench), &kept).unwrap();
+    let mut signature = newest_checkpoint(&bench).into_os_string();
+    signature.push(".sig");
+    fs::copy(&signature, bench.path("kept-checkpoint.sig")).unwrap();
+    fs::remove_file(segments(&bench).pop().unwrap()).unwrap();
+    for checkpoint in bench.files("store/acme/ledger/checkpoints") {
+        fs::remove_file(checkpoint).unwrap();
+    }
+
+    let kept = kept.to_str().unwrap();
+    let verified =
+        bench.run(&["ledger", "verify", "shop", "--checkpoint", kept, "--json"]).exits(1).json();
+
+    assert_eq!(verified["ok"], false, "{verified:#}");
+}
+
+#[test]
+fn stock_ssh_keygen_accepts_a_checkpoint_and_refuses_a_changed_one() {
+    let bench = history();
+    let checkpoint = newest_checkpoint(&bench);
+    let public = fs::read_to_string(bench.path("keys/ledger_ed25519.pub")).unwrap();
+    bench.write("allowed_signers", format!("acme namespaces=\"lifeboat-evidence-v1\" {public}"));
+    let note = fs::read(&checkpoint).unwrap();
+    assert_eq!(note.iter().filter(|byte| **byte == b'\n').count(), 5, "five lines in the clear");
+
+    assert_eq!(keygen_verify(&bench, &checkpoint, &note).code, 0);
+    for line in 0..5 {
+        let mut lines: Vec<_> = note.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        let last = lines[line].len() - 1;
+        lines[line][last] ^= 1;
+        let changed = lines.join(&b'\n');
+        assert_ne!(keygen_verify(&bench, &checkpoint, &changed).code, 0, "line {line}");
+    }
+}
+
+#[test]
+fn slots_that_nobody_ran_are_on_the_ledger_as_due_and_missed() {
+    let bench = Bench::new();
+    bench.edit(
+        "policies/shop.toml",
+        "[objectives]",
+        "[schedule]\nbackup = \"* * * * * *\"\n\n[objectives]",
+    );
+    bench.backup();
+    std::thread::sleep(std::time::Duration::from_millis(2200));
+    bench.backup();
+
+    let log = bench.run(&["ledger", "log", "shop", "--json"]).exits(0).stdout;
+
+    assert!(log.contains("backup-due") && log.contains("backup-missed"), "{log}");
+    bench.run(&["ledger", "verify", "shop"]).exits(0);
+}
+
+fn rewrite(path: &PathBuf, bytes: &[u8]) {
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+fn keygen_verify(bench: &Bench, checkpoint: &std::path::Path, note: &[u8]) -> Ran {
+    let message = bench.path("message");
+    fs::write(&message, note).unwrap();
+    let mut signature = checkpoint.as_os_str().to_owned();
+    signature.push(".sig");
+    Command::new("ssh-keygen")
+        .args(["-Y", "verify", "-I", "acme", "-n", "lifeboat-evidence-v1", "-f"])
+        .arg(bench.path("allowed_signers"))
+        .arg("-s")
+        .arg(signature)
+        .stdin(Stdio::from(fs::File::open(message).unwrap()))
+        .output()
+        .unwrap()
+        .into()
+}

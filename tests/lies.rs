@@ -1,0 +1,203 @@
+//! Lies that a drill must not believe: whatever is wrong, the word is never `pass`, and the place
+//! is named.
+
+mod bench;
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+
+use bench::Bench;
+use serde_json::Value;
+
+/// Asserts that a drill did not pass and names `place` somewhere in its answer.
+#[track_caller]
+fn is_caught(bench: &Bench, code: i32, place: &str) -> Value {
+    let (answered, document) = bench.drill();
+    assert_ne!(document["verdict"], "pass", "{document:#}");
+    assert_eq!(answered, code, "{document:#}");
+    assert!(document.to_string().contains(place), "{place:?} is not named: {document:#}");
+    assert_eq!(bench.leftovers(), Vec::<std::path::PathBuf>::new());
+    document
+}
+
+#[test]
+fn an_honest_backup_passes_and_every_control_is_found() {
+    let bench = Bench::new();
+    bench.backup();
+
+    let (code, document) = bench.drill();
+
+    assert_eq!((code, &document["verdict"]), (0, &"pass".into()), "{document:#}");
+    let controls = document["controls"].as_array().unwrap();
+    assert_eq!(controls.len(), 4, "{document:#}");
+    assert!(controls.iter().all(|control| control["found"] == true), "{document:#}");
+}
+
+#[test]
+fn a_damaged_pack_fails_the_drill_and_is_named() {
+    let kinds: [(&str, fn(&fs::File, u64)); 2] = [
+        ("flipped", |file, size| {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, size / 2).unwrap();
+            file.write_all_at(&[byte[0] ^ 1], size / 2).unwrap();
+        }),
+        ("cut", |file, size| file.set_len(size / 2).unwrap()),
+    ];
+    for (kind, injure) in kinds {
+        let bench = Bench::new();
+        bench.backup();
+        let pack = largest_pack(&bench);
+        make_writable(&pack);
+        let file = fs::OpenOptions::new().read(true).write(true).open(&pack).unwrap();
+        injure(&file, file.metadata().unwrap().len());
+
+        let document = is_caught(&bench, 4, "large.bin");
+
+        assert_eq!(document["parts"]["restorable"], "no", "{kind}: {document:#}");
+    }
+}
+
+#[test]
+fn a_missing_pack_fails_the_drill() {
+    let bench = Bench::new();
+    bench.backup();
+    fs::remove_file(largest_pack(&bench)).unwrap();
+
+    is_caught(&bench, 4, "large.bin");
+}
+
+#[test]
+fn missing_index_files_fail_the_drill() {
+    let bench = Bench::new();
+    bench.backup();
+    for index in bench.files("store/acme/repo/index") {
+        fs::remove_file(index).unwrap();
+    }
+
+    let (code, document) = bench.drill();
+
+    assert_eq!((code, &document["parts"]["restorable"]), (4, &"no".into()), "{document:#}");
+}
+
+#[test]
+fn a_snapshot_that_the_ledger_knows_but_the_bucket_lost_fails_the_drill() {
+    let bench = Bench::new();
+    bench.backup();
+    bench.sql("INSERT INTO orders VALUES (1000, 1, 'newer')");
+    let newest = bench.backup()["snapshot"].as_str().unwrap().to_owned();
+    fs::remove_file(bench.repository().join("snapshots").join(&newest)).unwrap();
+
+    is_caught(&bench, 4, &newest[..8]);
+}
+
+#[test]
+fn a_wrong_password_exits_12_and_its_record_waits_for_the_right_one() {
+    let bench = Bench::new();
+    bench.backup();
+    bench.write("keys/repository-password", "wrong\n".into());
+
+    bench.run(&["drill", "shop", "--json"]).exits(12);
+
+    bench.write("keys/repository-password", format!("{}\n", bench::PASSWORD));
+    bench.run(&["drill", "shop"]).exits(0);
+    let log = bench.run(&["ledger", "log", "shop", "--json"]).exits(0).stdout;
+    let verdicts: Vec<_> =
+        log.match_indices("\"verdict\":").map(|(at, _)| &log[at..at + 22]).collect();
+    assert_eq!(verdicts.len(), 2, "{log}");
+    assert!(verdicts[0].contains("fail") && verdicts[1].contains("pass"), "{log}");
+}
+
+#[test]
+fn a_missing_repository_exits_10_once_the_ledger_has_records() {
+    let bench = Bench::new();
+    bench.backup();
+    fs::remove_dir_all(bench.repository()).unwrap();
+
+    bench.run(&["drill", "shop"]).exits(10);
+    bench.run(&["backup", "shop"]).exits(10);
+}
+
+#[test]
+fn a_check_that_does_not_hold_fails_the_drill_by_name() {
+    let bench = Bench::new();
+    bench.edit("drills/weekly.toml", "\"> 0\"", "\"> 1000000\"");
+    bench.backup();
+
+    let document = is_caught(&bench, 4, "there are orders");
+
+    assert_eq!(document["parts"]["intact"], "no");
+}
+
+#[test]
+fn a_picture_that_the_database_names_but_no_file_has_fails_the_drill() {
+    let bench = Bench::new();
+    for (id, picture) in [(100, "gone.jpg"), (101, "../shop.db"), (102, "/etc/passwd")] {
+        bench.sql(&format!("INSERT INTO products VALUES ({id}, '{picture}')"));
+    }
+    bench.backup();
+
+    let document = is_caught(&bench, 4, "gone.jpg");
+
+    assert!(document.to_string().contains("../shop.db"), "{document:#}");
+}
+
+#[test]
+fn a_check_that_runs_for_ever_is_never_a_pass() {
+    let bench = Bench::new();
+    bench.edit(
+        "drills/weekly.toml",
+        "SELECT count(*) FROM orders",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+    );
+    bench.edit("drills/weekly.toml", "expect = \"> 0\"", "expect = \"> 0\"\ndeadline = \"1s\"");
+    bench.backup();
+
+    is_caught(&bench, 5, "there are orders");
+}
+
+#[test]
+fn a_list_of_nothing_is_never_a_pass() {
+    let bench = Bench::new();
+    bench.sql("DELETE FROM products");
+    bench.backup();
+
+    is_caught(&bench, 5, "every picture exists");
+}
+
+#[test]
+fn a_database_without_rows_and_tables_is_never_a_pass() {
+    let bench = Bench::new();
+    bench.sql("DROP TABLE products; DROP TABLE orders;");
+    bench.backup();
+
+    let (code, document) = bench.drill();
+
+    assert_ne!(code, 0, "{document:#}");
+    assert_ne!(document["verdict"], "pass", "{document:#}");
+}
+
+#[test]
+fn an_unreadable_file_makes_the_backup_incomplete_and_the_drill_inconclusive() {
+    let bench = Bench::new();
+    bench.write("data/files/roots-own", "not for nobody".into());
+    let nobody = bench.as_nobody_except("data/files/roots-own");
+
+    let document = nobody(&["backup", "shop", "--json"]).exits(3).json();
+
+    let skipped = document["skipped"].as_array().unwrap();
+    assert_eq!(skipped.len(), 1, "{document:#}");
+    assert!(skipped[0]["path"].as_str().unwrap().ends_with("roots-own"), "{document:#}");
+    let drilled = nobody(&["drill", "shop", "--json"]).exits(5).json();
+    assert_eq!(drilled["verdict"], "inconclusive", "{drilled:#}");
+    assert!(drilled.to_string().contains("roots-own"), "{drilled:#}");
+}
+
+fn largest_pack(bench: &Bench) -> std::path::PathBuf {
+    let packs = bench.files("store/acme/repo/data");
+    packs.into_iter().max_by_key(|pack| fs::metadata(pack).unwrap().len()).unwrap()
+}
+
+fn make_writable(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
