@@ -3,6 +3,8 @@
 //! In: the restored file and a fault. Out: where it was put. The engine itself makes the change,
 //! so that the file stays sound and only the comparison of content can find it.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
@@ -24,6 +26,11 @@ pub(super) fn injure(path: &Path, fault: Fault) -> Result<Option<Place>, Failure
         Fault::RowRemoved => remove_row,
         Fault::ByteFlipped | Fault::BlobHidden => return Ok(None),
     };
+    // A database that was only for reading keeps that right when it is restored.
+    fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(|error| Failure {
+        data: false,
+        what: format!("cannot prepare the file: {error}"),
+    })?;
     let connection = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,

@@ -48,8 +48,7 @@ struct Database {
 
 /// Brings up the one database file in `data`; blocking.
 ///
-/// The file's owner and mode become those that the child needs: what a restore recorded of them
-/// must have been compared before.
+/// As root, the file's owner becomes the child's user.
 pub(super) fn recover(
     launcher: &Launcher,
     source: &Name,
@@ -69,9 +68,13 @@ pub(super) fn recover(
     if fs::hard_link(&file, &linked).is_err() {
         fs::copy(&file, &linked).map_err(|error| failed("copy", &file, error))?;
     }
-    // A control writes to it, whatever rights the original had.
-    fs::set_permissions(&linked, Permissions::from_mode(0o600))
-        .map_err(|error| failed("prepare", &linked, error))?;
+    // The child's user must read it whatever rights it had; once it is open they are put back, for
+    // what was restored is still to be compared with what was captured.
+    let rights = fs::metadata(&linked).map_err(|error| failed("look at", &linked, error))?;
+    let prepared = |rights| {
+        fs::set_permissions(&linked, rights).map_err(|error| failed("prepare", &linked, error))
+    };
+    prepared(Permissions::from_mode(0o600))?;
     scratch.hand_over(&own).map_err(environment)?;
     let patience = Duration::from_secs(600 + bytes / SLOWEST_BYTES_PER_SECOND);
     let limits = Limits {
@@ -85,7 +88,10 @@ pub(super) fn recover(
     let mut database = Database { child, patience };
     let path = format!("{folder}/{FILE}");
     match database.ask(&Request::Open { path }, patience)? {
-        Reply::Opened => Ok(Box::new(database)),
+        Reply::Opened => {
+            prepared(rights.permissions())?;
+            Ok(Box::new(database))
+        }
         _ => Err(unexpected()),
     }
 }
