@@ -31,7 +31,7 @@ pub(super) const TEXTS: Texts = Texts {
 
     parts: "The verdict and its parts",
     part: "Part",
-    meaning: "What it means",
+    meaning: "What yes means",
     answer: "Answer",
     reason: "Reason",
     part_names: ["Restorable", "Intact", "Within RTO", "Within RPO", "Cleaned up"],
@@ -87,7 +87,7 @@ pub(super) const TEXTS: Texts = Texts {
                    content. The same was computed from what was restored. Equal means that both \
                    agree.",
     nothing_compared: "Nothing was restored and compared.",
-    source_came_back: |entries, bytes| format!("{entries} entries, {bytes} restored"),
+    source_came_back: |entries, bytes| format!("{entries}, {bytes} restored"),
     captured_on: |host| format!("captured on {host}"),
     as_of: |time| format!("as of {time}"),
     table_or_path: "Table or path",

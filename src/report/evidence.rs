@@ -1,5 +1,7 @@
 //! What a drill compared and found, row by row as the page shows it.
 
+use std::borrow::Cow;
+
 use super::terms::{self, Sign};
 use super::texts::Texts;
 use super::{Lang, amount};
@@ -30,9 +32,13 @@ pub(super) struct PartView {
     pub equal: &'static str,
 }
 
-pub(super) fn source(found: &SourceRecovered, texts: &Texts) -> SourceView {
+pub(super) fn source(found: &SourceRecovered, texts: &Texts, lang: Lang) -> SourceView {
+    let entries = terms::unit("entries", found.entries, lang);
     let mut about = vec![
-        (texts.source_came_back)(&amount::count(found.entries), &ByteSize(found.bytes).to_string()),
+        (texts.source_came_back)(
+            &format!("{} {entries}", amount::count(found.entries)),
+            &ByteSize(found.bytes).to_string(),
+        ),
         (texts.captured_on)(&found.captured_on),
     ];
     about.extend(found.consistent_time.map(|time| (texts.as_of)(&amount::utc(time))));
@@ -62,9 +68,8 @@ fn part(compared: &PartCompared, texts: &Texts) -> PartView {
 /// One check with its outcome.
 pub(super) struct CheckView<'a> {
     pub rung: String,
-    pub name: &'a str,
-    /// Whether the name is lifeboat's own English and not the owner's words.
-    pub own_words: bool,
+    pub name: Cow<'a, str>,
+    /// Beside the owner's words, which need not name it.
     pub source: Option<&'a str>,
     pub sign: Sign,
     pub outcome: &'static str,
@@ -83,11 +88,12 @@ pub(super) fn check<'a>(check: &'a Check, texts: &Texts, lang: Lang) -> CheckVie
         CheckOutcome::Broke => 1,
         CheckOutcome::NotRun => 2,
     };
+    let owners = check.rung == "check";
+    let own = if owners { None } else { terms::assertion(&check.name, lang) };
     CheckView {
         rung: terms::rung(&check.rung, lang).into_owned(),
-        name: &check.name,
-        own_words: check.rung != "check",
-        source: check.source.as_ref().map(|name| name.as_str()),
+        source: own.is_none().then(|| check.source.as_ref().map(|name| name.as_str())).flatten(),
+        name: own.map_or_else(|| Cow::Borrowed(check.name.as_str()), Cow::Owned),
         sign: check.outcome.into(),
         outcome: texts.outcomes[outcome],
         compared: format!(
@@ -112,7 +118,7 @@ pub(super) struct ControlView<'a> {
     pub fault: String,
     pub source: Option<&'a str>,
     pub injured: &'a str,
-    pub expected_check: &'a str,
+    pub expected_check: Cow<'a, str>,
     pub sign: Sign,
     pub result: &'static str,
     pub said: &'a str,
@@ -123,7 +129,8 @@ pub(super) fn control<'a>(control: &'a Control, texts: &Texts, lang: Lang) -> Co
         fault: terms::fault(&control.fault, lang).into_owned(),
         source: control.source.as_ref().map(|name| name.as_str()),
         injured: &control.injured,
-        expected_check: &control.expected_check,
+        expected_check: terms::assertion(&control.expected_check, lang)
+            .map_or_else(|| Cow::Borrowed(control.expected_check.as_str()), Cow::Owned),
         sign: if control.found { Sign::Good } else { Sign::Bad },
         result: texts.control_results[usize::from(!control.found)],
         said: &control.said,

@@ -43,7 +43,7 @@ pub fn drill(
         seq: amount::count(record.seq),
         parts: parts(finished, details, texts),
         facts: facts(record, finished, details, texts, lang),
-        sources: details.sources.iter().map(|found| evidence::source(found, texts)).collect(),
+        sources: details.sources.iter().map(|found| evidence::source(found, texts, lang)).collect(),
         checks_held: (texts.checks_held)(
             &amount::count(finished.checks_held),
             &amount::count(finished.checks_declared),

@@ -82,14 +82,14 @@ fn checks() -> Vec<Check> {
     asked.found = Some("holds".into());
     let pictures = check("check", "每个商品都有图片", Some("orders"), 312, "files");
     vec![
-        check("integrity", "every blob is there, authentic and unaltered", None, 1204, "blobs"),
-        check("restore", "everything came out as the trees record it", None, 331, "entries"),
-        check("start", "the engine opens the database", Some("orders"), 1, "queries"),
-        check("start", "the engine's own check is clean", Some("orders"), 512, "pages"),
-        check("start", "every file reads back", Some("uploads"), 312, "files"),
-        check("equality", "tables equal those captured", Some("orders"), 48_210, "rows"),
-        check("equality", "schema equals the one captured", Some("orders"), 9, "objects"),
-        check("equality", "entries equal those captured", Some("uploads"), 318, "entries"),
+        check("integrity", "integrity", None, 1204, "blobs"),
+        check("restore", "restore", None, 331, "entries"),
+        check("start", "start of orders", Some("orders"), 1, "queries"),
+        check("start", "self-check of orders", Some("orders"), 512, "pages"),
+        check("start", "self-check of uploads", Some("uploads"), 312, "files"),
+        check("equality", "equality of orders", Some("orders"), 48_210, "rows"),
+        check("start", "start of uploads", Some("uploads"), 1, "engines"),
+        check("equality", "equality of uploads", Some("uploads"), 318, "entries"),
         asked,
         pictures,
         check("check", "order totals add up", Some("orders"), 4210, "rows"),
@@ -149,7 +149,7 @@ fn details() -> Drill {
             ("queue", 2100, false),
             ("fetch", 14_320, true),
             ("load", 8_940, true),
-            ("start", 310, true),
+            ("start orders", 310, true),
             ("first-query", 1_045, true),
         ]
         .map(|(name, duration_ms, counts)| Phase { name: name.into(), duration_ms, counts })
@@ -187,10 +187,15 @@ fn details() -> Drill {
         ],
         checks: checks(),
         controls: vec![
-            control("row-changed", "orders", "table order_items", "tables equal those captured"),
-            control("row-removed", "orders", "table orders", "tables equal those captured"),
-            control("byte-flipped", "uploads", "file /srv/shop/uploads/p/17.jpg", "entries equal"),
-            control("blob-hidden", "uploads", "blob 5feceb66", "every blob is there"),
+            control("row-changed", "orders", "table order_items", "equality of orders"),
+            control("row-removed", "orders", "table orders", "equality of orders"),
+            control(
+                "byte-flipped",
+                "uploads",
+                "file /srv/shop/uploads/p/17.jpg",
+                "equality of uploads",
+            ),
+            control("blob-hidden", "uploads", "blob 5feceb66", "integrity"),
         ],
         skipped: vec![],
     }

@@ -36,7 +36,7 @@ const FAULTS: [Row; 4] = [
 ];
 
 /// Code, 中文, English for one, English for several.
-const UNITS: [(&str, &str, &str, &str); 13] = [
+const UNITS: [(&str, &str, &str, &str); 15] = [
     ("rows", "行", "row", "rows"),
     ("entries", "个条目", "entry", "entries"),
     ("files", "个文件", "file", "files"),
@@ -49,6 +49,8 @@ const UNITS: [(&str, &str, &str, &str); 13] = [
     ("objects", "个对象", "object", "objects"),
     ("sources", "个数据源", "source", "sources"),
     ("queries", "次查询", "query", "queries"),
+    ("answers", "个应答", "answer", "answers"),
+    ("engines", "个引擎", "engine", "engines"),
     ("milliseconds", "毫秒", "ms", "ms"),
 ];
 
@@ -70,8 +72,32 @@ pub(super) fn rung(code: &str, lang: Lang) -> Cow<'_, str> {
     look_up(&RUNGS, code, lang)
 }
 
+/// A phase, which may belong to one source: `fetch`, `start orders`.
 pub(super) fn phase(code: &str, lang: Lang) -> Cow<'_, str> {
-    look_up(&PHASES, code, lang)
+    match code.split_once(' ') {
+        Some((phase, source)) => format!("{} {source}", look_up(&PHASES, phase, lang)).into(),
+        None => look_up(&PHASES, code, lang),
+    }
+}
+
+/// What one of lifeboat's own assertions says: `integrity`, `equality of orders`. None where the
+/// name is another: the owner's words, or a later version's.
+pub(super) fn assertion(name: &str, lang: Lang) -> Option<String> {
+    let (kind, source) = name.split_once(" of ").unwrap_or((name, ""));
+    let says = match (kind, source.is_empty(), lang) {
+        ("integrity", true, Lang::En) => "every stored object is there, authentic and unaltered",
+        ("integrity", true, Lang::Zh) => "存储对象齐全、真实、未被篡改",
+        ("restore", true, Lang::En) => "everything came out as it is recorded",
+        ("restore", true, Lang::Zh) => "全部内容按记录还原",
+        ("start", false, Lang::En) => "starts and answers",
+        ("start", false, Lang::Zh) => "能够启动并应答",
+        ("self-check", false, Lang::En) => "passes its own consistency check",
+        ("self-check", false, Lang::Zh) => "自检无误",
+        ("equality", false, Lang::En) => "equals what was captured",
+        ("equality", false, Lang::Zh) => "与采集时一致",
+        _ => return None,
+    };
+    Some(if source.is_empty() { says.to_owned() } else { format!("{source} {says}") })
 }
 
 pub(super) fn fault(code: &str, lang: Lang) -> Cow<'_, str> {
@@ -178,6 +204,10 @@ mod tests {
         assert_eq!(fault("byte-flipped", Lang::En), "One byte flipped");
         assert_eq!(unit("queries", 1, Lang::En), "query");
         assert_eq!(phase("warm-up", Lang::Zh), "warm-up");
+        assert_eq!(phase("start orders", Lang::Zh), "启动 orders");
+        let says = assertion("equality of orders", Lang::En);
+        assert_eq!(says.as_deref(), Some("orders equals what was captured"));
+        assert_eq!(assertion("equality", Lang::En), None);
         assert_eq!(pick("before 2026-01-01T00:00:00Z", Lang::Zh), "早于 2026-01-01T00:00:00Z");
     }
 }

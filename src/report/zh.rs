@@ -28,7 +28,7 @@ pub(super) const TEXTS: Texts = Texts {
 
     parts: "演练结论及分项",
     part: "分项",
-    meaning: "含义",
+    meaning: "“是”表示",
     answer: "结果",
     reason: "原因",
     part_names: ["可恢复性", "数据完整性", "恢复时间达标", "数据时效达标", "环境清理"],
@@ -80,7 +80,7 @@ pub(super) const TEXTS: Texts = Texts {
     compared_how: "备份采集时，已对所备份的同一状态计算指纹：逐表、逐路径记录行数或条目数以及内容\
                    摘要。演练时对还原后的数据作同样计算。“一致”表示两者完全相符。",
     nothing_compared: "没有还原并比对任何内容。",
-    source_came_back: |entries, bytes| format!("已还原 {entries} 个条目，{bytes}"),
+    source_came_back: |entries, bytes| format!("已还原 {entries}，{bytes}"),
     captured_on: |host| format!("采集主机 {host}"),
     as_of: |time| format!("数据状态时间 {time}"),
     table_or_path: "表或路径",
