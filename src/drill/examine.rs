@@ -75,7 +75,7 @@ impl Bench {
         let mut up = self.start(rehearsal);
         rehearsal.confinement = up.iter().find_map(|up| up.recovered.confinement());
         if up.len() == self.sources.len() {
-            rehearsal.measured.recovery = Some(self.fetched.begun.elapsed());
+            rehearsal.measured.recovery = Some(rehearsal.recovery());
         }
         tracing::info!(phase = "checks");
         self.progress.phase("check", None);
@@ -110,8 +110,9 @@ impl Bench {
                 }
                 Err(outcome) => outcome(&id),
             };
-            rehearsal.settle(id, outcome, "engines", begun.elapsed());
-            rehearsal.phase(&format!("start {}", settings.name), begun.elapsed(), true);
+            let took = begun.elapsed();
+            rehearsal.settle(id, outcome, "engines", took);
+            rehearsal.phase(&format!("start {}", settings.name), took, true);
         }
         up
     }

@@ -25,7 +25,6 @@ pub(super) struct Fetched {
     pub(super) request: restore::Request,
     /// None for a snapshot that lifeboat did not make.
     pub(super) manifest: Option<Manifest>,
-    pub(super) begun: Instant,
 }
 
 /// Why the rungs above cannot be climbed.
@@ -86,7 +85,9 @@ async fn fetch(
     integrity: &mut Integrity,
     rooms: &Rooms,
 ) -> Result<Fetched, Stop> {
+    let queued = Instant::now();
     let lock = Locked::shared(account, rooms).await.map_err(|error| unknown(&error))?;
+    rehearsal.phase("queue", queued.elapsed(), false);
     let begun = Instant::now();
     let picked = point(request, account, integrity, rooms).await?;
     let index = account.index().await.map_err(|error| match &error {
@@ -111,8 +112,8 @@ async fn fetch(
         true => unknown(&error),
         false => integrity.damaged(format!("snapshot {}", picked.id), chain(&error)),
     })?;
-    rehearsal.phase("fetch", begun.elapsed(), true);
     lock.release().await.map_err(|error| unknown(&error))?;
+    rehearsal.phase("fetch", begun.elapsed(), true);
     integrity.blobs = restored.blobs;
     integrity.damage.extend(restored.damaged);
     if let Some(first) = restored.unrestored.first() {
@@ -123,7 +124,7 @@ async fn fetch(
         );
         rehearsal.not_run(Id::Restore, Why::Environment, &why);
     }
-    Ok(Fetched { reader, tree: picked.snapshot.tree, request: wanted, manifest, begun })
+    Ok(Fetched { reader, tree: picked.snapshot.tree, request: wanted, manifest })
 }
 
 /// The recovery point; also looks whether the ledger knows a newer one that is gone.

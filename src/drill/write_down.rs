@@ -69,6 +69,12 @@ impl Rehearsal {
         })
     }
 
+    /// The phases that count, added up: what the report shows adds up to what is judged.
+    pub(super) fn recovery(&self) -> Duration {
+        let counting = self.phases.iter().filter(|phase| phase.counts);
+        Duration::from_millis(counting.map(|phase| phase.duration_ms).sum())
+    }
+
     fn note(&mut self, id: Id, outcome: Outcome, check: details::Check) {
         let recorded = self.outcomes.record(id, outcome);
         recorded.expect("only assertions that the plan declares are settled");
