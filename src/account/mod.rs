@@ -16,6 +16,7 @@ use serde_json::Value;
 pub use lock::Locked;
 
 use self::journal::{Act, Journal, Reach, Recorded};
+use crate::ground::causes::chain;
 use crate::ground::clock::Clock;
 use crate::ground::digest::Digest;
 use crate::ground::ids::RunId;
@@ -27,9 +28,9 @@ use crate::ledger::sign::{self, Signer};
 use crate::ledger::{self, Ledger, Remembered};
 use crate::policy::{Customer, Setup};
 use crate::repo::{self, Index, Repository, SharedIndex};
-use crate::sandbox::Launcher;
+use crate::sandbox::{self, Launcher};
 use crate::seal;
-use crate::state::{self, Lease, State};
+use crate::state::{self, KeptLease, State};
 use crate::store::{self, Local, ObjectName, Prefixed, Shared};
 
 /// How long a lease lives without being renewed.
@@ -89,6 +90,10 @@ pub enum Error {
     Journal(#[from] journal::Error),
     #[error("the ledger cannot be signed")]
     Checkpoint(#[source] ledger::Error),
+    #[error("cannot clear away what an earlier run left in scratch")]
+    Sweep(#[source] sandbox::Error),
+    #[error("a thread ended early")]
+    Thread(#[source] tokio::task::JoinError),
 }
 
 /// Where a customer's objects are.
@@ -250,16 +255,39 @@ pub fn signer(setup: &Setup) -> Result<Option<Signer>, Error> {
 }
 
 /// Takes the lease on one kind of act of one policy: no two of them run at once.
+///
+/// It is kept until it is released or dropped.
 pub async fn lease(
     act: &'static str,
     policy: &str,
     run: RunId,
     rooms: &Rooms,
-) -> Result<Lease, Error> {
+) -> Result<KeptLease, Error> {
     match rooms.state.lease(&format!("{act} {policy}"), run, LEASE).await? {
-        Ok(lease) => Ok(lease),
+        Ok(lease) => Ok(lease.kept()),
         Err(held) => Err(Error::Running { act, policy: policy.to_owned(), by: held.to_string() }),
     }
+}
+
+/// Gives a lease back after the act; that it was lost since is only worth a note.
+pub async fn give_back(lease: KeptLease, rooms: &Rooms) {
+    if let Err(error) = lease.release().await {
+        rooms.progress.note(&chain(&error));
+    }
+}
+
+/// Removes what dead runs left in scratch, and says so.
+pub async fn sweep(setup: &Setup, rooms: &Rooms) -> Result<(), Error> {
+    let root = setup.site.scratch.dir.clone();
+    let swept = tokio::task::spawn_blocking(move || sandbox::sweep(&root)).await;
+    for left in swept.map_err(Error::Thread)?.map_err(Error::Sweep)? {
+        let outcome = left.leftover.as_ref().map_or("removed".to_owned(), ToString::to_string);
+        rooms.progress.note(&format!(
+            "swept a scratch environment that nobody holds any more: {} processes, {outcome}",
+            left.killed
+        ));
+    }
+    Ok(())
 }
 
 /// Shows a person what the journal had to say.

@@ -30,6 +30,7 @@ use crate::repo::{
 use crate::sandbox::{self, Launcher, Scratch};
 use crate::source::manifest::{self, INCOMPLETE, Manifest, TAG, policy_tag};
 use crate::source::{self, Capture, Skipped};
+use crate::state::KeptLease;
 
 /// Why no snapshot was published, or why one that was is not in order.
 #[derive(Debug, thiserror::Error)]
@@ -77,8 +78,23 @@ pub async fn run(
     rooms: &Rooms,
 ) -> Result<Published, Error> {
     let run = RunId::draw();
+    let lease = account::lease("backup", &policy.full_name(), run, rooms).await?;
+    let outcome = under(&lease, run, setup, policy, slot, rooms).await;
+    account::give_back(lease, rooms).await;
+    outcome
+}
+
+/// The run itself, under the policy's lease.
+async fn under(
+    lease: &KeptLease,
+    run: RunId,
+    setup: &Setup,
+    policy: &Policy,
+    slot: Option<Timestamp>,
+    rooms: &Rooms,
+) -> Result<Published, Error> {
     let begun = Instant::now();
-    let mut lease = account::lease("backup", &policy.full_name(), run, rooms).await?;
+    account::sweep(setup, rooms).await?;
     let account = Account::open_or_create(setup, setup.customer_of(policy), rooms).await?;
     tracing::info!(phase = "begin", %run, policy = policy.full_name());
     let effective = setup.effective(policy);
@@ -87,17 +103,15 @@ pub async fn run(
     let recorded = account.begin(&act, &effective, digest, rooms).await?;
     account::tell(&recorded, &*rooms.progress);
 
-    let kept = keep(setup, policy, run, (&effective, digest), &account, &mut lease, rooms).await;
-    let outcome = match kept {
+    let kept = keep(setup, policy, run, (&effective, digest), &account, lease, rooms).await;
+    match kept {
         Ok(kept) => record(policy, &act, kept, begun, &account, rooms).await,
         Err(error) => {
             let recorded = account.journal.aborted(&act, &chain(&error)).await;
             account::tell(&recorded.map_err(account::Error::from)?, &*rooms.progress);
             Err(error)
         }
-    };
-    lease.release().await.map_err(account::Error::from)?;
-    outcome
+    }
 }
 
 /// What is in the repository once everything is durable.
@@ -115,7 +129,7 @@ async fn keep(
     run: RunId,
     (effective, digest): (&Value, Digest),
     account: &Account,
-    lease: &mut crate::state::Lease,
+    lease: &KeptLease,
     rooms: &Rooms,
 ) -> Result<Kept, Error> {
     let lock = Locked::shared(account, rooms).await?;
@@ -159,7 +173,7 @@ async fn keep(
     let (tree, captures) = tree;
     let added = writer.finish().await?;
     lock.assure().await?;
-    lease.renew().await.map_err(account::Error::from)?;
+    lease.assure().await.map_err(account::Error::from)?;
     let snapshot = describe(policy, run, tree, parent, &captures, now, &added);
     tracing::info!(phase = "commit", %run);
     let id = account.repository.save_snapshot(&snapshot).await.map_err(Error::Publish)?;

@@ -75,6 +75,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         select: select(&args)?,
         occupied: if args.overwrite { Occupied::Overwrite } else { Occupied::Refuse },
         fidelity: Fidelity::Full,
+        most_bytes: None,
     };
     tracing::info!(phase = "fetch");
     let restored = restore::run(&reader, tree, &request, rooms.progress.clone()).await?;

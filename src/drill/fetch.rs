@@ -105,6 +105,7 @@ async fn fetch(
         select: Select::Everything,
         occupied: Occupied::Refuse,
         fidelity: Fidelity::Drill,
+        most_bytes: request.setup.site.scratch.max.map(|size| size.0),
     };
     let restored =
         restore::run(&reader, picked.snapshot.tree, &wanted, rooms.progress.clone()).await;

@@ -91,15 +91,8 @@ pub struct Done {
 pub async fn run(request: Request<'_>, rooms: &Rooms) -> Result<Done, Error> {
     let Request { setup, policy, .. } = request;
     let run = RunId::draw();
-    let mut lease = account::lease("drill", &policy.full_name(), run, rooms).await?;
-    let swept = sweep(setup).await?;
-    for left in &swept {
-        rooms.progress.note(&format!(
-            "swept a scratch environment that nobody holds any more: {} processes, {}",
-            left.killed,
-            left.leftover.as_ref().map_or("removed".to_owned(), ToString::to_string)
-        ));
-    }
+    let lease = account::lease("drill", &policy.full_name(), run, rooms).await?;
+    account::sweep(setup, rooms).await?;
     let act = Act {
         policy: policy.name.clone(),
         kind: journal::Kind::Drill(request.drill.map(|drill| drill.name.clone())),
@@ -107,10 +100,10 @@ pub async fn run(request: Request<'_>, rooms: &Rooms) -> Result<Done, Error> {
         slot: request.slot,
     };
     let outcome = match Account::open(setup, setup.customer_of(policy), rooms).await {
-        Ok(account) => rehearse(request, &act, &account, &mut lease, rooms).await,
+        Ok(account) => rehearse(request, &act, &account, rooms).await,
         Err(error) => without_account(request, &act, error, rooms).await,
     };
-    lease.release().await.map_err(account::Error::from)?;
+    account::give_back(lease, rooms).await;
     outcome
 }
 
@@ -119,7 +112,6 @@ async fn rehearse(
     request: Request<'_>,
     act: &Act,
     account: &Account,
-    lease: &mut crate::state::Lease,
     rooms: &Rooms,
 ) -> Result<Done, Error> {
     let Request { setup, policy, .. } = request;
@@ -134,7 +126,6 @@ async fn rehearse(
     let fetched = fetch::run(request, account, scratch.dir(), &mut rehearsal, rooms).await;
     let scratch = Arc::new(scratch);
     if let Some(fetched) = fetched {
-        lease.renew().await.map_err(account::Error::from)?;
         rehearsal = examine::run(request, fetched, &scratch, rehearsal, rooms).await?;
     }
     if let Err(interrupted) = rooms.check_interrupted() {
@@ -246,12 +237,6 @@ impl Rehearsal {
             leftovers,
         )
     }
-}
-
-async fn sweep(setup: &Setup) -> Result<Vec<sandbox::Swept>, Error> {
-    let root = setup.site.scratch.dir.clone();
-    let swept = tokio::task::spawn_blocking(move || sandbox::sweep(&root)).await;
-    Ok(swept.map_err(Error::Thread)??)
 }
 
 /// Removes the scratch environment; answers what could not be.

@@ -40,6 +40,8 @@ pub struct Request {
     pub select: Select,
     pub occupied: Occupied,
     pub fidelity: Fidelity,
+    /// The most that may be restored, whatever is free.
+    pub most_bytes: Option<u64>,
 }
 
 /// What to do where something lies in the target already.
@@ -105,7 +107,7 @@ async fn restore(
     progress: Arc<dyn Progress>,
 ) -> Result<Restored, Error> {
     let target = Target::create(request)?;
-    target.check_room(plan.stored_bytes(reader), plan.entries.len())?;
+    target.check_room(plan.stored_bytes(reader), request.most_bytes, plan.entries.len())?;
     let lengths = reader.clone();
     let laid_out = blocking(move || {
         let length = |blob: &BlobId| lengths.plain_bytes(BlobKind::Data, blob);

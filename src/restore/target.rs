@@ -67,10 +67,16 @@ impl Target {
     }
 
     /// Refuses what cannot fit before anything is written.
-    pub(super) fn check_room(&self, needed_bytes: u64, entries: usize) -> Result<(), Error> {
+    pub(super) fn check_room(
+        &self,
+        needed_bytes: u64,
+        most_bytes: Option<u64>,
+        entries: usize,
+    ) -> Result<(), Error> {
         let room = rustix::fs::fstatvfs(&self.root)
             .map_err(|error| self.at_root("look at")(error.into()))?;
         let free_bytes = room.f_bavail.saturating_mul(room.f_frsize);
+        let free_bytes = free_bytes.min(most_bytes.unwrap_or(u64::MAX));
         if needed_bytes > free_bytes {
             return Err(Error::NoRoom { path: self.path.clone(), needed_bytes, free_bytes });
         }

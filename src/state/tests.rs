@@ -37,9 +37,9 @@ async fn of_two_handles_on_one_file_one_gets_the_lease() {
 #[tokio::test]
 async fn a_lease_that_ran_out_is_taken_over_and_its_holder_cannot_come_back() {
     let (_folder, state) = state().await;
-    let mut old = state.lease("key", RunId::draw(), Duration::ZERO).await.unwrap().unwrap();
+    let old = state.lease("key", RunId::draw(), Duration::ZERO).await.unwrap().unwrap();
 
-    let mut new = state.lease("key", RunId::draw(), LONG).await.unwrap().unwrap();
+    let new = state.lease("key", RunId::draw(), LONG).await.unwrap().unwrap();
 
     assert!(new.fence() > old.fence());
     assert!(matches!(old.renew().await, Err(Error::LeaseLost { .. })));
@@ -128,4 +128,21 @@ async fn the_state_is_readable_by_its_owner_only() {
 
     assert_eq!(mode(&folder.path().join("deep")), 0o700);
     assert_eq!(mode(&folder.path().join("deep/state.db")), 0o600);
+}
+
+#[tokio::test]
+async fn a_kept_lease_outlives_its_time_until_it_is_given_back() {
+    let (_folder, state) = state().await;
+    let lease = state.lease("key", RunId::draw(), Duration::from_millis(300)).await.unwrap();
+    let kept = lease.unwrap().kept();
+    let begun = std::time::Instant::now();
+
+    while begun.elapsed() < Duration::from_millis(700) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(state.lease("key", RunId::draw(), LONG).await.unwrap().is_err());
+    }
+
+    kept.assure().await.unwrap();
+    kept.release().await.unwrap();
+    assert!(state.lease("key", RunId::draw(), LONG).await.unwrap().is_ok());
 }

@@ -145,7 +145,10 @@ fn what_needs_more_room_than_there_is_is_refused_before_anything_is_written() {
     let bench = Bench::new(Arc::new(Memory::new()));
     let target = target::Target::create(&bench.request()).unwrap();
 
-    let error = target.check_room(u64::MAX, 1).unwrap_err();
+    let error = target.check_room(u64::MAX, None, 1).unwrap_err();
 
     assert!(matches!(error, Error::NoRoom { .. }), "{error:?}");
+    assert!(target.check_room(1000, Some(1000), 1).is_ok());
+    let error = target.check_room(1001, Some(1000), 1).unwrap_err();
+    assert!(matches!(error, Error::NoRoom { free_bytes: 1000, .. }), "{error:?}");
 }

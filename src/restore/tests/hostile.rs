@@ -55,7 +55,13 @@ impl Trap {
     }
 
     fn restore(&mut self, occupied: Occupied, fidelity: Fidelity) -> Restored {
-        let request = Request { to: self.to(), select: Select::Everything, occupied, fidelity };
+        let request = Request {
+            to: self.to(),
+            select: Select::Everything,
+            occupied,
+            fidelity,
+            most_bytes: None,
+        };
         let plan = std::mem::take(&mut self.plan);
         let target = Target::create(&request).unwrap();
         Writing::lay_out(target, plan, &|_| None).unwrap().finish(&Silent).unwrap()
@@ -176,6 +182,7 @@ fn content_longer_than_any_file_is_damage() {
         select: Select::Everything,
         occupied: Occupied::Refuse,
         fidelity: Fidelity::Drill,
+        most_bytes: None,
     };
     let target = Target::create(&request).unwrap();
     let plan = std::mem::take(&mut trap.plan);
