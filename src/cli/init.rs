@@ -101,8 +101,10 @@ fn policy_text(args: &Args) -> String {
 customer = "{}"
 name     = "host"
 
-[schedule]
-backup = "30 1 * * *"            # minute hour day month weekday
+# What the daemon of a coming version will carry out. Until then cron or a timer calls
+# `lifeboat backup`, and a schedule here would put every slot on the ledger as missed.
+# [schedule]
+# backup = "30 1 * * *"          # minute hour day month weekday
 
 [objectives]
 rpo = "25h"                      # the newest recovery point may be so old
@@ -139,7 +141,7 @@ fn drill_text(customer: &Name) -> String {
         r#"# How it is rehearsed. Every key: lifeboat schema drill
 policy   = "{customer}/host"
 name     = "weekly"
-schedule = "0 3 * * 0"
+# schedule = "0 3 * * 0"         # as in the policy: for the daemon of a coming version
 controls = true                  # prove that the checks can fail
 
 # What must be true of the restored data, e.g. of a database:
