@@ -132,29 +132,29 @@ impl Sink for TreeSink<'_> {
         let dir = self.enter(&entry.path)?;
         let name = last_part(&entry.path).to_vec();
         let template = Template { name, meta: entry.meta };
-        match entry.content {
-            None if template.meta.kind == EntryKind::Dir => self.begin(dir, template),
-            None => {
-                lock(&dir.filling).nodes.push(template.into_node(Vec::new(), 0));
-                self.progress.advance(1, 0);
+        let kind = match template.meta.kind.clone() {
+            EntryKind::Dir => {
+                self.begin(dir, template);
+                return Ok(());
             }
-            Some(content) => match self.unchanged(&dir, &template) {
-                Some(node) => {
-                    let NodeKind::File { size, .. } = node.kind else { unreachable_kind() };
-                    lock(&dir.filling).nodes.push(node);
-                    self.progress.advance(1, size);
-                }
-                None => {
-                    lock(&dir.filling).pending += 1;
-                    lock(&self.waiting).unread += 1;
-                    let job = Job { dir, template, path: entry.path, content };
-                    if let Some(jobs) = lock(&self.jobs).as_ref() {
-                        // Workers take jobs until the sender is gone, whatever happened to one.
-                        jobs.send(job).map_err(|_| source::Error::Interrupted)?;
-                    }
-                }
-            },
-        }
+            EntryKind::File { .. } => {
+                let Some(content) = entry.content else {
+                    return Err(source::Error::Engine {
+                        object: String::from_utf8_lossy(&entry.path).into_owned(),
+                        what: "is a file without content".to_owned(),
+                        source: None,
+                    });
+                };
+                return self.file(Job { dir, template, path: entry.path, content });
+            }
+            EntryKind::Symlink { target } => NodeKind::Symlink { target },
+            EntryKind::BlockDevice { number } => NodeKind::Device { number },
+            EntryKind::CharDevice { number } => NodeKind::CharDevice { number },
+            EntryKind::Fifo => NodeKind::Fifo,
+            EntryKind::Socket => NodeKind::Socket,
+        };
+        lock(&dir.filling).nodes.push(template.node(kind));
+        self.progress.advance(1, 0);
         Ok(())
     }
 
@@ -188,6 +188,23 @@ impl TreeSink<'_> {
             self.begin(dir, Template { name: part.to_vec(), meta: neutral_directory() });
         }
         Ok(self.innermost())
+    }
+
+    /// Takes a file's node from the parent snapshot, or leaves the file to the workers.
+    fn file(&self, job: Job) -> Result<(), source::Error> {
+        if let Some((size, content)) = self.unchanged(&job.dir, &job.template) {
+            let node = job.template.node(NodeKind::File { size, content });
+            lock(&job.dir.filling).nodes.push(node);
+            self.progress.advance(1, size);
+            return Ok(());
+        }
+        lock(&job.dir.filling).pending += 1;
+        lock(&self.waiting).unread += 1;
+        match lock(&self.jobs).as_ref() {
+            // Workers take jobs until the sender is gone, whatever happened to one.
+            Some(jobs) => jobs.send(job).map_err(|_| source::Error::Interrupted),
+            None => Ok(()),
+        }
     }
 
     fn innermost(&self) -> Arc<Dir> {
@@ -229,9 +246,9 @@ impl TreeSink<'_> {
         }
     }
 
-    /// The parent snapshot's node, if size, mtime, ctime and inode prove that nothing changed and
-    /// every blob is still stored.
-    fn unchanged(&self, dir: &Dir, template: &Template) -> Option<Node> {
+    /// Size and content as in the parent snapshot, if size, mtime, ctime and inode prove that
+    /// nothing changed and every blob is still stored.
+    fn unchanged(&self, dir: &Dir, template: &Template) -> Option<(u64, Vec<BlobId>)> {
         let meta = &template.meta;
         let old = find(dir.before.as_ref()?, &template.name)?;
         let NodeKind::File { size, content } = &old.kind else { return None };
@@ -241,8 +258,7 @@ impl TreeSink<'_> {
             && old.ctime == Some(meta.ctime)
             && old.inode == meta.inode
             && content.iter().all(|id| self.writer.contains(BlobKind::Data, id));
-        same.then(|| Template { name: template.name.clone(), meta: meta.clone() })
-            .map(|template| template.into_node(content.clone(), *size))
+        same.then(|| (*size, content.clone()))
     }
 
     fn work(&self, jobs: &Mutex<Receiver<Job>>) {
@@ -276,7 +292,8 @@ impl TreeSink<'_> {
                     self.skip(&path, reason);
                 }
                 self.progress.advance(1, stored.size);
-                (dir, Ok(Some(template.into_node(stored.ids, stored.size))))
+                let kind = NodeKind::File { size: stored.size, content: stored.ids };
+                (dir, Ok(Some(template.node(kind))))
             }
             Err(StoreError::Read(error)) => {
                 self.skip(&path, error.to_string());
@@ -332,7 +349,7 @@ pub(super) fn file_node(name: &str, content: Vec<BlobId>, size: u64, time: Times
     meta.kind = EntryKind::File { size };
     meta.mode = 0o600;
     (meta.mtime, meta.atime, meta.ctime) = (time, time, time);
-    Template { name: name.as_bytes().to_vec(), meta }.into_node(content, size)
+    Template { name: name.as_bytes().to_vec(), meta }.node(NodeKind::File { size, content })
 }
 
 fn neutral_directory() -> Meta {
@@ -356,20 +373,6 @@ fn neutral_directory() -> Meta {
 }
 
 impl Template {
-    /// The node of anything but a directory; `content` and `size` are a file's, as stored.
-    fn into_node(self, content: Vec<BlobId>, size: u64) -> Node {
-        let kind = match self.meta.kind.clone() {
-            EntryKind::File { .. } => NodeKind::File { size, content },
-            EntryKind::Symlink { target } => NodeKind::Symlink { target },
-            EntryKind::BlockDevice { number } => NodeKind::Device { number },
-            EntryKind::CharDevice { number } => NodeKind::CharDevice { number },
-            EntryKind::Fifo => NodeKind::Fifo,
-            EntryKind::Socket => NodeKind::Socket,
-            EntryKind::Dir => unreachable_kind(),
-        };
-        self.node(kind)
-    }
-
     fn directory(&self, subtree: BlobId) -> Node {
         Self { name: self.name.clone(), meta: self.meta.clone() }.node(NodeKind::Dir { subtree })
     }
@@ -393,10 +396,6 @@ impl Template {
             xattrs: meta.xattrs,
         }
     }
-}
-
-fn unreachable_kind() -> ! {
-    unreachable!("directories are begun, not read, and only files have content")
 }
 
 fn find<'t>(tree: &'t Tree, name: &[u8]) -> Option<&'t Node> {
