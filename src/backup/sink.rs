@@ -4,6 +4,8 @@
 //! A directory's tree is written as soon as the last of its entries is known, so memory holds only
 //! directories that are under way.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -38,7 +40,15 @@ struct Waiting {
     unread: usize,
     skipped: Vec<Skipped>,
     failure: Option<WriteError>,
+    /// What a worker died of: the walk waits for all that was put, and must learn of it.
+    death: Option<Box<dyn Any + Send>>,
     root: Option<BlobId>,
+}
+
+impl Waiting {
+    fn is_lost(&self) -> bool {
+        self.failure.is_some() || self.death.is_some()
+    }
 }
 
 /// A directory some of whose entries are not known yet.
@@ -68,6 +78,15 @@ struct Job {
     template: Template,
     path: Vec<u8>,
     content: Box<dyn Open>,
+}
+
+/// Dropped, it lets the workers go home: also where the walk panics, whose scope waits for them.
+struct EndOfJobs<'a>(&'a Mutex<Option<SyncSender<Job>>>);
+
+impl Drop for EndOfJobs<'_> {
+    fn drop(&mut self) {
+        lock(self.0).take();
+    }
 }
 
 /// Runs `walk` with a sink; returns its result and the id of the source's tree.
@@ -103,9 +122,10 @@ pub(super) fn gather<T>(
         for _ in 0..workers.max(1) {
             scope.spawn(|| sink.work(&receiver));
         }
+        let end_of_jobs = EndOfJobs(&sink.jobs);
         let walked = walk(&sink);
         let closed = sink.close_below(0);
-        drop(lock(&sink.jobs).take());
+        drop(end_of_jobs);
         let captured = walked?;
         sink.settle()?;
         closed?;
@@ -165,6 +185,10 @@ impl Sink for TreeSink<'_> {
         }
         if self.interrupted.load(Ordering::Relaxed) {
             return Err(source::Error::Interrupted);
+        }
+        if let Some(death) = waiting.death.take() {
+            drop(waiting);
+            resume_unwind(death);
         }
         match waiting.failure.take() {
             Some(failure) => Err(sink_error("a file's content", failure)),
@@ -265,13 +289,20 @@ impl TreeSink<'_> {
         loop {
             let job = lock(jobs).recv();
             let Ok(job) = job else { return };
-            let stop =
-                self.interrupted.load(Ordering::Relaxed) || lock(&self.waiting).failure.is_some();
-            let (dir, done) = if stop { (job.dir, Ok(None)) } else { self.read(job) };
-            let done = done.and_then(|node| self.one_done(dir, node));
+            let stop = self.interrupted.load(Ordering::Relaxed) || lock(&self.waiting).is_lost();
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                let (dir, done) = if stop { (job.dir, Ok(None)) } else { self.read(job) };
+                done.and_then(|node| self.one_done(dir, node))
+            }));
             let mut waiting = lock(&self.waiting);
-            if let Err(failure) = done {
-                waiting.failure.get_or_insert(failure);
+            match done {
+                Ok(Ok(())) => {}
+                Ok(Err(failure)) => {
+                    waiting.failure.get_or_insert(failure);
+                }
+                Err(death) => {
+                    waiting.death.get_or_insert(death);
+                }
             }
             waiting.unread -= 1;
             self.settled.notify_all();
@@ -414,3 +445,6 @@ fn sink_error(entry: &str, failure: WriteError) -> source::Error {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|held| held.into_inner())
 }
+
+#[cfg(test)]
+mod tests;
