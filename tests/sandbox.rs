@@ -2,6 +2,8 @@
 //!
 //! Every case runs as this user; run as root, the whole file runs once more as an ordinary user.
 
+mod ordinary;
+
 use std::fs::Permissions;
 use std::io::{self, BufRead, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -11,11 +13,9 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use lifeboat::sandbox::{self, Confined, Error, Launcher, Limits, Scratch, TOKEN_VARIABLE};
+use ordinary::all_of_it_holds_for_an_ordinary_user;
 
 const LONG: Duration = Duration::from_secs(60);
-
-/// Set for the run as an ordinary user, so that it starts no other.
-const SECOND_RUN: &str = "LIFEBOAT_TEST_SECOND_RUN";
 
 fn main() -> ExitCode {
     if let Some(code) = sandbox::role_requested(&[("obey", obey)]) {
@@ -294,30 +294,4 @@ fn processes_with(token: &str) -> Vec<String> {
         environment.split(|byte| *byte == 0).any(|one| one == mark.as_bytes())
     });
     marked.map(|process| process.file_name().to_string_lossy().into_owned()).collect()
-}
-
-fn all_of_it_holds_for_an_ordinary_user() {
-    let is_root = rustix::process::geteuid().is_root();
-    if !is_root || std::env::var_os(SECOND_RUN).is_some() {
-        return;
-    }
-    // The program itself may lie where that user cannot go.
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-    let program = folder.path().join("sandbox-tests");
-    std::fs::copy("/proc/self/exe", &program).unwrap();
-    let home = folder.path().join("home");
-    std::fs::create_dir(&home).unwrap();
-    std::os::unix::fs::chown(&home, Some(1000), Some(1000)).unwrap();
-
-    let status = Command::new("setpriv")
-        .args(["--reuid=1000", "--regid=1000", "--clear-groups"])
-        .arg(&program)
-        .env(SECOND_RUN, "1")
-        .env("TMPDIR", &home)
-        .current_dir(&home)
-        .status()
-        .unwrap();
-
-    assert!(status.success(), "{status}");
 }

@@ -3,11 +3,13 @@
 //!
 //! Run as root, the whole file runs once more as an ordinary user.
 
+mod ordinary;
+
 use std::fs::{self, Permissions};
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use lifeboat::check::{self, NotRun, Outcome, Why};
@@ -19,9 +21,7 @@ use lifeboat::source::sqlite::{Sqlite, child};
 use lifeboat::source::{
     Capture, Cell, Context, Entry, Error, Fault, Kind, Recovered, Sink, Skipped, Source, Trouble,
 };
-
-/// Set for the run as an ordinary user, so that it starts no other.
-const SECOND_RUN: &str = "LIFEBOAT_TEST_SECOND_RUN";
+use ordinary::all_of_it_holds_for_an_ordinary_user;
 
 fn main() -> ExitCode {
     if let Some(code) = sandbox::role_requested(&[(child::ROLE, child::serve)]) {
@@ -220,30 +220,4 @@ fn what_is_not_one_file_is_never_opened() {
     let mut recovered = empty.recover().unwrap();
     let outcome = empty.equality(&mut *recovered);
     assert!(matches!(outcome, Outcome::NotRun(NotRun { why: Why::NothingToCompare, .. })));
-}
-
-fn all_of_it_holds_for_an_ordinary_user() {
-    let is_root = rustix::process::geteuid().is_root();
-    if !is_root || std::env::var_os(SECOND_RUN).is_some() {
-        return;
-    }
-    // The program itself may lie where that user cannot go.
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-    let program = folder.path().join("sqlite-tests");
-    fs::copy("/proc/self/exe", &program).unwrap();
-    let home = folder.path().join("home");
-    fs::create_dir(&home).unwrap();
-    std::os::unix::fs::chown(&home, Some(1000), Some(1000)).unwrap();
-
-    let status = Command::new("setpriv")
-        .args(["--reuid=1000", "--regid=1000", "--clear-groups"])
-        .arg(&program)
-        .env(SECOND_RUN, "1")
-        .env("TMPDIR", &home)
-        .current_dir(&home)
-        .status()
-        .unwrap();
-
-    assert!(status.success(), "{status}");
 }

@@ -42,8 +42,10 @@ pub enum Error {
     Capture { source_name: Name, source: source::Error },
     #[error("cannot read the snapshot before this one")]
     Parent(#[from] ReadError),
-    #[error("cannot store the snapshot's own pages")]
+    #[error("cannot store what was captured")]
     Write(#[from] WriteError),
+    #[error("cannot store the snapshot's own page")]
+    Page(#[from] StoreError),
     #[error("cannot publish the snapshot")]
     Publish(#[source] repo::Error),
     #[error("cannot prepare a folder for staging")]
@@ -161,16 +163,15 @@ async fn keep(
         effective_digest: digest,
         sources: captures,
     };
-    let (tree, writer) = blocking(move || {
+    let (tree, captures, writer) = blocking(move || {
         let text = serde_json::to_vec(&page).expect("a manifest has only text for keys");
-        let content = writer.store_content(&mut &text[..]).map_err(source_is_memory)?;
+        let content = writer.store_content(&mut &text[..])?;
         let size = content.size;
         folders.push(sink::file_node(manifest::FILE, content.ids, size, now));
         let tree = writer.store_tree(&sink::sorted(folders))?;
-        Ok::<_, WriteError>(((tree, page.sources), writer))
+        Ok::<_, StoreError>((tree, page.sources, writer))
     })
     .await??;
-    let (tree, captures) = tree;
     let added = writer.finish().await?;
     lock.assure().await?;
     lease.assure().await.map_err(account::Error::from)?;
@@ -369,15 +370,6 @@ fn describe(
 
 fn earliest(captures: &[Capture]) -> Option<Timestamp> {
     captures.iter().map(|capture| capture.consistent_time).min()
-}
-
-fn source_is_memory(error: StoreError) -> WriteError {
-    match error {
-        StoreError::Repository(error) => error,
-        StoreError::Read(error) => {
-            unreachable!("reading from memory does not fail: {error}")
-        }
-    }
 }
 
 async fn blocking<T: Send + 'static>(

@@ -4,6 +4,8 @@
 //! A directory's tree is written as soon as the last of its entries is known, so memory holds only
 //! directories that are under way.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -38,7 +40,15 @@ struct Waiting {
     unread: usize,
     skipped: Vec<Skipped>,
     failure: Option<WriteError>,
+    /// What a worker died of: the walk waits for all that was put, and must learn of it.
+    death: Option<Box<dyn Any + Send>>,
     root: Option<BlobId>,
+}
+
+impl Waiting {
+    fn is_lost(&self) -> bool {
+        self.failure.is_some() || self.death.is_some()
+    }
 }
 
 /// A directory some of whose entries are not known yet.
@@ -68,6 +78,15 @@ struct Job {
     template: Template,
     path: Vec<u8>,
     content: Box<dyn Open>,
+}
+
+/// Dropped, it lets the workers go home: also where the walk panics, whose scope waits for them.
+struct EndOfJobs<'a>(&'a Mutex<Option<SyncSender<Job>>>);
+
+impl Drop for EndOfJobs<'_> {
+    fn drop(&mut self) {
+        lock(self.0).take();
+    }
 }
 
 /// Runs `walk` with a sink; returns its result and the id of the source's tree.
@@ -103,9 +122,10 @@ pub(super) fn gather<T>(
         for _ in 0..workers.max(1) {
             scope.spawn(|| sink.work(&receiver));
         }
+        let end_of_jobs = EndOfJobs(&sink.jobs);
         let walked = walk(&sink);
         let closed = sink.close_below(0);
-        drop(lock(&sink.jobs).take());
+        drop(end_of_jobs);
         let captured = walked?;
         sink.settle()?;
         closed?;
@@ -132,29 +152,29 @@ impl Sink for TreeSink<'_> {
         let dir = self.enter(&entry.path)?;
         let name = last_part(&entry.path).to_vec();
         let template = Template { name, meta: entry.meta };
-        match entry.content {
-            None if template.meta.kind == EntryKind::Dir => self.begin(dir, template),
-            None => {
-                lock(&dir.filling).nodes.push(template.into_node(Vec::new(), 0));
-                self.progress.advance(1, 0);
+        let kind = match template.meta.kind.clone() {
+            EntryKind::Dir => {
+                self.begin(dir, template);
+                return Ok(());
             }
-            Some(content) => match self.unchanged(&dir, &template) {
-                Some(node) => {
-                    let NodeKind::File { size, .. } = node.kind else { unreachable_kind() };
-                    lock(&dir.filling).nodes.push(node);
-                    self.progress.advance(1, size);
-                }
-                None => {
-                    lock(&dir.filling).pending += 1;
-                    lock(&self.waiting).unread += 1;
-                    let job = Job { dir, template, path: entry.path, content };
-                    if let Some(jobs) = lock(&self.jobs).as_ref() {
-                        // Workers take jobs until the sender is gone, whatever happened to one.
-                        jobs.send(job).map_err(|_| source::Error::Interrupted)?;
-                    }
-                }
-            },
-        }
+            EntryKind::File { .. } => {
+                let Some(content) = entry.content else {
+                    return Err(source::Error::Engine {
+                        object: String::from_utf8_lossy(&entry.path).into_owned(),
+                        what: "is a file without content".to_owned(),
+                        source: None,
+                    });
+                };
+                return self.file(Job { dir, template, path: entry.path, content });
+            }
+            EntryKind::Symlink { target } => NodeKind::Symlink { target },
+            EntryKind::BlockDevice { number } => NodeKind::Device { number },
+            EntryKind::CharDevice { number } => NodeKind::CharDevice { number },
+            EntryKind::Fifo => NodeKind::Fifo,
+            EntryKind::Socket => NodeKind::Socket,
+        };
+        lock(&dir.filling).nodes.push(template.node(kind));
+        self.progress.advance(1, 0);
         Ok(())
     }
 
@@ -165,6 +185,10 @@ impl Sink for TreeSink<'_> {
         }
         if self.interrupted.load(Ordering::Relaxed) {
             return Err(source::Error::Interrupted);
+        }
+        if let Some(death) = waiting.death.take() {
+            drop(waiting);
+            resume_unwind(death);
         }
         match waiting.failure.take() {
             Some(failure) => Err(sink_error("a file's content", failure)),
@@ -188,6 +212,23 @@ impl TreeSink<'_> {
             self.begin(dir, Template { name: part.to_vec(), meta: neutral_directory() });
         }
         Ok(self.innermost())
+    }
+
+    /// Takes a file's node from the parent snapshot, or leaves the file to the workers.
+    fn file(&self, job: Job) -> Result<(), source::Error> {
+        if let Some((size, content)) = self.unchanged(&job.dir, &job.template) {
+            let node = job.template.node(NodeKind::File { size, content });
+            lock(&job.dir.filling).nodes.push(node);
+            self.progress.advance(1, size);
+            return Ok(());
+        }
+        lock(&job.dir.filling).pending += 1;
+        lock(&self.waiting).unread += 1;
+        match lock(&self.jobs).as_ref() {
+            // Workers take jobs until the sender is gone, whatever happened to one.
+            Some(jobs) => jobs.send(job).map_err(|_| source::Error::Interrupted),
+            None => Ok(()),
+        }
     }
 
     fn innermost(&self) -> Arc<Dir> {
@@ -229,9 +270,9 @@ impl TreeSink<'_> {
         }
     }
 
-    /// The parent snapshot's node, if size, mtime, ctime and inode prove that nothing changed and
-    /// every blob is still stored.
-    fn unchanged(&self, dir: &Dir, template: &Template) -> Option<Node> {
+    /// Size and content as in the parent snapshot, if size, mtime, ctime and inode prove that
+    /// nothing changed and every blob is still stored.
+    fn unchanged(&self, dir: &Dir, template: &Template) -> Option<(u64, Vec<BlobId>)> {
         let meta = &template.meta;
         let old = find(dir.before.as_ref()?, &template.name)?;
         let NodeKind::File { size, content } = &old.kind else { return None };
@@ -241,21 +282,27 @@ impl TreeSink<'_> {
             && old.ctime == Some(meta.ctime)
             && old.inode == meta.inode
             && content.iter().all(|id| self.writer.contains(BlobKind::Data, id));
-        same.then(|| Template { name: template.name.clone(), meta: meta.clone() })
-            .map(|template| template.into_node(content.clone(), *size))
+        same.then(|| (*size, content.clone()))
     }
 
     fn work(&self, jobs: &Mutex<Receiver<Job>>) {
         loop {
             let job = lock(jobs).recv();
             let Ok(job) = job else { return };
-            let stop =
-                self.interrupted.load(Ordering::Relaxed) || lock(&self.waiting).failure.is_some();
-            let (dir, done) = if stop { (job.dir, Ok(None)) } else { self.read(job) };
-            let done = done.and_then(|node| self.one_done(dir, node));
+            let stop = self.interrupted.load(Ordering::Relaxed) || lock(&self.waiting).is_lost();
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                let (dir, done) = if stop { (job.dir, Ok(None)) } else { self.read(job) };
+                done.and_then(|node| self.one_done(dir, node))
+            }));
             let mut waiting = lock(&self.waiting);
-            if let Err(failure) = done {
-                waiting.failure.get_or_insert(failure);
+            match done {
+                Ok(Ok(())) => {}
+                Ok(Err(failure)) => {
+                    waiting.failure.get_or_insert(failure);
+                }
+                Err(death) => {
+                    waiting.death.get_or_insert(death);
+                }
             }
             waiting.unread -= 1;
             self.settled.notify_all();
@@ -276,7 +323,8 @@ impl TreeSink<'_> {
                     self.skip(&path, reason);
                 }
                 self.progress.advance(1, stored.size);
-                (dir, Ok(Some(template.into_node(stored.ids, stored.size))))
+                let kind = NodeKind::File { size: stored.size, content: stored.ids };
+                (dir, Ok(Some(template.node(kind))))
             }
             Err(StoreError::Read(error)) => {
                 self.skip(&path, error.to_string());
@@ -332,7 +380,7 @@ pub(super) fn file_node(name: &str, content: Vec<BlobId>, size: u64, time: Times
     meta.kind = EntryKind::File { size };
     meta.mode = 0o600;
     (meta.mtime, meta.atime, meta.ctime) = (time, time, time);
-    Template { name: name.as_bytes().to_vec(), meta }.into_node(content, size)
+    Template { name: name.as_bytes().to_vec(), meta }.node(NodeKind::File { size, content })
 }
 
 fn neutral_directory() -> Meta {
@@ -356,20 +404,6 @@ fn neutral_directory() -> Meta {
 }
 
 impl Template {
-    /// The node of anything but a directory; `content` and `size` are a file's, as stored.
-    fn into_node(self, content: Vec<BlobId>, size: u64) -> Node {
-        let kind = match self.meta.kind.clone() {
-            EntryKind::File { .. } => NodeKind::File { size, content },
-            EntryKind::Symlink { target } => NodeKind::Symlink { target },
-            EntryKind::BlockDevice { number } => NodeKind::Device { number },
-            EntryKind::CharDevice { number } => NodeKind::CharDevice { number },
-            EntryKind::Fifo => NodeKind::Fifo,
-            EntryKind::Socket => NodeKind::Socket,
-            EntryKind::Dir => unreachable_kind(),
-        };
-        self.node(kind)
-    }
-
     fn directory(&self, subtree: BlobId) -> Node {
         Self { name: self.name.clone(), meta: self.meta.clone() }.node(NodeKind::Dir { subtree })
     }
@@ -395,10 +429,6 @@ impl Template {
     }
 }
 
-fn unreachable_kind() -> ! {
-    unreachable!("directories are begun, not read, and only files have content")
-}
-
 fn find<'t>(tree: &'t Tree, name: &[u8]) -> Option<&'t Node> {
     let at = tree.nodes.binary_search_by(|node| node.name.as_slice().cmp(name)).ok()?;
     tree.nodes.get(at)
@@ -415,3 +445,6 @@ fn sink_error(entry: &str, failure: WriteError) -> source::Error {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|held| held.into_inner())
 }
+
+#[cfg(test)]
+mod tests;

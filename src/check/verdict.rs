@@ -4,11 +4,11 @@
 //! every declared control was found. Whatever is missing, skipped, late, contradictory or not
 //! applicable is at best `inconclusive`.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::outcome::{NotRun, Outcome, Outcomes};
-use super::plan::{Control, Id, Plan};
+use super::plan::{Control, Id, Objectives, Plan};
+use crate::ledger::details::Part;
 use crate::ledger::record::{Answer, Parts, Word};
 
 /// How a control ended.
@@ -49,23 +49,10 @@ pub enum Completeness {
 /// Why a part is not `yes`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartReason {
-    /// The part's name in records, e.g. `within_rto`.
-    pub part: &'static str,
+    pub part: Part,
     pub answer: Answer,
     /// In words, without a full stop.
     pub why: String,
-}
-
-impl fmt::Display for PartReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let answer = match self.answer {
-            Answer::Yes => "yes",
-            Answer::No => "no",
-            Answer::Unknown => "unknown",
-            Answer::NotApplicable => "not applicable",
-        };
-        write!(f, "{} is {answer}: {}", self.part, self.why)
-    }
 }
 
 /// What a drill comes to.
@@ -114,31 +101,14 @@ impl Verdict {
             }
         }
         judge_controls(plan, controls, &mut intact);
-        let objectives = plan.objectives();
-        let mut cleaned_up = Finding::default();
-        if let Some(first) = leftovers.first() {
-            cleaned_up.unknown(match leftovers.len() - 1 {
-                0 => format!("{first} was left behind"),
-                more => format!("{first} and {more} more were left behind"),
-            });
-        }
-        let rpo = match objectives.rpo {
-            Some(_) if !objectives.picks_latest => Limit::NotApplicable(
-                "the drill does not pick the latest recovery point, whose age the objective is about",
-            ),
-            Some(limit) => Limit::Declared(limit),
-            None => Limit::NotApplicable("the policy declares no such objective"),
-        };
-        let rto = match objectives.rto {
-            Some(limit) => Limit::Declared(limit),
-            None => Limit::NotApplicable("the policy declares no such objective"),
-        };
+        let (rto, rpo) = limits(plan.objectives());
+        let cleaned_up = left_behind(leftovers);
         let judged = [
-            ("restorable", restorable.answer()),
-            ("intact", intact.answer()),
-            ("within_rto", rto.judge(measured.recovery, "the recovery time")),
-            ("within_rpo", rpo.judge(measured.data_age, "the data age")),
-            ("cleaned_up", cleaned_up.answer()),
+            (Part::Restorable, restorable.answer()),
+            (Part::Intact, intact.answer()),
+            (Part::WithinRto, rto.judge(measured.recovery, "the recovery time")),
+            (Part::WithinRpo, rpo.judge(measured.data_age, "the data age")),
+            (Part::CleanedUp, cleaned_up.answer()),
         ];
         let [restorable, intact, within_rto, within_rpo, cleaned_up] =
             [0, 1, 2, 3, 4].map(|n: usize| judged[n].1.0);
@@ -197,6 +167,29 @@ fn incomplete(completeness: &Completeness) -> Option<String> {
     }
 }
 
+/// The limits of recovery time and data age, in this order.
+fn limits(objectives: Objectives) -> (Limit, Limit) {
+    let undeclared = Limit::NotApplicable("the policy declares no such objective");
+    let rpo = match objectives.rpo {
+        Some(_) if !objectives.picks_latest => Limit::NotApplicable(
+            "the drill does not pick the latest recovery point, whose age the objective is about",
+        ),
+        declared => declared.map_or(undeclared, Limit::Declared),
+    };
+    (objectives.rto.map_or(undeclared, Limit::Declared), rpo)
+}
+
+fn left_behind(leftovers: &[String]) -> Finding {
+    let mut cleaned_up = Finding::default();
+    if let Some(first) = leftovers.first() {
+        cleaned_up.unknown(match leftovers.len() - 1 {
+            0 => format!("{first} was left behind"),
+            more => format!("{first} and {more} more were left behind"),
+        });
+    }
+    cleaned_up
+}
+
 fn judge_controls(plan: &Plan, results: &[ControlResult], intact: &mut Finding) {
     for declared in plan.controls() {
         if !results.iter().any(|result| result.control == *declared) {
@@ -246,6 +239,7 @@ impl Finding {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Limit {
     Declared(Duration),
     NotApplicable(&'static str),

@@ -11,10 +11,11 @@ use super::output::visible;
 use super::{App, Exit};
 use crate::account::{self, Place, Rooms};
 use crate::ground::causes::chain;
+use crate::ground::ids::Name;
 use crate::ground::size::ByteSize;
 use crate::policy::{Policy, PolicyName, Setup};
 use crate::sandbox::{Confined, Launcher, Limits, Scratch};
-use crate::source::{self, sqlite};
+use crate::source::{self, Facts, sqlite};
 use crate::store::{self, ObjectName, Put};
 
 /// Check what policies need here: tools, log-ins, store access, space for scratch
@@ -46,9 +47,7 @@ struct Examination {
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let setup = app.setup().await?;
-    let named: Vec<&Policy> =
-        args.policies.iter().map(|name| setup.policy(name)).collect::<Result<_, _>>()?;
-    let policies = if named.is_empty() { setup.policies.iter().collect() } else { named };
+    let policies = setup.policies_or_all(&args.policies)?;
     let rooms = app.rooms(&setup).await?;
     let mut findings = Vec::new();
     for policy in policies {
@@ -152,6 +151,36 @@ impl Examination {
                 return Ok(());
             }
         };
+        let needed = self.probed(probes);
+        match free {
+            // A control on a database needs a second copy of it.
+            Ok(free) if free >= needed.saturating_mul(2) => {
+                self.good("scratch", format!("{} free", ByteSize(free)));
+            }
+            Ok(free) => self.bad(
+                "scratch",
+                format!(
+                    "{} free, up to {} needed",
+                    ByteSize(free),
+                    ByteSize(needed.saturating_mul(2))
+                ),
+                "[scratch] dir in the site file may name another disk",
+            ),
+            Err(error) => self.bad("scratch", chain(&error), "[scratch] dir in the site file"),
+        }
+        match confinement {
+            Ok(confinement) => self.good("sandbox", confinement),
+            Err(error) => self.bad(
+                "sandbox",
+                error,
+                "user namespaces or Landlock (Linux 6.7) must be allowed here, or run as root",
+            ),
+        }
+        Ok(())
+    }
+
+    /// What each source's probe said; the bytes that all of them need in scratch.
+    fn probed(&mut self, probes: Vec<(Name, Result<Facts, source::Error>)>) -> u64 {
         let mut needed = 0;
         for (name, probed) in probes {
             let what = format!("source {name}");
@@ -170,27 +199,7 @@ impl Examination {
                 }
             }
         }
-        match free {
-            // A control on a database needs a second copy of it.
-            Ok(free) if free >= needed.saturating_mul(2) => {
-                self.good("scratch", format!("{} free", ByteSize(free)));
-            }
-            Ok(free) => self.bad(
-                "scratch",
-                format!("{} free, up to {} needed", ByteSize(free), ByteSize(needed * 2)),
-                "[scratch] dir in the site file may name another disk",
-            ),
-            Err(error) => self.bad("scratch", chain(&error), "[scratch] dir in the site file"),
-        }
-        match confinement {
-            Ok(confinement) => self.good("sandbox", confinement),
-            Err(error) => self.bad(
-                "sandbox",
-                error,
-                "user namespaces or Landlock (Linux 6.7) must be allowed here, or run as root",
-            ),
-        }
-        Ok(())
+        needed
     }
 
     /// Are the hooks' programs there?

@@ -59,12 +59,11 @@ impl From<Lang> for crate::report::Lang {
     }
 }
 
-/// The answer of `report drill --json`.
+/// The answer of `report drill --json`; none where the page itself goes to standard output.
 #[derive(Debug, Serialize)]
 struct Answer {
     record: u64,
     lang: &'static str,
-    /// None where the page itself went to standard output.
     file: PathBuf,
 }
 

@@ -52,9 +52,7 @@ struct LastDrill {
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let setup = app.setup().await?;
-    let named: Vec<&Policy> =
-        args.policies.iter().map(|name| setup.policy(name)).collect::<Result<_, _>>()?;
-    let policies = if named.is_empty() { setup.policies.iter().collect() } else { named };
+    let policies = setup.policies_or_all(&args.policies)?;
     let rooms = app.rooms(&setup).await?;
     let mut standings = Vec::new();
     for policy in policies {

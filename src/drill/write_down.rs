@@ -188,14 +188,7 @@ pub(super) fn as_recorded(record: Option<&Record>) -> Option<DrillFinished> {
 }
 
 fn reason(found: &PartReason) -> details::Reason {
-    let part = match found.part {
-        "restorable" => details::Part::Restorable,
-        "intact" => details::Part::Intact,
-        "within_rto" => details::Part::WithinRto,
-        "within_rpo" => details::Part::WithinRpo,
-        _ => details::Part::CleanedUp,
-    };
-    details::Reason { part, why: found.why.clone() }
+    details::Reason { part: found.part, why: found.why.clone() }
 }
 
 fn control((result, injured): (&ControlResult, &String)) -> details::Control {

@@ -196,12 +196,9 @@ pub struct Backup {
 
 impl Ledger {
     /// Stores details, sealed; durable on return. Returns what a record names them by.
-    pub async fn put_details<T: Serialize + ?Sized>(&self, details: &T) -> Result<Digest, Error> {
-        self.put_details_text(&to_text(details)?).await
-    }
-
-    /// As [`Self::put_details`], for details that are JSON already.
-    pub async fn put_details_text(&self, text: &str) -> Result<Digest, Error> {
+    ///
+    /// `text` is what [`to_text`] made of them.
+    pub async fn put_details(&self, text: &str) -> Result<Digest, Error> {
         let digest = Digest::of(text.as_bytes());
         // The same text sealed before has other bytes, and is as good: readers check the digest.
         self.create(&name(&digest), self.key.seal(text.as_bytes()).into()).await?;

@@ -132,7 +132,7 @@ impl Outbox {
                 continue;
             };
             for details in &held.details {
-                ledger.put_details_text(details).await?;
+                ledger.put_details(details).await?;
             }
             let is_new =
                 |event: &Event| !known.get(&event.time).is_some_and(|at| at.contains(event));

@@ -70,6 +70,14 @@ impl Setup {
         }
     }
 
+    /// The policies a user means: all where none is named.
+    pub fn policies_or_all(&self, names: &[PolicyName]) -> Result<Vec<&Policy>, NoSuch> {
+        if names.is_empty() {
+            return Ok(self.policies.iter().collect());
+        }
+        names.iter().map(|name| self.policy(name)).collect()
+    }
+
     /// The policy and the drill a user means; no drill where the policy has none and none is named:
     /// then all rungs run on the latest snapshot.
     pub fn drill(&self, name: &DrillName) -> Result<(&Policy, Option<&Drill>), NoSuch> {

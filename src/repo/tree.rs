@@ -294,6 +294,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ground::causes::chain;
     use crate::ground::digest::Digest;
 
     fn kind() -> impl Strategy<Value = NodeKind> {
@@ -354,12 +355,6 @@ mod tests {
 
     fn tree_of(nodes: &str) -> Result<Tree, TreeError> {
         Tree::decode(format!(r#"{{"nodes":[{nodes}]}}"#).as_bytes())
-    }
-
-    /// The error with its sources in one line.
-    fn chain(error: &dyn std::error::Error) -> String {
-        let source = error.source().map(|source| format!(": {}", chain(source)));
-        format!("{error}{}", source.unwrap_or_default())
     }
 
     #[test]

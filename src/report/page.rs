@@ -514,12 +514,18 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_written_for_eyes_when_a_folder_is_named() {
-        let Some(folder) = std::env::var_os("LIFEBOAT_TEST_PAGES") else { return };
+    fn every_sample_has_a_whole_page_in_each_language() {
+        // A folder named in the environment gets the pages, for eyes.
+        let folder = std::env::var_os("LIFEBOAT_TEST_PAGES");
         for (name, sample) in samples() {
             for (tag, lang) in [("zh", Lang::Zh), ("en", Lang::En)] {
-                let file = std::path::Path::new(&folder).join(format!("{name}-{tag}.html"));
-                std::fs::write(file, sample.page(lang)).unwrap();
+                let page = sample.page(lang);
+                assert!(page.starts_with("<!doctype html>"), "{name} in {tag}");
+                assert!(page.trim_end().ends_with("</html>"), "{name} in {tag}");
+                if let Some(folder) = &folder {
+                    let file = std::path::Path::new(folder).join(format!("{name}-{tag}.html"));
+                    std::fs::write(file, page).unwrap();
+                }
             }
         }
     }

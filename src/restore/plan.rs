@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use super::select::{Selection, Wanted};
 use super::{Error, Select};
+use crate::ground::causes::chain;
 use crate::repo::{BlobId, BlobKind, Node, NodeKind, Reader};
 use crate::source::Place;
 use crate::source::files::disk::{is_name, split};
@@ -179,15 +180,4 @@ pub(super) fn object(planned: &Planned) -> String {
         NodeKind::Socket => "socket",
     };
     format!("{kind} {}", shown(&planned.path))
-}
-
-/// An error with its causes on one line, for lists that hold text.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }

@@ -20,6 +20,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid, UnshareFlags};
 
 use super::account::Account;
 use super::protocol::{Confinement, Greeting, Limits, Order, ROLE_ARGUMENT};
+use crate::ground::causes::chain;
 
 /// What a confined child does: reads requests, one line each, and answers each with one line,
 /// until the input ends.
@@ -51,7 +52,7 @@ pub fn role_requested(roles: &[(&str, Serve)]) -> Option<ExitCode> {
 fn enter(serve: Serve, order: &Order) -> ExitCode {
     let confinement = match confine(order) {
         Ok(confinement) => confinement,
-        Err(refusal) => return refuse(&refusal.to_string()),
+        Err(refusal) => return refuse(&chain(&refusal)),
     };
     let served = greet(&Greeting::Confined(confinement))
         .and_then(|()| serve(&mut io::stdin().lock(), &mut io::stdout().lock()));
@@ -82,8 +83,8 @@ fn greet(greeting: &Greeting) -> io::Result<()> {
 /// Why the child could not confine itself.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("cannot {step}: {errno}")]
-    Step { step: &'static str, errno: io::Error },
+    #[error("cannot {step}")]
+    Step { step: &'static str, source: io::Error },
     #[error("it has more than one thread already")]
     Threads,
     #[error("its parent is gone")]
@@ -95,14 +96,14 @@ enum Refusal {
 }
 
 fn step(step: &'static str) -> impl Fn(Errno) -> Refusal {
-    move |errno| Refusal::Step { step, errno: errno.into() }
+    move |errno| Refusal::Step { step, source: errno.into() }
 }
 
 fn confine(order: &Order) -> Result<Confinement, Refusal> {
     die_with(order.parent)?;
     close_inherited()?;
     let tasks = std::fs::read_dir("/proc/self/task").map(Iterator::count);
-    if tasks.map_err(|errno| Refusal::Step { step: "count its threads", errno })? != 1 {
+    if tasks.map_err(|source| Refusal::Step { step: "count its threads", source })? != 1 {
         return Err(Refusal::Threads);
     }
     // Refused only to the leader of a group, which has no other terminal to leave either.
@@ -223,7 +224,7 @@ fn lock_land(scratch: OwnedFd) -> Result<i32, Refusal> {
         .and_then(|rules| rules.restrict_self())
         .map_err(|error| Refusal::Step {
             step: "lock itself in",
-            errno: io::Error::other(error),
+            source: io::Error::other(error),
         })?;
     Ok(match (locked.ruleset, locked.landlock) {
         (RulesetStatus::NotEnforced, _) => 0,

@@ -21,13 +21,24 @@ impl Sum {
     pub fn add(&mut self, member: &Digest) {
         let mut carry = false;
         for (limb, bytes) in self.limbs.iter_mut().zip(member.0.rchunks_exact(8)) {
-            let addend = u64::from_be_bytes(bytes.try_into().expect("chunks of exactly 8 bytes"));
-            let (sum, over) = limb.overflowing_add(addend);
+            let (sum, over) = limb.overflowing_add(limb_of(bytes));
             let (sum, over_by_carry) = sum.overflowing_add(u64::from(carry));
             *limb = sum;
             carry = over || over_by_carry;
         }
         self.members += 1;
+    }
+
+    /// Takes a member that was added out again.
+    pub fn remove(&mut self, member: &Digest) {
+        let mut borrow = false;
+        for (limb, bytes) in self.limbs.iter_mut().zip(member.0.rchunks_exact(8)) {
+            let (rest, under) = limb.overflowing_sub(limb_of(bytes));
+            let (rest, under_by_borrow) = rest.overflowing_sub(u64::from(borrow));
+            *limb = rest;
+            borrow = under || under_by_borrow;
+        }
+        self.members = self.members.saturating_sub(1);
     }
 
     /// The members' number and the sum, most significant byte first.
@@ -38,6 +49,10 @@ impl Sum {
         }
         Part { rows: self.members, hash: Digest(hash) }
     }
+}
+
+fn limb_of(bytes: &[u8]) -> u64 {
+    u64::from_be_bytes(bytes.try_into().expect("chunks of exactly 8 bytes"))
 }
 
 #[cfg(test)]
@@ -70,5 +85,16 @@ mod tests {
         let mut low = [0; 32];
         low[24..].fill(0xff);
         assert_eq!(sum(&[&Digest(low), &Digest(one)]).hash, Digest(two_to_the_64));
+    }
+
+    #[test]
+    fn what_is_taken_out_again_leaves_no_trace() {
+        let digests: Vec<_> = (0..50u8).map(|n| Digest::of(&[n])).collect();
+        let mut sum = Sum::default();
+        digests.iter().for_each(|digest| sum.add(digest));
+
+        digests.iter().for_each(|digest| sum.remove(digest));
+
+        assert_eq!(sum, Sum::default());
     }
 }

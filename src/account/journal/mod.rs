@@ -18,6 +18,7 @@ use serde_json::Value;
 pub use act::{Act, Kind};
 use slots::Unreadable;
 
+use crate::ground::causes::chain;
 use crate::ground::clock::Clock;
 use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
@@ -292,7 +293,7 @@ async fn append(
     records: &mut Vec<Record>,
 ) -> Result<(), ledger::Error> {
     for details in details {
-        ledger.put_details_text(details).await?;
+        ledger.put_details(details).await?;
     }
     for batch in events.chunks(BATCH) {
         records.extend(ledger.append(batch.to_vec()).await?);
@@ -301,7 +302,7 @@ async fn append(
 }
 
 fn unsettled(error: &Unreadable) -> String {
-    format!("past slots are not settled: {error}: {}", error.source)
+    format!("past slots are not settled: {}", chain(error))
 }
 
 fn newest_version(records: &[Record], policy: &Name) -> Option<Digest> {

@@ -111,9 +111,11 @@ fn what_broke_outweighs_what_is_open_and_names_its_place() {
     let verdict = judge(&plan, &outcomes, &[]);
 
     assert_eq!(verdict.parts().intact, Answer::No);
+    let PartReason { part, answer, why } = &verdict.reasons()[0];
+    assert_eq!((*part, *answer), (Part::Intact, Answer::No));
     assert_eq!(
-        verdict.reasons()[0].to_string(),
-        "intact is no: equality of orders broke at table orders: has 2 rows instead of 3; and 1 more"
+        why,
+        "equality of orders broke at table orders: has 2 rows instead of 3; and 1 more"
     );
 }
 

@@ -14,7 +14,6 @@ use super::{App, Exit, report as page};
 use crate::account::{Account, Rooms};
 use crate::backup::{self, Published};
 use crate::drill;
-use crate::ground::digest::Digest;
 use crate::ground::size::ByteSize;
 use crate::ledger::record::{Answer as Part, Parts, Word};
 use crate::policy::{self, Caller, Policy, Setup};
@@ -172,7 +171,6 @@ fn story(
     reports: &[PathBuf],
 ) -> String {
     let place = folder.display();
-    let details = &done.details;
     let mut text =
         format!("A sample shop in {place}: an SQLite database and a folder of pictures.\n\n");
     let mut line = |what: String| {
@@ -182,12 +180,30 @@ fn story(
     for (order, published) in [("1st", first), ("2nd", second)] {
         line(format!(
             "backup   {order}: snapshot {}, {} entries, {}, of which {} were new",
-            short(published.snapshot.0),
+            published.snapshot.0.short(),
             published.entries,
             ByteSize(published.bytes),
             ByteSize(published.added.added_bytes),
         ));
     }
+    rehearsal(done, &mut line);
+    line("\nThe report an auditor gets (open it in a browser):".into());
+    for report in reports {
+        line(format!("  {}", report.display()));
+    }
+    line(format!(
+        "\nLook around:\n  \
+         lifeboat --config {place}/lifeboat.toml status\n  \
+         lifeboat --config {place}/lifeboat.toml ledger log {CUSTOMER}\n  \
+         restic -r {place}/store/{CUSTOMER}/repo --password-file {place}/keys/repository-password \
+         check --read-data"
+    ));
+    text
+}
+
+/// The lines that tell of the drill.
+fn rehearsal(done: &drill::Done, mut line: impl FnMut(String)) {
+    let details = &done.details;
     let rows: u64 = details
         .sources
         .iter()
@@ -226,20 +242,4 @@ fn story(
     for reason in &details.reasons {
         line(format!("         {}", reason.why));
     }
-    line("\nThe report an auditor gets (open it in a browser):".into());
-    for report in reports {
-        line(format!("  {}", report.display()));
-    }
-    line(format!(
-        "\nLook around:\n  \
-         lifeboat --config {place}/lifeboat.toml status\n  \
-         lifeboat --config {place}/lifeboat.toml ledger log {CUSTOMER}\n  \
-         restic -r {place}/store/{CUSTOMER}/repo --password-file {place}/keys/repository-password \
-         check --read-data"
-    ));
-    text
-}
-
-fn short(snapshot: Digest) -> String {
-    snapshot.short()
 }

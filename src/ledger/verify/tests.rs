@@ -179,8 +179,8 @@ async fn a_checkpoint_left_unsigned_is_told_and_no_problem() {
 async fn details_round_trip_and_are_found_missing_or_altered() {
     let bench = Bench::with(0).await;
     let ledger = bench.ledger();
-    let digest = ledger.put_details("what was found").await.unwrap();
-    assert_eq!(ledger.put_details("what was found").await.unwrap(), digest);
+    let digest = ledger.put_details("\"what was found\"").await.unwrap();
+    assert_eq!(ledger.put_details("\"what was found\"").await.unwrap(), digest);
     assert_eq!(ledger.details::<String>(&digest).await.unwrap(), "what was found");
     let mut event = events(1).remove(0);
     event.body = Body::BackupFinished(super::super::testing::backup_finished(digest));

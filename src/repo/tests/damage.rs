@@ -1,3 +1,5 @@
+//! Damage to every kind of object: it is named, and everything else is read back.
+
 use super::*;
 
 #[derive(Debug, Clone, Copy)]

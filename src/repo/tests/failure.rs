@@ -1,3 +1,5 @@
+//! A store that fails: a run ends with an error, and what was there before stays whole.
+
 use super::*;
 
 /// Every index file of the store, and whether each pack it names is there.

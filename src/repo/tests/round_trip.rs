@@ -1,3 +1,5 @@
+//! What goes in comes out again, and what is there already is not stored twice.
+
 use super::*;
 
 #[test]

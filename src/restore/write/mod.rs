@@ -15,9 +15,10 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::FileType;
 
 use super::metadata::is_privileged;
-use super::plan::{Plan, Planned, chain, object};
+use super::plan::{Plan, Planned, object};
 use super::target::{Target, is_fatal};
 use super::{Error, Restored};
+use crate::ground::causes::chain;
 use crate::ground::progress::Progress;
 use crate::repo::{BlobId, BlobKind, NodeKind, ReadError, Reader};
 use crate::source::Place;

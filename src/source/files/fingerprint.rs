@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::ground::digest::{Digest, Hasher};
 
+use super::super::sum::Sum;
 use super::super::{EntryKind, Meta, Part};
 
 /// Sums up the entries below one path; shared by the walk and the threads that read content.
@@ -16,8 +17,8 @@ pub(super) struct Tally(Mutex<Sums>);
 
 #[derive(Debug, Default)]
 struct Sums {
-    rows: u64,
-    hash: Sum,
+    /// Over all entries but devices.
+    prints: Sum,
     entries: u64,
     bytes: u64,
 }
@@ -63,8 +64,7 @@ impl Tally {
         sums.entries += 1;
         sums.bytes += print.bytes;
         if let Some(digest) = &print.digest {
-            sums.rows += 1;
-            sums.hash.add(digest);
+            sums.prints.add(digest);
         }
     }
 
@@ -74,15 +74,13 @@ impl Tally {
         sums.entries = sums.entries.saturating_sub(1);
         sums.bytes = sums.bytes.saturating_sub(print.bytes);
         if let Some(digest) = &print.digest {
-            sums.rows = sums.rows.saturating_sub(1);
-            sums.hash.subtract(digest);
+            sums.prints.remove(digest);
         }
     }
 
     /// The part of the fingerprint.
     pub(super) fn part(&self) -> Part {
-        let sums = self.lock();
-        Part { rows: sums.rows, hash: Digest(sums.hash.0) }
+        self.lock().prints.part()
     }
 
     /// Number of entries, devices too, and the bytes of their content.
@@ -94,66 +92,5 @@ impl Tally {
     fn lock(&self) -> MutexGuard<'_, Sums> {
         // Sums are changed by plain arithmetic that cannot panic half-way.
         self.0.lock().unwrap_or_else(|held| held.into_inner())
-    }
-}
-
-/// A sum of digests modulo 2²⁵⁶: the order does not matter, and unlike with exclusive or two equal
-/// entries do not cancel out.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sum([u8; 32]);
-
-impl Sum {
-    fn add(&mut self, digest: &Digest) {
-        let mut carry = 0;
-        for (sum, byte) in self.0.iter_mut().zip(digest.0).rev() {
-            let total = u16::from(*sum) + u16::from(byte) + carry;
-            *sum = total as u8;
-            carry = total >> 8;
-        }
-    }
-
-    fn subtract(&mut self, digest: &Digest) {
-        let mut borrow = false;
-        for (sum, byte) in self.0.iter_mut().zip(digest.0).rev() {
-            let (once, first) = sum.overflowing_sub(byte);
-            let (twice, second) = once.overflowing_sub(u8::from(borrow));
-            *sum = twice;
-            borrow = first || second;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_taken_out_again_leaves_no_trace_and_order_does_not_matter() {
-        let digests: Vec<_> = (0..50u8).map(|n| Digest::of(&[n])).collect();
-        let (mut forth, mut back) = (Sum::default(), Sum::default());
-        for digest in &digests {
-            forth.add(digest);
-        }
-        for digest in digests.iter().rev() {
-            back.add(digest);
-        }
-        assert_eq!(forth.0, back.0);
-
-        for digest in &digests {
-            forth.subtract(digest);
-        }
-
-        assert_eq!(forth.0, [0; 32]);
-    }
-
-    #[test]
-    fn two_equal_entries_do_not_cancel_out() {
-        let mut sum = Sum::default();
-        sum.add(&Digest([0xff; 32]));
-        sum.add(&Digest([0xff; 32]));
-
-        let mut expected = [0xff; 32];
-        expected[31] = 0xfe;
-        assert_eq!(sum.0, expected);
     }
 }

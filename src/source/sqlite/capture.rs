@@ -4,20 +4,22 @@
 //! on the connection that took the fingerprint: with more steps a busy writer restarts it for
 //! ever, and on another connection the two would see different moments.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempPath;
 
-use super::super::{Capture, Context, Entry, EntryKind, Error, Kind, Meta, Open, Sink, Stream};
+use super::super::files::disk;
+use super::super::files::owners::Owners;
+use super::super::{
+    Capture, Context, Entry, EntryKind, Error, Kind, Meta, Open, Sink, Skipped, Stream,
+};
 use super::fingerprint::fingerprint;
 use super::live::{self, LOCK_LIMIT, Pinned};
 use crate::ground::ids::Name;
@@ -36,7 +38,7 @@ pub(super) fn capture(
         what: "names no file".to_owned(),
         source: None,
     })?;
-    let found = std::fs::metadata(path).map_err(|source| io_error("look at", path, source))?;
+    let (meta, skipped) = meta(path).map_err(|source| io_error("look at", path, source))?;
     let pinned = Pinned::open(path, context)?;
     let fingerprint = fingerprint(&pinned.connection).map_err(|error| live::engine(path, error))?;
     let staged = stage(path, &pinned, context)?;
@@ -47,7 +49,8 @@ pub(super) fn capture(
     let staged = Arc::new(staged);
     out.put(Entry {
         path: file_name.as_bytes().to_vec(),
-        meta: meta(&found, bytes).map_err(|source| io_error("look at", path, source))?,
+        // The file alone is not the database while there is a log beside it.
+        meta: Meta { kind: EntryKind::File { size: bytes }, ..meta },
         content: Some(Box::new(Staged(Arc::clone(&staged)))),
     })?;
     if let Some(skipped) = out.settle()?.into_iter().next() {
@@ -64,7 +67,7 @@ pub(super) fn capture(
         finished: context.clock.now(),
         entries: 1,
         bytes,
-        skipped: Vec::new(),
+        skipped,
         fingerprint,
     })
 }
@@ -137,30 +140,27 @@ fn copy(pinned: &Pinned, staged: &Path, context: &Context) -> Result<(), CopyFai
     }
 }
 
-/// The original's metadata with the copy's length: the file alone is not the database while
-/// there is a log beside it.
-fn meta(found: &Metadata, bytes: u64) -> io::Result<Meta> {
-    let time = |seconds, nanoseconds: i64| {
-        let nanoseconds = i32::try_from(nanoseconds).map_err(io::Error::other)?;
-        Timestamp::new(seconds, nanoseconds).map_err(io::Error::other)
+/// The original's metadata, and the attributes that could not be read.
+fn meta(path: &Path) -> io::Result<(Meta, Vec<Skipped>)> {
+    // The policy may name a link: what it leads to is the database.
+    let real = path.canonicalize()?;
+    let (Some(folder), Some(name)) = (real.parent(), real.file_name()) else {
+        return Err(io::ErrorKind::IsADirectory.into());
     };
-    Ok(Meta {
-        kind: EntryKind::File { size: bytes },
-        mode: found.mode() & 0o7777,
-        mtime: time(found.mtime(), found.mtime_nsec())?,
-        atime: time(found.atime(), found.atime_nsec())?,
-        ctime: time(found.ctime(), found.ctime_nsec())?,
-        uid: found.uid(),
-        gid: found.gid(),
-        user: String::new(),
-        group: String::new(),
-        inode: found.ino(),
-        device_id: found.dev(),
-        // Other names of the original are not captured with it.
-        links: 1,
-        xattrs: Vec::new(),
-        reusable: false,
-    })
+    let folder = disk::reach_path(folder)?;
+    let name = disk::c_name(name.as_bytes())?;
+    let stat = disk::stat(&folder, &name)?;
+    let mut meta = disk::meta(&folder, &name, &stat, &Owners::of_this_host())?;
+    // Other names of the original are not captured with it.
+    meta.links = 1;
+    let (read, unread) = disk::xattrs(&folder, &name)?;
+    meta.xattrs = read;
+    let skipped = unread.into_iter().map(|(attribute, error)| {
+        let attribute = String::from_utf8_lossy(&attribute);
+        let reason = format!("attribute {attribute} cannot be read: {error}");
+        Skipped { path: path.display().to_string(), reason }
+    });
+    Ok((meta, skipped.collect()))
 }
 
 /// The staged copy; keeps it until it is read.

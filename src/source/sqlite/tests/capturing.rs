@@ -1,9 +1,12 @@
 //! Capture beside writers, living and dead.
 
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::super::super::files::owners::Owners;
+use super::super::super::{EntryKind, Meta};
 use super::super::live;
 use super::*;
 
@@ -124,6 +127,45 @@ fn what_is_no_sound_database_is_an_error_that_names_it() {
         assert!(chain.contains(path.file_name().unwrap().to_str().unwrap()), "{chain}");
     }
     assert!(!missing.exists());
+}
+
+/// Keeps only the metadata of what is put.
+#[derive(Default)]
+struct Described(Mutex<Vec<Meta>>);
+
+impl Sink for Described {
+    fn put(&self, entry: Entry) -> Result<(), Error> {
+        self.0.lock().unwrap().push(entry.meta);
+        Ok(())
+    }
+
+    fn settle(&self) -> Result<Vec<Skipped>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+#[test]
+fn the_entry_has_the_metadata_of_the_database_that_a_link_leads_to() {
+    let bench = Bench::new();
+    let path = bench.database(SHOP);
+    let attribute = rustix::fs::XattrFlags::empty();
+    rustix::fs::lsetxattr(&path, "user.origin", b"till", attribute).unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+    std::fs::hard_link(&path, bench.path("other name.db")).unwrap();
+    let link = bench.path("link.db");
+    symlink(&path, &link).unwrap();
+
+    let described = Described::default();
+    let name = "shop".parse().unwrap();
+    let captured = capture::capture(&name, &link, &bench.context, &described).unwrap();
+
+    let found = path.metadata().unwrap();
+    let meta = described.0.into_inner().unwrap().pop().unwrap();
+    assert_eq!(captured.skipped, []);
+    assert_eq!(meta.kind, EntryKind::File { size: found.len() });
+    assert_eq!((meta.mode, meta.uid, meta.gid, meta.links), (0o640, found.uid(), found.gid(), 1));
+    assert_eq!(meta.user, Owners::of_this_host().user(found.uid()));
+    assert_eq!(meta.xattrs, [(b"user.origin".to_vec(), b"till".to_vec())]);
 }
 
 #[test]
