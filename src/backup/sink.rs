@@ -331,7 +331,7 @@ pub(super) fn file_node(name: &str, content: Vec<BlobId>, size: u64, time: Times
     let mut meta = neutral_directory();
     meta.kind = EntryKind::File { size };
     meta.mode = 0o600;
-    (meta.mtime, meta.atime, meta.ctime) = (time, time, time);
+    (meta.mtime, meta.ctime) = (time, time);
     Template { name: name.as_bytes().to_vec(), meta }.into_node(content, size)
 }
 
@@ -341,7 +341,6 @@ fn neutral_directory() -> Meta {
         kind: EntryKind::Dir,
         mode: 0o755,
         mtime: epoch,
-        atime: epoch,
         ctime: epoch,
         uid: 0,
         gid: 0,
@@ -381,7 +380,8 @@ impl Template {
             kind,
             mode: meta.mode,
             mtime: Some(meta.mtime),
-            atime: Some(meta.atime),
+            // As restic: times of access would make a new tree of every folder that was read.
+            atime: Some(meta.mtime),
             ctime: Some(meta.ctime),
             uid: meta.uid,
             gid: meta.gid,

@@ -194,7 +194,7 @@ impl Sink for TreeSink {
         let node = Node {
             mode: entry.meta.mode,
             mtime: Some(entry.meta.mtime),
-            atime: Some(entry.meta.atime),
+            atime: Some(entry.meta.mtime),
             ctime: Some(entry.meta.ctime),
             uid: entry.meta.uid,
             gid: entry.meta.gid,

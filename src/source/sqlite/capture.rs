@@ -148,7 +148,6 @@ fn meta(found: &Metadata, bytes: u64) -> io::Result<Meta> {
         kind: EntryKind::File { size: bytes },
         mode: found.mode() & 0o7777,
         mtime: time(found.mtime(), found.mtime_nsec())?,
-        atime: time(found.atime(), found.atime_nsec())?,
         ctime: time(found.ctime(), found.ctime_nsec())?,
         uid: found.uid(),
         gid: found.gid(),
