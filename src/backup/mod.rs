@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use crate::account::journal::{self, Act};
-use crate::account::{self, Account, Locked, Rooms};
+use crate::account::{self, Account, Leased, Locked, Rooms};
 use crate::ground::causes::chain;
 use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
@@ -78,7 +78,8 @@ pub async fn run(
 ) -> Result<Published, Error> {
     let run = RunId::draw();
     let begun = Instant::now();
-    let mut lease = account::lease("backup", &policy.full_name(), run, rooms).await?;
+    let lease = Leased::take("backup", &policy.full_name(), run, rooms).await?;
+    hooks::settle(policy, rooms).await;
     let account = Account::open_or_create(setup, setup.customer_of(policy), rooms).await?;
     tracing::info!(phase = "begin", %run, policy = policy.full_name());
     let effective = setup.effective(policy);
@@ -87,7 +88,7 @@ pub async fn run(
     let recorded = account.begin(&act, &effective, digest, rooms).await?;
     account::tell(&recorded, &*rooms.progress);
 
-    let kept = keep(setup, policy, run, (&effective, digest), &account, &mut lease, rooms).await;
+    let kept = keep(setup, policy, run, (&effective, digest), &account, &lease, rooms).await;
     let outcome = match kept {
         Ok(kept) => record(policy, &act, kept, begun, &account, rooms).await,
         Err(error) => {
@@ -96,7 +97,7 @@ pub async fn run(
             Err(error)
         }
     };
-    lease.release().await.map_err(account::Error::from)?;
+    lease.release().await?;
     outcome
 }
 
@@ -115,7 +116,7 @@ async fn keep(
     run: RunId,
     (effective, digest): (&Value, Digest),
     account: &Account,
-    lease: &mut crate::state::Lease,
+    lease: &Leased,
     rooms: &Rooms,
 ) -> Result<Kept, Error> {
     let lock = Locked::shared(account, rooms).await?;
@@ -159,7 +160,7 @@ async fn keep(
     let (tree, captures) = tree;
     let added = writer.finish().await?;
     lock.assure().await?;
-    lease.renew().await.map_err(account::Error::from)?;
+    lease.renew().await?;
     let snapshot = describe(policy, run, tree, parent, &captures, now, &added);
     tracing::info!(phase = "commit", %run);
     let id = account.repository.save_snapshot(&snapshot).await.map_err(Error::Publish)?;

@@ -99,7 +99,7 @@ impl State {
 impl Lease {
     /// Holds it for its whole time again. Fails with [`Error::LeaseLost`] where somebody else
     /// took it over meanwhile: then nothing may be published any more.
-    pub async fn renew(&mut self) -> Result<(), Error> {
+    pub async fn renew(&self) -> Result<(), Error> {
         let now: i64 = sqlx::query_scalar(NOW)
             .fetch_one(&self.state.pool)
             .await
@@ -108,7 +108,7 @@ impl Lease {
     }
 
     /// Gives it back. One that was lost is not given back.
-    pub async fn release(self) -> Result<(), Error> {
+    pub async fn release(&self) -> Result<(), Error> {
         self.set_until(0).await
     }
 

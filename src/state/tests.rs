@@ -37,9 +37,9 @@ async fn of_two_handles_on_one_file_one_gets_the_lease() {
 #[tokio::test]
 async fn a_lease_that_ran_out_is_taken_over_and_its_holder_cannot_come_back() {
     let (_folder, state) = state().await;
-    let mut old = state.lease("key", RunId::draw(), Duration::ZERO).await.unwrap().unwrap();
+    let old = state.lease("key", RunId::draw(), Duration::ZERO).await.unwrap().unwrap();
 
-    let mut new = state.lease("key", RunId::draw(), LONG).await.unwrap().unwrap();
+    let new = state.lease("key", RunId::draw(), LONG).await.unwrap().unwrap();
 
     assert!(new.fence() > old.fence());
     assert!(matches!(old.renew().await, Err(Error::LeaseLost { .. })));
