@@ -41,7 +41,7 @@ pub enum Error {
     Capture { source_name: Name, source: source::Error },
     #[error("cannot read the snapshot before this one")]
     Parent(#[from] ReadError),
-    #[error("cannot store the snapshot's own pages")]
+    #[error("cannot store the snapshot")]
     Write(#[from] WriteError),
     #[error("cannot publish the snapshot")]
     Publish(#[source] repo::Error),
