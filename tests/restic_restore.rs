@@ -81,6 +81,7 @@ async fn restic_and_lifeboat_restore_the_same_tree() {
         select: Select::Everything,
         occupied: Occupied::Refuse,
         fidelity: Fidelity::Full,
+        interrupted: Arc::default(),
     };
 
     let restored = restore::run(&reader, snapshot.tree, &request, Arc::new(Silent)).await.unwrap();

@@ -4,6 +4,7 @@
 //! A directory's tree is written as soon as the last of its entries is known, so memory holds only
 //! directories that are under way.
 
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -266,7 +267,8 @@ impl TreeSink<'_> {
     fn read(&self, job: Job) -> (Arc<Dir>, Result<Option<Node>, WriteError>) {
         let Job { dir, template, path, content } = job;
         let stored = content.open().map_err(StoreError::Read).and_then(|mut stream| {
-            let stored = self.writer.store_content(&mut stream)?;
+            let mut content = Interruptible { stream: &mut *stream, interrupted: self.interrupted };
+            let stored = self.writer.store_content(&mut content)?;
             let changed = stream.finish().map_err(StoreError::Read)?;
             Ok((stored, changed))
         });
@@ -312,6 +314,21 @@ impl TreeSink<'_> {
             node = Some(dir.node.directory(subtree));
             dir = parent;
         }
+    }
+}
+
+/// Content whose reading ends with an error once somebody asks for an end: one file may take hours.
+struct Interruptible<'a> {
+    stream: &'a mut dyn source::Stream,
+    interrupted: &'a AtomicBool,
+}
+
+impl Read for Interruptible<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Err(io::Error::other("interrupted"));
+        }
+        self.stream.read(buffer)
     }
 }
 

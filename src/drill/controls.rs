@@ -101,6 +101,7 @@ impl Bench {
             select: Select::Patterns(vec![literal(&path)]),
             occupied: Occupied::Refuse,
             fidelity: Fidelity::Drill,
+            interrupted: self.fetched.request.interrupted.clone(),
         };
         let blind = self.fetched.reader.without([blob]);
         let restored = restore::run(&blind, self.fetched.tree, &request, self.progress.clone());

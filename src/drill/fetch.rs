@@ -86,7 +86,7 @@ async fn fetch(
     integrity: &mut Integrity,
     rooms: &Rooms,
 ) -> Result<Fetched, Stop> {
-    let lock = Locked::shared(account, rooms).await.map_err(|error| unknown(&error))?;
+    let lock = Locked::to_read(account, rooms).await.map_err(|error| unknown(&error))?;
     let begun = Instant::now();
     let picked = point(request, account, integrity, rooms).await?;
     let index = account.index().await.map_err(|error| match &error {
@@ -104,6 +104,7 @@ async fn fetch(
         select: Select::Everything,
         occupied: Occupied::Refuse,
         fidelity: Fidelity::Drill,
+        interrupted: rooms.interrupted.clone(),
     };
     let restored =
         restore::run(&reader, picked.snapshot.tree, &wanted, rooms.progress.clone()).await;
@@ -112,7 +113,9 @@ async fn fetch(
         false => integrity.damaged(format!("snapshot {}", picked.id), chain(&error)),
     })?;
     rehearsal.phase("fetch", begun.elapsed(), true);
-    lock.release().await.map_err(|error| unknown(&error))?;
+    if let Some(lock) = lock {
+        lock.release().await.map_err(|error| unknown(&error))?;
+    }
     integrity.blobs = restored.blobs;
     integrity.damage.extend(restored.damaged);
     if let Some(first) = restored.unrestored.first() {

@@ -85,6 +85,7 @@ impl Bench {
             select: Select::Everything,
             occupied: Occupied::Refuse,
             fidelity: Fidelity::Full,
+            interrupted: Arc::default(),
         }
     }
 

@@ -17,7 +17,7 @@ use rustix::fs::FileType;
 use super::metadata::is_privileged;
 use super::plan::{Plan, Planned, chain, object};
 use super::target::{Target, is_fatal};
-use super::{Error, Restored};
+use super::{Error, Request, Restored};
 use crate::ground::progress::Progress;
 use crate::repo::{BlobId, BlobKind, NodeKind, ReadError, Reader};
 use crate::source::Place;
@@ -28,6 +28,7 @@ const OPEN_FILES: usize = 64;
 /// A restore under way.
 pub(super) struct Writing {
     target: Target,
+    request: Request,
     plan: Plan,
     /// How far each entry of the plan is.
     made: Vec<Made>,
@@ -60,11 +61,13 @@ impl Writing {
     pub(super) fn lay_out(
         target: Target,
         plan: Plan,
+        request: Request,
         length: &dyn Fn(&BlobId) -> Option<u64>,
     ) -> Result<Self, Error> {
         let mut writing = Self {
             made: Vec::with_capacity(plan.entries.len()),
             target,
+            request,
             plan: Plan::default(),
             places: HashMap::new(),
             damage: BTreeMap::new(),
@@ -74,6 +77,7 @@ impl Writing {
         };
         let mut first_names = HashMap::new();
         for (index, planned) in plan.entries.iter().enumerate() {
+            writing.request.check_interrupted()?;
             let made = match writing.lay(index, planned, &mut first_names, length) {
                 Ok(made) => made,
                 Err(source) if is_fatal(&source) => {
@@ -187,6 +191,7 @@ impl Writing {
         outcome: Result<Vec<u8>, ReadError>,
         progress: &dyn Progress,
     ) -> Result<(), Error> {
+        self.request.check_interrupted()?;
         let Some(piece) = self.places.remove(blob) else { return Ok(()) };
         let bytes = match outcome {
             Ok(bytes) if bytes.len() as u64 == piece.length => bytes,
