@@ -181,7 +181,7 @@ fn story(
     };
     for (order, published) in [("1st", first), ("2nd", second)] {
         line(format!(
-            "backup   {order}: snapshot {}, {} entries, {}, of which {} were new",
+            "backup   {order}: snapshot {}, {} entries, {}, {} new with metadata",
             short(published.snapshot.0),
             published.entries,
             ByteSize(published.bytes),
