@@ -79,6 +79,7 @@ async fn restic_and_lifeboat_restore_the_same_tree() {
         occupied: Occupied::Refuse,
         fidelity: Fidelity::Full,
         most_bytes: None,
+        interrupted: Arc::default(),
     };
 
     let restored = restore::run(&reader, snapshot.tree, &request, Arc::new(Silent)).await.unwrap();

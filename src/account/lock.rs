@@ -1,11 +1,13 @@
 //! The repository's lock, taken and given back with what our own state knows of dead ones.
 
+use std::io;
 use std::time::Duration;
 
 use super::{Account, Error, Rooms};
+use crate::ground::causes::chain;
 use crate::repo::Lock;
 use crate::repo::id::LockId;
-use crate::repo::lock::Claim;
+use crate::repo::lock::{Claim, LockError};
 
 /// How long a conflicting lock is waited for.
 const WAIT: Duration = Duration::from_secs(10);
@@ -33,6 +35,22 @@ impl Locked {
         Ok(Self { lock, place, state: rooms.state.clone() })
     }
 
+    /// Locks it for reading alone. Where nothing can be written to the store (it is full, or
+    /// read-only) there is no lock, and it is read all the same: a disaster does not wait.
+    pub async fn to_read(account: &Account, rooms: &Rooms) -> Result<Option<Self>, Error> {
+        match Self::shared(account, rooms).await {
+            Ok(lock) => Ok(Some(lock)),
+            Err(Error::Lock(error)) if is_unwritable(&error) => {
+                rooms.progress.note(&format!(
+                    "read without a lock, so nobody may prune meanwhile: {}",
+                    chain(&error)
+                ));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// To be called right before publishing: fails where the lock may have been taken for stale.
     pub async fn assure(&self) -> Result<(), Error> {
         self.lock.still_good()?;
@@ -46,4 +64,22 @@ impl Locked {
         self.lock.release().await?;
         Ok(self.state.forget_lock(&self.place, &id).await?)
     }
+}
+
+/// Whether the store lets nothing be written, whatever may be read.
+fn is_unwritable(error: &LockError) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(link) = next {
+        if let Some(error) = link.downcast_ref::<io::Error>() {
+            return matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::ReadOnlyFilesystem
+                    | io::ErrorKind::PermissionDenied
+            );
+        }
+        next = link.source();
+    }
+    false
 }

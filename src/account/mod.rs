@@ -4,6 +4,7 @@
 //! before it can begin stands here once; what acts do with it stands in their own rooms.
 
 pub mod journal;
+mod lease;
 mod lock;
 
 use std::path::{Path, PathBuf};
@@ -13,13 +14,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use lease::Leased;
 pub use lock::Locked;
 
 use self::journal::{Act, Journal, Reach, Recorded};
-use crate::ground::causes::chain;
 use crate::ground::clock::Clock;
 use crate::ground::digest::Digest;
-use crate::ground::ids::RunId;
 use crate::ground::progress::Progress;
 use crate::ground::secret;
 use crate::ledger::outbox::Outbox;
@@ -30,11 +30,11 @@ use crate::policy::{Customer, Setup};
 use crate::repo::{self, Index, Repository, SharedIndex};
 use crate::sandbox::{self, Launcher};
 use crate::seal;
-use crate::state::{self, KeptLease, State};
+use crate::state::{self, State};
 use crate::store::{self, Local, ObjectName, Prefixed, Shared};
 
-/// How long a lease lives without being renewed.
-const LEASE: Duration = Duration::from_secs(10 * 60);
+/// How soon waiting work learns that somebody asked for an end.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What this process has for itself, whoever the customer is.
 pub struct Rooms {
@@ -52,6 +52,22 @@ impl Rooms {
     /// Fails once somebody asked for an end.
     pub fn check_interrupted(&self) -> Result<(), Interrupted> {
         if self.interrupted.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
+    }
+
+    /// What `work` answers; once somebody asks for an end it is dropped where it waits.
+    pub async fn unless_interrupted<T>(
+        &self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Interrupted> {
+        let asked = async {
+            while !self.interrupted.load(Ordering::Relaxed) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::select! {
+            done = work => Ok(done),
+            () = asked => Err(Interrupted),
+        }
     }
 }
 
@@ -251,28 +267,6 @@ pub fn signer(setup: &Setup) -> Result<Option<Signer>, Error> {
     match &setup.site.signing_key {
         Some(key) => Ok(Some(Signer::open(&key.reveal().map_err(Error::SigningKey)?)?)),
         None => Ok(None),
-    }
-}
-
-/// Takes the lease on one kind of act of one policy: no two of them run at once.
-///
-/// It is kept until it is released or dropped.
-pub async fn lease(
-    act: &'static str,
-    policy: &str,
-    run: RunId,
-    rooms: &Rooms,
-) -> Result<KeptLease, Error> {
-    match rooms.state.lease(&format!("{act} {policy}"), run, LEASE).await? {
-        Ok(lease) => Ok(lease.kept()),
-        Err(held) => Err(Error::Running { act, policy: policy.to_owned(), by: held.to_string() }),
-    }
-}
-
-/// Gives a lease back after the act; that it was lost since is only worth a note.
-pub async fn give_back(lease: KeptLease, rooms: &Rooms) {
-    if let Err(error) = lease.release().await {
-        rooms.progress.note(&chain(&error));
     }
 }
 

@@ -3,9 +3,11 @@
 //! `after` is owed from the moment `before` is about to run: state remembers it, so that it runs
 //! also after a failure, a time-out, and at the next start after a crash.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::account::Rooms;
+use crate::ground::causes::chain;
 use crate::ground::process;
 use crate::policy::Policy;
 use crate::state;
@@ -18,24 +20,48 @@ pub enum Error {
     Before(#[source] process::Error),
     #[error("the hook after the backup failed: what it should resume may still be held")]
     After(#[source] process::Error),
+    #[error("the hook that an earlier run still owed failed; nothing was captured")]
+    Owed(#[source] Box<Error>),
     #[error("cannot remember that the hook after the backup is owed")]
     State(#[from] state::Error),
     #[error("the thread that runs hooks ended early")]
     Thread(#[source] tokio::task::JoinError),
 }
 
-/// Settles what a crashed run owes, then runs `before`.
-pub(super) async fn before(policy: &Policy, rooms: &Rooms) -> Result<(), Error> {
+/// Runs what a crashed run owes, whatever becomes of this one. Where that fails it stays owed, and
+/// [`before`] tries again.
+pub(super) async fn settle(policy: &Policy, rooms: &Rooms) {
+    if let Err(error) = owed(policy, rooms).await {
+        rooms.progress.note(&chain(&error));
+    }
+}
+
+async fn owed(policy: &Policy, rooms: &Rooms) -> Result<(), Error> {
     let key = policy.full_name();
     if let Some(owed) = rooms.state.owed_hook(&key).await? {
         rooms.progress.note("running the hook that an earlier run still owed");
         after_argv(&key, owed, policy.hooks.deadline, rooms).await?;
     }
+    Ok(())
+}
+
+/// Settles what a crashed run still owes, then runs `before`.
+pub(super) async fn before(policy: &Policy, rooms: &Rooms) -> Result<(), Error> {
+    owed(policy, rooms).await.map_err(|error| Error::Owed(Box::new(error)))?;
     if let Some(argv) = &policy.hooks.after {
-        rooms.state.owe_hook(&key, argv).await?;
+        rooms.state.owe_hook(&policy.full_name(), argv).await?;
     }
     match &policy.hooks.before {
-        Some(argv) => run(argv.clone(), policy.hooks.deadline).await?.map_err(Error::Before),
+        Some(argv) => {
+            let (argv, deadline) = (argv.clone(), policy.hooks.deadline);
+            let interrupted = rooms.interrupted.clone();
+            blocking(move || {
+                let stop = || interrupted.load(Ordering::Relaxed);
+                process::output_unless(&stop, &argv, deadline)
+            })
+            .await?
+            .map_err(Error::Before)
+        }
         None => Ok(()),
     }
 }
@@ -57,12 +83,13 @@ async fn after_argv(
     deadline: Duration,
     rooms: &Rooms,
 ) -> Result<(), Error> {
-    run(argv, deadline).await?.map_err(Error::After)?;
+    // Not even an interrupt keeps it from its end: it lets go of what `before` holds.
+    blocking(move || process::output(&argv, deadline)).await?.map_err(Error::After)?;
     Ok(rooms.state.settle_hook(key).await?)
 }
 
-async fn run(argv: Vec<String>, deadline: Duration) -> Result<Result<(), process::Error>, Error> {
-    tokio::task::spawn_blocking(move || process::output(&argv, deadline).map(drop))
-        .await
-        .map_err(Error::Thread)
+async fn blocking(
+    run: impl FnOnce() -> Result<Vec<u8>, process::Error> + Send + 'static,
+) -> Result<Result<(), process::Error>, Error> {
+    tokio::task::spawn_blocking(move || run().map(drop)).await.map_err(Error::Thread)
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use crate::account::journal::{self, Act};
-use crate::account::{self, Account, Locked, Rooms};
+use crate::account::{self, Account, Leased, Locked, Rooms};
 use crate::ground::causes::chain;
 use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
@@ -30,7 +30,6 @@ use crate::repo::{
 use crate::sandbox::{self, Launcher, Scratch};
 use crate::source::manifest::{self, INCOMPLETE, Manifest, TAG, policy_tag};
 use crate::source::{self, Capture, Skipped};
-use crate::state::KeptLease;
 
 /// Why no snapshot was published, or why one that was is not in order.
 #[derive(Debug, thiserror::Error)]
@@ -80,15 +79,15 @@ pub async fn run(
     rooms: &Rooms,
 ) -> Result<Published, Error> {
     let run = RunId::draw();
-    let lease = account::lease("backup", &policy.full_name(), run, rooms).await?;
+    let lease = Leased::take("backup", &policy.full_name(), run, rooms).await?;
     let outcome = under(&lease, run, setup, policy, slot, rooms).await;
-    account::give_back(lease, rooms).await;
+    lease.give_back(rooms).await;
     outcome
 }
 
 /// The run itself, under the policy's lease.
 async fn under(
-    lease: &KeptLease,
+    lease: &Leased,
     run: RunId,
     setup: &Setup,
     policy: &Policy,
@@ -97,6 +96,7 @@ async fn under(
 ) -> Result<Published, Error> {
     let begun = Instant::now();
     account::sweep(setup, rooms).await?;
+    hooks::settle(policy, rooms).await;
     let account = Account::open_or_create(setup, setup.customer_of(policy), rooms).await?;
     tracing::info!(phase = "begin", %run, policy = policy.full_name());
     let effective = setup.effective(policy);
@@ -131,7 +131,7 @@ async fn keep(
     run: RunId,
     (effective, digest): (&Value, Digest),
     account: &Account,
-    lease: &KeptLease,
+    lease: &Leased,
     rooms: &Rooms,
 ) -> Result<Kept, Error> {
     let lock = Locked::shared(account, rooms).await?;
@@ -174,7 +174,7 @@ async fn keep(
     .await??;
     let added = writer.finish().await?;
     lock.assure().await?;
-    lease.assure().await.map_err(account::Error::from)?;
+    lease.renew().await?;
     let snapshot = describe(policy, run, tree, parent, &captures, now, &added);
     tracing::info!(phase = "commit", %run);
     let id = account.repository.save_snapshot(&snapshot).await.map_err(Error::Publish)?;

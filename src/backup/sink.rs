@@ -5,6 +5,7 @@
 //! directories that are under way.
 
 use std::any::Any;
+use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -313,7 +314,8 @@ impl TreeSink<'_> {
     fn read(&self, job: Job) -> (Arc<Dir>, Result<Option<Node>, WriteError>) {
         let Job { dir, template, path, content } = job;
         let stored = content.open().map_err(StoreError::Read).and_then(|mut stream| {
-            let stored = self.writer.store_content(&mut stream)?;
+            let mut content = Interruptible { stream: &mut *stream, interrupted: self.interrupted };
+            let stored = self.writer.store_content(&mut content)?;
             let changed = stream.finish().map_err(StoreError::Read)?;
             Ok((stored, changed))
         });
@@ -363,6 +365,21 @@ impl TreeSink<'_> {
     }
 }
 
+/// Content whose reading ends with an error once somebody asks for an end: one file may take hours.
+struct Interruptible<'a> {
+    stream: &'a mut dyn source::Stream,
+    interrupted: &'a AtomicBool,
+}
+
+impl Read for Interruptible<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Err(io::Error::other("interrupted"));
+        }
+        self.stream.read(buffer)
+    }
+}
+
 /// A tree of `nodes` in the order that the format wants.
 pub(super) fn sorted(mut nodes: Vec<Node>) -> Tree {
     nodes.sort_by(|a, b| a.name.cmp(&b.name));
@@ -379,7 +396,7 @@ pub(super) fn file_node(name: &str, content: Vec<BlobId>, size: u64, time: Times
     let mut meta = neutral_directory();
     meta.kind = EntryKind::File { size };
     meta.mode = 0o600;
-    (meta.mtime, meta.atime, meta.ctime) = (time, time, time);
+    (meta.mtime, meta.ctime) = (time, time);
     Template { name: name.as_bytes().to_vec(), meta }.node(NodeKind::File { size, content })
 }
 
@@ -389,7 +406,6 @@ fn neutral_directory() -> Meta {
         kind: EntryKind::Dir,
         mode: 0o755,
         mtime: epoch,
-        atime: epoch,
         ctime: epoch,
         uid: 0,
         gid: 0,
@@ -415,7 +431,8 @@ impl Template {
             kind,
             mode: meta.mode,
             mtime: Some(meta.mtime),
-            atime: Some(meta.atime),
+            // As restic: times of access would make a new tree of every folder that was read.
+            atime: Some(meta.mtime),
             ctime: Some(meta.ctime),
             uid: meta.uid,
             gid: meta.gid,

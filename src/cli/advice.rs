@@ -1,5 +1,7 @@
 //! What to do about the errors that acts end with: hints by the kind of error.
 
+use std::io;
+
 use super::hint::{self, Hinting};
 use crate::ground::secret;
 use crate::repo::OpenError;
@@ -57,6 +59,15 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     }
     if let Some(state::Error::Unusable { .. }) = link.downcast_ref() {
         return Some("move the state file away: what is in the bucket stays the truth");
+    }
+    if let Some(error) = link.downcast_ref::<io::Error>() {
+        return match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Some("free some space and run it again; what was stored before is untouched")
+            }
+            io::ErrorKind::ReadOnlyFilesystem => Some("mount it so that it can be written to"),
+            _ => None,
+        };
     }
     match link.downcast_ref()? {
         restore::Error::Occupied { .. } => Some("name an empty folder, or say --overwrite"),

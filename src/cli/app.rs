@@ -68,7 +68,8 @@ impl App {
     pub(super) async fn rooms(&self, setup: &Setup) -> anyhow::Result<Rooms> {
         let file = &setup.site.state;
         let state = State::open(file).await.hint(
-            "the state may be lost: move the file away, and what is in the bucket stays the truth",
+            "if its disk is full or read-only, mend that; else move the file away: the state may be \
+             lost, what is in the bucket stays the truth",
         )?;
         Ok(Rooms {
             state,

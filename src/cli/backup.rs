@@ -62,7 +62,7 @@ fn text(answer: &Answer) -> String {
         answer;
     let mut text = format!(
         "snapshot {} of {policy}: {entries} entries, {} in {seconds:.1} s\n\
-         {} were new, {} stored\n",
+         {} were new (names and metadata included), {} stored\n",
         snapshot.0.short(),
         ByteSize(*bytes),
         ByteSize(*added_bytes),

@@ -6,7 +6,7 @@ use super::advice;
 use super::app::NoSite;
 use super::man::NoSuchCommand;
 use crate::ledger::record::Word;
-use crate::{account, policy, repo, source};
+use crate::{account, policy, repo, restore, source};
 
 /// The exit statuses, as `lifeboat --help` ends with them.
 pub(super) const HELP: &str = "\
@@ -67,6 +67,7 @@ impl Exit {
             };
         }
         let interrupted = matches!(link.downcast_ref(), Some(source::Error::Interrupted))
+            || matches!(link.downcast_ref(), Some(restore::Error::Interrupted))
             || link.is::<account::Interrupted>();
         let locked = matches!(link.downcast_ref(), Some(repo::lock::LockError::Locked { .. }));
         match (interrupted, locked) {

@@ -38,9 +38,16 @@ impl<T, E: Into<anyhow::Error>> Hinting<T> for Result<T, E> {
     }
 }
 
-/// What happened, outermost first, without hints.
-pub(super) fn causes(error: &anyhow::Error) -> impl Iterator<Item = String> {
-    error.chain().filter(|link| !link.is::<Hint>()).map(ToString::to_string)
+/// What happened, outermost first, without hints, and without causes that the link before told.
+pub(super) fn causes(error: &anyhow::Error) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    for link in error.chain().filter(|link| !link.is::<Hint>()) {
+        let text = link.to_string();
+        if !causes.last().is_some_and(|before| before.ends_with(&text)) {
+            causes.push(text);
+        }
+    }
+    causes
 }
 
 /// What to do about it: the outermost hint.
@@ -55,6 +62,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_cause_that_was_told_already_is_not_told_again() {
+        let full = anyhow::anyhow!("disk is full");
+        let error = full.context("database error: disk is full").context("cannot write");
+
+        assert_eq!(causes(&error), ["cannot write", "database error: disk is full"]);
+    }
+
+    #[test]
     fn a_hint_is_told_apart_from_the_causes_and_hides_none() {
         let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
         let error = Err::<(), _>(missing)
@@ -63,7 +78,7 @@ mod tests {
             .context("cannot open the repository")
             .unwrap_err();
 
-        let causes: Vec<_> = causes(&error).collect();
+        let causes = causes(&error);
 
         assert_eq!(causes.len(), 3, "{causes:?}");
         assert_eq!(causes[..2], ["cannot open the repository", "cannot read the key"]);

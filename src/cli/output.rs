@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
 use anstyle::{AnsiColor, Style};
+use anyhow::Context as _;
 use serde::Serialize;
 
 use super::exit::Exit;
@@ -73,7 +74,7 @@ impl Output {
             .and_then(|()| stdout.flush())
         {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => Ok(other?),
+            other => other.context("cannot write the answer; the act itself is done"),
         }
     }
 
@@ -88,7 +89,7 @@ impl Output {
     /// Says what went wrong: places in users' files, the chain once, then the hint.
     pub(super) fn error(&self, error: &anyhow::Error) {
         self.meter.settle();
-        let causes: Vec<_> = hint::causes(error).collect();
+        let causes = hint::causes(error);
         let diagnostics = error.chain().find_map(|link| link.downcast_ref::<Diagnostics>());
         if self.json {
             say(&json_line(&causes.join(": "), hint::of(error), diagnostics));

@@ -105,8 +105,16 @@ impl Phase {
             _ => ByteSize(self.bytes).to_string(),
         };
         let so_far = if ended { "" } else { ", still running" };
-        let Self { name, items, .. } = self;
-        format!("{name}: {items} items, {amount}, {:.1} s{so_far}", took.as_secs_f64())
+        let Self { name, items, bytes, .. } = self;
+        let mut parts = Vec::new();
+        if *items > 0 {
+            parts.push(format!("{items} items"));
+        }
+        if *bytes > 0 || self.total_bytes.is_some() && !ended {
+            parts.push(amount);
+        }
+        parts.push(format!("{:.1} s{so_far}", took.as_secs_f64()));
+        format!("{name}: {}", parts.join(", "))
     }
 }
 
@@ -189,6 +197,13 @@ mod tests {
             phase.line(Duration::from_secs(2), false),
             "fetch: 3 items, 2.00 KiB of 4.00 KiB, 2.0 s, still running"
         );
+    }
+
+    #[test]
+    fn a_phase_that_counts_nothing_tells_its_time_alone() {
+        let phase = Phase::new("publish", None, None);
+
+        assert_eq!(phase.line(Duration::from_millis(200), true), "publish: 0.2 s");
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let rooms = app.rooms(&setup).await?;
     let customer = setup.customer_of(policy);
     let account = Account::open(&setup, customer, &rooms).await?;
-    let lock = Locked::shared(&account, &rooms).await?;
+    let lock = Locked::to_read(&account, &rooms).await?;
     let begun = Instant::now();
     let (snapshot, tree) = find(&account, policy, &args.snapshot).await?;
     let reader = Reader::new(account.repository.clone(), account.index().await?);
@@ -76,10 +76,14 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         occupied: if args.overwrite { Occupied::Overwrite } else { Occupied::Refuse },
         fidelity: Fidelity::Full,
         most_bytes: None,
+        interrupted: rooms.interrupted.clone(),
     };
     tracing::info!(phase = "fetch");
-    let restored = restore::run(&reader, tree, &request, rooms.progress.clone()).await?;
-    lock.release().await?;
+    let restored = restore::run(&reader, tree, &request, rooms.progress.clone()).await;
+    if let Some(lock) = lock {
+        lock.release().await?;
+    }
+    let restored = restored?;
     let body = Body::Restore {
         policy: policy.name.clone(),
         run: RunId::draw(),
@@ -122,7 +126,8 @@ async fn find(
     let of_policy = all.iter().rev().find(|(_, snapshot)| snapshot.tags.contains(&tag));
     match of_policy.or(all.last()) {
         Some((id, snapshot)) => Ok((*id, snapshot.tree)),
-        None => Err(anyhow::anyhow!("the repository holds no snapshot")),
+        None => Err(anyhow::anyhow!("the repository holds no snapshot"))
+            .hint("`lifeboat backup` makes the first"),
     }
 }
 

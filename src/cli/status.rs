@@ -10,7 +10,7 @@ use crate::account::{self, Account, Rooms};
 use crate::ground::digest::Digest;
 use crate::ledger::record::{Body, Record, Word};
 use crate::policy::{Policy, PolicyName, Schedule, Setup};
-use crate::repo;
+use crate::repo::{self, SnapshotId};
 use crate::source::manifest;
 
 /// Show per policy: last success, data age, last drill, next runs
@@ -27,6 +27,8 @@ struct Standing {
     policy: String,
     /// The newest complete snapshot that is in the repository.
     last_backup: Option<LastBackup>,
+    /// The newest snapshot, where it is incomplete: it does not count as a backup.
+    incomplete: Option<Digest>,
     data_age_seconds: Option<i64>,
     within_rpo: Option<bool>,
     last_drill: Option<LastDrill>,
@@ -69,6 +71,7 @@ async fn standing(setup: &Setup, policy: &Policy, rooms: &Rooms) -> anyhow::Resu
     let mut standing = Standing {
         policy: policy.full_name(),
         last_backup: None,
+        incomplete: None,
         data_age_seconds: None,
         within_rpo: None,
         last_drill: None,
@@ -83,12 +86,13 @@ async fn standing(setup: &Setup, policy: &Policy, rooms: &Rooms) -> anyhow::Resu
     };
     let tag = manifest::policy_tag(&policy.name);
     let snapshots = account.repository.snapshots().await?;
-    let whole = |snapshot: &repo::Snapshot| {
-        snapshot.tags.contains(&tag)
-            && !snapshot.tags.iter().any(|tag| tag == manifest::INCOMPLETE)
-            && snapshot.time <= now
+    let is_whole = |snapshot: &repo::Snapshot| {
+        !snapshot.tags.iter().any(|tag| tag == manifest::INCOMPLETE) && snapshot.time <= now
     };
-    let newest = snapshots.iter().rev().find(|(_, snapshot)| whole(snapshot));
+    let mut of_policy = snapshots.iter().rev().filter(|(_, it)| it.tags.contains(&tag)).peekable();
+    let partial = |(_, snapshot): &&&(SnapshotId, repo::Snapshot)| !is_whole(snapshot);
+    standing.incomplete = of_policy.peek().filter(partial).map(|(id, _)| id.0);
+    let newest = of_policy.find(|(_, snapshot)| is_whole(snapshot));
     let records = account.records().await?;
     if let Some((id, snapshot)) = newest {
         let recorded = records.iter().rev().find_map(|record| match &record.event.body {
@@ -120,20 +124,39 @@ fn last_drill(record: &Record, policy: &Policy) -> Option<LastDrill> {
     }
 }
 
+/// How old the data is, and whether that is too old.
+fn age(standing: &Standing) -> String {
+    let Some(seconds) = standing.data_age_seconds else { return String::new() };
+    let age = SignedDuration::from_secs(seconds);
+    match standing.within_rpo {
+        Some(false) => format!(", {age:#} old: OLDER THAN THE RPO ALLOWS"),
+        _ => format!(", {age:#} old"),
+    }
+}
+
 fn text(standings: &[Standing]) -> String {
     let mut text = String::new();
-    for Standing { policy, last_backup, last_drill, next_backup, next_drill, .. } in standings {
+    for standing in standings {
+        let Standing { policy, last_backup, last_drill, next_backup, next_drill, .. } = standing;
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{policy}");
         let _ = match last_backup {
-            None => writeln!(text, "  backup  none yet"),
+            None => writeln!(text, "  backup  none yet that is complete"),
             Some(last) => writeln!(
                 text,
-                "  backup  snapshot {} of {}",
+                "  backup  snapshot {} of {}{}",
                 last.snapshot.short(),
-                last.consistent_time.strftime("%Y-%m-%d %H:%M:%SZ")
+                last.consistent_time.strftime("%Y-%m-%d %H:%M:%SZ"),
+                age(standing)
             ),
         };
+        if let Some(incomplete) = &standing.incomplete {
+            let _ = writeln!(
+                text,
+                "  note    the newest snapshot, {}, is INCOMPLETE and does not count",
+                incomplete.short()
+            );
+        }
         let _ = match last_drill {
             None => writeln!(text, "  drill   none yet: nothing shows that it would come back"),
             Some(last) => writeln!(
@@ -169,6 +192,7 @@ mod tests {
         let standing = Standing {
             policy: "acme/shop".into(),
             last_backup: None,
+            incomplete: None,
             data_age_seconds: None,
             within_rpo: None,
             last_drill: None,
@@ -179,5 +203,29 @@ mod tests {
         let text = text(&[standing]);
 
         assert!(text.contains("nothing shows that it would come back"), "{text}");
+    }
+
+    #[test]
+    fn data_that_is_too_old_and_a_snapshot_that_does_not_count_are_told() {
+        let time = Timestamp::UNIX_EPOCH;
+        let standing = Standing {
+            policy: "acme/shop".into(),
+            last_backup: Some(LastBackup {
+                snapshot: Digest::ZERO,
+                consistent_time: time,
+                bytes: 1,
+            }),
+            incomplete: Some(Digest([7; 32])),
+            data_age_seconds: Some(7260),
+            within_rpo: Some(false),
+            last_drill: None,
+            next_backup: None,
+            next_drill: None,
+        };
+
+        let text = text(&[standing]);
+
+        assert!(text.contains("2h 1m old: OLDER THAN THE RPO ALLOWS"), "{text}");
+        assert!(text.contains("07070707, is INCOMPLETE"), "{text}");
     }
 }

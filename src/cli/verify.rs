@@ -27,10 +27,14 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let rooms = app.rooms(&setup).await?;
     let customer = setup.customer_of(policy);
     let account = Account::open(&setup, customer, &rooms).await?;
-    let lock = Locked::shared(&account, &rooms).await?;
+    let lock = Locked::to_read(&account, &rooms).await?;
     let depth = if args.read_data { Depth::ReadData } else { Depth::Structure };
-    let verified = repo::verify(&account.repository, depth, &*rooms.progress).await?;
-    lock.release().await?;
+    let verifying = repo::verify(&account.repository, depth, &*rooms.progress);
+    let verified = rooms.unless_interrupted(verifying).await;
+    if let Some(lock) = lock {
+        lock.release().await?;
+    }
+    let verified = verified??;
     let body = Body::Verify {
         policy: policy.name.clone(),
         run: RunId::draw(),

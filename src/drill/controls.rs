@@ -102,6 +102,7 @@ impl Bench {
             occupied: Occupied::Refuse,
             fidelity: Fidelity::Drill,
             most_bytes: None,
+            interrupted: self.fetched.request.interrupted.clone(),
         };
         let blind = self.fetched.reader.without([blob]);
         let restored = restore::run(&blind, self.fetched.tree, &request, self.progress.clone());

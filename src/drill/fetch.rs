@@ -86,7 +86,7 @@ async fn fetch(
     rooms: &Rooms,
 ) -> Result<Fetched, Stop> {
     let queued = Instant::now();
-    let lock = Locked::shared(account, rooms).await.map_err(|error| unknown(&error))?;
+    let lock = Locked::to_read(account, rooms).await.map_err(|error| unknown(&error))?;
     rehearsal.phase("queue", queued.elapsed(), false);
     let begun = Instant::now();
     let picked = point(request, account, integrity, rooms).await?;
@@ -106,6 +106,7 @@ async fn fetch(
         occupied: Occupied::Refuse,
         fidelity: Fidelity::Drill,
         most_bytes: request.setup.site.scratch.max.map(|size| size.0),
+        interrupted: rooms.interrupted.clone(),
     };
     let restored =
         restore::run(&reader, picked.snapshot.tree, &wanted, rooms.progress.clone()).await;
@@ -113,7 +114,9 @@ async fn fetch(
         true => unknown(&error),
         false => integrity.damaged(format!("snapshot {}", picked.id), chain(&error)),
     })?;
-    lock.release().await.map_err(|error| unknown(&error))?;
+    if let Some(lock) = lock {
+        lock.release().await.map_err(|error| unknown(&error))?;
+    }
     rehearsal.phase("fetch", begun.elapsed(), true);
     integrity.blobs = restored.blobs;
     integrity.damage.extend(restored.damaged);

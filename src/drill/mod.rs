@@ -15,8 +15,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::account::journal::{self, Act};
-use crate::account::{self, Account, Rooms};
+use crate::account::{self, Account, Leased, Rooms};
 use crate::check::{Completeness, Id, Measured, Outcomes, Plan, Verdict, Why};
+use crate::ground::causes::chain;
 use crate::ground::ids::RunId;
 use crate::ledger::record::{DrillFinished, Record};
 use crate::ledger::{canonical, details};
@@ -91,8 +92,11 @@ pub struct Done {
 pub async fn run(request: Request<'_>, rooms: &Rooms) -> Result<Done, Error> {
     let Request { setup, policy, .. } = request;
     let run = RunId::draw();
-    let lease = account::lease("drill", &policy.full_name(), run, rooms).await?;
-    account::sweep(setup, rooms).await?;
+    let lease = Leased::take("drill", &policy.full_name(), run, rooms).await?;
+    // A scratch folder that is of no use is found again by the drill itself, and goes on record.
+    if let Err(error) = account::sweep(setup, rooms).await {
+        rooms.progress.note(&chain(&error));
+    }
     let act = Act {
         policy: policy.name.clone(),
         kind: journal::Kind::Drill(request.drill.map(|drill| drill.name.clone())),
@@ -100,10 +104,10 @@ pub async fn run(request: Request<'_>, rooms: &Rooms) -> Result<Done, Error> {
         slot: request.slot,
     };
     let outcome = match Account::open(setup, setup.customer_of(policy), rooms).await {
-        Ok(account) => rehearse(request, &act, &account, rooms).await,
+        Ok(account) => rehearse(request, &act, &account, &lease, rooms).await,
         Err(error) => without_account(request, &act, error, rooms).await,
     };
-    account::give_back(lease, rooms).await;
+    lease.give_back(rooms).await;
     outcome
 }
 
@@ -112,6 +116,7 @@ async fn rehearse(
     request: Request<'_>,
     act: &Act,
     account: &Account,
+    lease: &Leased,
     rooms: &Rooms,
 ) -> Result<Done, Error> {
     let Request { setup, policy, .. } = request;
@@ -121,12 +126,21 @@ async fn rehearse(
     let recorded = account.begin(act, &effective, digest, rooms).await?;
     account::tell(&recorded, &*rooms.progress);
 
-    let scratch = Scratch::create(&setup.site.scratch.dir, setup.site.scratch.user.as_deref())?;
     let mut rehearsal = Rehearsal::new(request.plan(), rooms.clock.now());
-    let fetched = fetch::run(request, account, scratch.dir(), &mut rehearsal, rooms).await;
-    let scratch = Arc::new(scratch);
-    if let Some(fetched) = fetched {
-        rehearsal = examine::run(request, fetched, &scratch, rehearsal, rooms).await?;
+    let made = Scratch::create(&setup.site.scratch.dir, setup.site.scratch.user.as_deref());
+    let scratch = match made {
+        Ok(scratch) => Some(Arc::new(scratch)),
+        Err(error) => {
+            rehearsal.not_run(Id::Integrity, Why::Environment, &chain(&Error::Scratch(error)));
+            None
+        }
+    };
+    if let Some(scratch) = &scratch
+        && let Some(fetched) =
+            fetch::run(request, account, scratch.dir(), &mut rehearsal, rooms).await
+    {
+        lease.renew().await?;
+        rehearsal = examine::run(request, fetched, scratch, rehearsal, rooms).await?;
     }
     if let Err(interrupted) = rooms.check_interrupted() {
         let recorded = account.journal.aborted(act, "interrupted").await;
@@ -136,7 +150,10 @@ async fn rehearse(
 
     tracing::info!(phase = "teardown", run = %act.run);
     rooms.progress.phase("clean up", None);
-    let leftovers = tear_down(scratch).await?;
+    let leftovers = match scratch {
+        Some(scratch) => tear_down(scratch).await?,
+        None => Vec::new(),
+    };
     let verdict = rehearsal.judge(&leftovers);
 
     tracing::info!(phase = "record", run = %act.run);
@@ -172,7 +189,7 @@ async fn without_account(
     let effective = setup.effective(policy);
     let digest = canonical::digest(&effective).expect("an effective policy holds no floats");
     let customer = setup.customer_of(policy);
-    let why = crate::ground::causes::chain(&error);
+    let why = chain(&error);
     let journal = account::journal_beyond(customer, rooms, why.clone())?;
     let recorded = journal.begin(act, &effective, digest, |_| true).await;
     account::tell(&recorded.map_err(account::Error::from)?, &*rooms.progress);

@@ -53,6 +53,7 @@ pub(super) fn pick(
     };
     match chosen {
         Some((id, snapshot)) => Ok(Picked { id, snapshot, how, candidates: count }),
+        None if count == 0 => Err(NoPoint::None("the policy has no snapshot yet".to_owned())),
         None => Err(NoPoint::None(format!("of {} snapshots of the policy none is {how}", count))),
     }
 }

@@ -269,7 +269,10 @@ pub(super) fn may_skip(policy: &Policy, source: &Name) -> impl Fn(&str) -> bool 
     move |path| {
         patterns.as_ref().is_some_and(|patterns| {
             let below = path.trim_start_matches('/');
-            patterns.matched_path_or_any_parents(below, false).is_ignore()
+            // Nobody knows any more whether it was a folder, so patterns for either hold.
+            [false, true]
+                .into_iter()
+                .any(|is_dir| patterns.matched_path_or_any_parents(below, is_dir).is_ignore())
         })
     }
 }

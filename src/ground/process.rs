@@ -2,9 +2,14 @@
 
 use std::io::{self, Read};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+
+/// How long the pipes of a program that ended are waited for.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Why a program did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +23,8 @@ pub enum Error {
     Failed { program: String, status: ExitStatus, stderr: String },
     #[error("{program} was killed after {} s without an answer", limit.as_secs())]
     TimedOut { program: String, limit: Duration },
+    #[error("{program} was killed: interrupted")]
+    Stopped { program: String },
     #[error("cannot read what {program} printed")]
     Read { program: String, source: io::Error },
 }
@@ -27,6 +34,15 @@ pub enum Error {
 /// The program is killed, with its process group, when it takes longer than `limit`. At most the
 /// last 2,000 characters of its standard error stand in [`Error::Failed`].
 pub fn output(argv: &[String], limit: Duration) -> Result<Vec<u8>, Error> {
+    output_unless(&|| false, argv, limit)
+}
+
+/// As [`output`], but the program is killed too once `stop` says so.
+pub fn output_unless(
+    stop: &dyn Fn() -> bool,
+    argv: &[String],
+    limit: Duration,
+) -> Result<Vec<u8>, Error> {
     use std::os::unix::process::CommandExt;
 
     let (program, arguments) = argv.split_first().ok_or(Error::NoProgram)?;
@@ -52,14 +68,16 @@ pub fn output(argv: &[String], limit: Duration) -> Result<Vec<u8>, Error> {
             child.wait().map_err(read)?;
             return Err(Error::TimedOut { program, limit });
         }
+        if stop() {
+            kill_group(child.id());
+            child.wait().map_err(read)?;
+            return Err(Error::Stopped { program });
+        }
         std::thread::sleep(Duration::from_millis(5));
     };
     kill_group(child.id());
-    let join = |pipe: std::thread::JoinHandle<io::Result<Vec<u8>>>| {
-        pipe.join().unwrap_or_else(|_| Err(io::Error::other("the reading thread died")))
-    };
-    let printed = join(stdout).map_err(read)?;
-    let complaints = join(stderr).map_err(read)?;
+    let printed = stdout.take().map_err(read)?;
+    let complaints = stderr.take().map_err(read)?;
     if status.success() {
         return Ok(printed);
     }
@@ -68,14 +86,50 @@ pub fn output(argv: &[String], limit: Duration) -> Result<Vec<u8>, Error> {
     Err(Error::Failed { program, status, stderr: complaints.chars().skip(skip).collect() })
 }
 
-fn drain(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<io::Result<Vec<u8>>> {
+/// What comes out of a pipe while its program runs.
+struct Drain {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    ended: Receiver<io::Result<()>>,
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> Drain {
+    let bytes = Arc::new(Mutex::new(Vec::new()));
+    let (done, ended) = channel();
+    let into = bytes.clone();
     std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            pipe.read_to_end(&mut bytes)?;
+        let copied = pipe.map_or(Ok(()), |mut pipe| {
+            let mut buffer = [0; 8 * 1024];
+            loop {
+                match pipe.read(&mut buffer) {
+                    Ok(0) => return Ok(()),
+                    Ok(count) => {
+                        let mut bytes = into.lock().unwrap_or_else(PoisonError::into_inner);
+                        bytes.extend_from_slice(&buffer[..count]);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        });
+        // Nobody listens any more where a daemon kept the pipe.
+        let _ = done.send(copied);
+    });
+    Drain { bytes, ended }
+}
+
+impl Drain {
+    /// What the program printed, once it ended. A daemon that it left behind holds the pipe open
+    /// for good: that is not waited for.
+    fn take(self) -> io::Result<Vec<u8>> {
+        match self.ended.recv_timeout(GRACE) {
+            Ok(copied) => copied?,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(io::Error::other("the reading thread died"));
+            }
         }
-        Ok(bytes)
-    })
+        Ok(std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
 }
 
 /// Ends what a finished or late program left running in its process group.

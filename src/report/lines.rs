@@ -170,8 +170,11 @@ fn broken(lines: &mut Vec<Line>, details: &Drill) {
         lines.push(Line { tone: Tone::Faint, text: format!("  and {more} more checks") });
     }
     for control in details.controls.iter().filter(|control| !control.found) {
-        let text =
-            format!("  ✗ control {} was missed by {}", control.fault, control.expected_check);
+        // It may not have run at all: what it said tells.
+        let text = format!(
+            "  ✗ control {} was not found by {}: {}",
+            control.fault, control.expected_check, control.said
+        );
         lines.push(Line { tone: Tone::Bad, text });
     }
 }
@@ -197,6 +200,18 @@ mod tests {
         assert_eq!(lines[0].tone, Tone::Good);
         assert!(text.contains("14 of 14 held"), "{text}");
         assert!(text.contains("in scratch"), "{text}");
+    }
+
+    #[test]
+    fn a_control_that_did_not_run_is_not_said_to_be_missed() {
+        let mut sample = sample::passed();
+        let control = &mut sample.details.controls[0];
+        (control.found, control.said) = (false, "there is nothing to injure".to_owned());
+
+        let text = text(&drill_text(&sample.finished, &sample.details));
+
+        assert!(text.contains(": there is nothing to injure"), "{text}");
+        assert!(!text.contains("missed"), "{text}");
     }
 
     #[test]

@@ -53,12 +53,14 @@ impl<'a> Comparing<'a> {
         self.differences.extend(damaged);
         let mut readable = Vec::new();
         for (index, planned) in self.plan.entries.iter().enumerate() {
+            self.request.check_interrupted()?;
             if self.look_at(index, planned)? {
                 readable.push(index);
             }
         }
         self.find_extra()?;
-        let reread = reread(self.target, self.plan, self.length, &readable, progress)?;
+        let interrupted = &*self.request.interrupted;
+        let reread = reread(self.target, self.plan, self.length, &readable, interrupted, progress)?;
         self.differences.extend(reread.differences);
         self.differences.sort_by_key(|(index, _)| *index);
         Ok(Compared {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::ground::size::ByteSize;
 use crate::repo::{ReadError, WalkError};
 
 /// Why a restore ended early. Damage does not end it: see [`super::Restored::damaged`].
@@ -11,7 +12,10 @@ use crate::repo::{ReadError, WalkError};
 pub enum Error {
     #[error("{} is not empty", path.display())]
     Occupied { path: PathBuf },
-    #[error("{needed_bytes} bytes are needed, {free_bytes} are free in {}", path.display())]
+    #[error(
+        "{} are needed, {} are free in {}",
+        ByteSize(*needed_bytes), ByteSize(*free_bytes), path.display()
+    )]
     NoRoom { path: PathBuf, needed_bytes: u64, free_bytes: u64 },
     #[error("the snapshot holds more than {limit} entries")]
     TooMany { limit: usize },
@@ -25,6 +29,8 @@ pub enum Error {
     Trees(#[source] Box<WalkError>),
     #[error("cannot read the snapshot's content")]
     Content(#[source] Box<ReadError>),
+    #[error("interrupted")]
+    Interrupted,
     #[error("a thread of the restore ended early")]
     Thread(#[source] tokio::task::JoinError),
 }
@@ -39,6 +45,7 @@ impl Error {
             | Self::NoRoom { .. }
             | Self::Pattern { .. }
             | Self::Local { .. }
+            | Self::Interrupted
             | Self::Thread(_) => true,
             Self::TooMany { .. } | Self::Nothing { .. } => false,
         }

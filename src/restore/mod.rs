@@ -19,6 +19,7 @@ mod write;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::ground::progress::Progress;
 use crate::repo::{BlobId, BlobKind, Reader};
@@ -42,6 +43,14 @@ pub struct Request {
     pub fidelity: Fidelity,
     /// The most that may be restored, whatever is free.
     pub most_bytes: Option<u64>,
+    /// Set when somebody asks for an end: then it stops with [`Error::Interrupted`].
+    pub interrupted: Arc<AtomicBool>,
+}
+
+impl Request {
+    fn check_interrupted(&self) -> Result<(), Error> {
+        if self.interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
 }
 
 /// What to do where something lies in the target already.
@@ -108,10 +117,10 @@ async fn restore(
 ) -> Result<Restored, Error> {
     let target = Target::create(request)?;
     target.check_room(plan.stored_bytes(reader), request.most_bytes, plan.entries.len())?;
-    let lengths = reader.clone();
+    let (lengths, request) = (reader.clone(), request.clone());
     let laid_out = blocking(move || {
         let length = |blob: &BlobId| lengths.plain_bytes(BlobKind::Data, blob);
-        Writing::lay_out(target, plan, &length)
+        Writing::lay_out(target, plan, request, &length)
     })
     .await??;
     progress.phase("restore", Some(laid_out.expected_bytes()));

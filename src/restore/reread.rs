@@ -32,6 +32,7 @@ pub(super) fn reread(
     plan: &Plan,
     length: Length<'_>,
     readable: &[usize],
+    interrupted: &AtomicBool,
     progress: &dyn Progress,
 ) -> Result<Reread, Error> {
     let sizes = readable.iter().filter_map(|index| match plan.entries[*index].node.kind {
@@ -46,7 +47,7 @@ pub(super) fn reread(
         while !stop.load(Ordering::Relaxed) {
             let Some(&index) = readable.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
             let planned = &plan.entries[index];
-            let outcome = read_content(target, planned, length, &mut buffer);
+            let outcome = read_content(target, planned, length, &mut buffer, interrupted);
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             match outcome {
                 Ok((count, what)) => {
@@ -58,7 +59,10 @@ pub(super) fn reread(
                 Err(source) => {
                     stop.store(true, Ordering::Relaxed);
                     let object = object(planned);
-                    found.1 = Some(Error::Local { action: "read", object, source });
+                    found.1 = Some(match interrupted.load(Ordering::Relaxed) {
+                        true => Error::Interrupted,
+                        false => Error::Local { action: "read", object, source },
+                    });
                 }
             }
         }
@@ -81,12 +85,16 @@ fn read_content(
     planned: &Planned,
     length: Length<'_>,
     buffer: &mut [u8],
+    interrupted: &AtomicBool,
 ) -> io::Result<(u64, Option<String>)> {
     let NodeKind::File { content, .. } = &planned.node.kind else { return Ok((0, None)) };
     let (folder, name) = target.place(&planned.path)?;
     let mut file = File::from(disk::open_file(&folder, &name)?);
     let mut offset = 0;
     for blob in content {
+        if interrupted.load(Ordering::Relaxed) {
+            return Err(io::Error::other("interrupted"));
+        }
         let Some(length) = length(blob) else {
             let what = format!("blob {blob} at byte {offset}: no index file names it");
             return Ok((offset, Some(what)));

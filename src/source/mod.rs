@@ -163,7 +163,6 @@ pub struct Meta {
     /// `st_mode & 0o7777`.
     pub mode: u32,
     pub mtime: Timestamp,
-    pub atime: Timestamp,
     pub ctime: Timestamp,
     pub uid: u32,
     pub gid: u32,

@@ -1,13 +1,11 @@
 //! Leases: at most one run of an act at a time, and no way back for one that lost its lease.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use tokio::task::JoinHandle;
 
 use super::{Error, Holder, State, failed};
 use crate::ground::ids::RunId;
@@ -98,56 +96,7 @@ impl State {
     }
 }
 
-/// A lease that is renewed in the background for as long as this value lives, so that a long act
-/// keeps it and a hung process does not.
-#[derive(Debug)]
-pub struct KeptLease {
-    lease: Arc<Lease>,
-    keeper: JoinHandle<()>,
-}
-
-impl KeptLease {
-    /// To be called right before publishing: fails with [`Error::LeaseLost`] where somebody else
-    /// took it over.
-    pub async fn assure(&self) -> Result<(), Error> {
-        self.lease.renew().await
-    }
-
-    /// Gives it back.
-    pub async fn release(self) -> Result<(), Error> {
-        self.keeper.abort();
-        self.lease.give_back().await
-    }
-}
-
-impl Drop for KeptLease {
-    fn drop(&mut self) {
-        self.keeper.abort();
-    }
-}
-
 impl Lease {
-    /// Renews it every third of its time from now on; needs a runtime.
-    pub fn kept(self) -> KeptLease {
-        let lease = Arc::new(self);
-        let renewed = lease.clone();
-        let keeper = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(renewed.ttl / 3).await;
-                match renewed.renew().await {
-                    // Whoever holds it now keeps it; the act learns of it before it publishes.
-                    Err(Error::LeaseLost { .. }) => return,
-                    Err(error) => tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "cannot renew a lease"
-                    ),
-                    Ok(()) => {}
-                }
-            }
-        });
-        KeptLease { lease, keeper }
-    }
-
     /// Holds it for its whole time again. Fails with [`Error::LeaseLost`] where somebody else
     /// took it over meanwhile: then nothing may be published any more.
     pub async fn renew(&self) -> Result<(), Error> {
@@ -159,11 +108,7 @@ impl Lease {
     }
 
     /// Gives it back. One that was lost is not given back.
-    pub async fn release(self) -> Result<(), Error> {
-        self.give_back().await
-    }
-
-    async fn give_back(&self) -> Result<(), Error> {
+    pub async fn release(&self) -> Result<(), Error> {
         self.set_until(0).await
     }
 

@@ -20,7 +20,7 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 pub use holder::Holder;
-pub use lease::{Held, KeptLease, Lease};
+pub use lease::{Held, Lease};
 
 /// How long a call waits for another process's write.
 const BUSY: Duration = Duration::from_secs(10);

@@ -129,20 +129,3 @@ async fn the_state_is_readable_by_its_owner_only() {
     assert_eq!(mode(&folder.path().join("deep")), 0o700);
     assert_eq!(mode(&folder.path().join("deep/state.db")), 0o600);
 }
-
-#[tokio::test]
-async fn a_kept_lease_outlives_its_time_until_it_is_given_back() {
-    let (_folder, state) = state().await;
-    let lease = state.lease("key", RunId::draw(), Duration::from_millis(300)).await.unwrap();
-    let kept = lease.unwrap().kept();
-    let begun = std::time::Instant::now();
-
-    while begun.elapsed() < Duration::from_millis(700) {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        assert!(state.lease("key", RunId::draw(), LONG).await.unwrap().is_err());
-    }
-
-    kept.assure().await.unwrap();
-    kept.release().await.unwrap();
-    assert!(state.lease("key", RunId::draw(), LONG).await.unwrap().is_ok());
-}

@@ -179,7 +179,7 @@ fn story(
     };
     for (order, published) in [("1st", first), ("2nd", second)] {
         line(format!(
-            "backup   {order}: snapshot {}, {} entries, {}, of which {} were new",
+            "backup   {order}: snapshot {}, {} entries, {}, {} new with metadata",
             published.snapshot.0.short(),
             published.entries,
             ByteSize(published.bytes),

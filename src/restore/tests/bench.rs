@@ -86,6 +86,7 @@ impl Bench {
             occupied: Occupied::Refuse,
             fidelity: Fidelity::Full,
             most_bytes: None,
+            interrupted: Arc::default(),
         }
     }
 
@@ -195,7 +196,7 @@ impl Sink for TreeSink {
         let node = Node {
             mode: entry.meta.mode,
             mtime: Some(entry.meta.mtime),
-            atime: Some(entry.meta.atime),
+            atime: Some(entry.meta.mtime),
             ctime: Some(entry.meta.ctime),
             uid: entry.meta.uid,
             gid: entry.meta.gid,

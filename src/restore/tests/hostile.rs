@@ -61,10 +61,11 @@ impl Trap {
             occupied,
             fidelity,
             most_bytes: None,
+            interrupted: std::sync::Arc::default(),
         };
         let plan = std::mem::take(&mut self.plan);
         let target = Target::create(&request).unwrap();
-        Writing::lay_out(target, plan, &|_| None).unwrap().finish(&Silent).unwrap()
+        Writing::lay_out(target, plan, request, &|_| None).unwrap().finish(&Silent).unwrap()
     }
 
     /// The canary sings its song and has no company.
@@ -183,11 +184,12 @@ fn content_longer_than_any_file_is_damage() {
         occupied: Occupied::Refuse,
         fidelity: Fidelity::Drill,
         most_bytes: None,
+        interrupted: std::sync::Arc::default(),
     };
     let target = Target::create(&request).unwrap();
     let plan = std::mem::take(&mut trap.plan);
 
-    let writing = Writing::lay_out(target, plan, &|_| Some(u64::MAX / 2)).unwrap();
+    let writing = Writing::lay_out(target, plan, request, &|_| Some(u64::MAX / 2)).unwrap();
 
     let restored = writing.finish(&Silent).unwrap();
     assert!(restored.damaged[0].what.contains("longer than any file"), "{restored:?}");

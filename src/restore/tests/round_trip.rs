@@ -68,6 +68,19 @@ fn deep(root: &Path) {
 }
 
 #[test]
+fn a_restore_stops_once_somebody_asks_for_an_end() {
+    let bench = Bench::new(Arc::new(Memory::new()));
+    fill(bench.origin.path());
+    let (tree, _) = bench.back_up();
+    let request = bench.request();
+    request.interrupted.store(true, Ordering::Relaxed);
+
+    let stopped = bench.restore(&bench.reader(), tree, &request);
+
+    assert!(matches!(stopped, Err(Error::Interrupted)), "{stopped:?}");
+}
+
+#[test]
 fn every_odd_entry_comes_back_as_it_was() {
     let bench = Bench::new(Arc::new(Memory::new()));
     fill(bench.origin.path());

@@ -17,7 +17,7 @@ impl Writing {
         restored.damaged.append(&mut self.plan.damaged);
         self.remove_damaged(&mut restored)?;
         self.make_hard_links(&mut restored);
-        self.set_metadata(&mut restored, progress);
+        self.set_metadata(&mut restored, progress)?;
         if self.devices_left_out > 0 {
             restored.notes.push(format!("{} devices were not restored", self.devices_left_out));
         }
@@ -60,9 +60,10 @@ impl Writing {
         }
     }
 
-    fn set_metadata(&self, restored: &mut Restored, progress: &dyn Progress) {
+    fn set_metadata(&self, restored: &mut Restored, progress: &dyn Progress) -> Result<(), Error> {
         let mut setting = Setting::default();
         for (planned, made) in self.plan.entries.iter().zip(&self.made).rev() {
+            self.request.check_interrupted()?;
             if *made != Made::Yes {
                 continue;
             }
@@ -85,5 +86,6 @@ impl Writing {
             progress.advance(1, 0);
         }
         restored.notes.extend(setting.notes());
+        Ok(())
     }
 }

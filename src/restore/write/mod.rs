@@ -17,7 +17,7 @@ use rustix::fs::FileType;
 use super::metadata::is_privileged;
 use super::plan::{Plan, Planned, object};
 use super::target::{Target, is_fatal};
-use super::{Error, Restored};
+use super::{Error, Request, Restored};
 use crate::ground::causes::chain;
 use crate::ground::progress::Progress;
 use crate::repo::{BlobId, BlobKind, NodeKind, ReadError, Reader};
@@ -29,6 +29,7 @@ const OPEN_FILES: usize = 64;
 /// A restore under way.
 pub(super) struct Writing {
     target: Target,
+    request: Request,
     plan: Plan,
     /// How far each entry of the plan is.
     made: Vec<Made>,
@@ -61,11 +62,13 @@ impl Writing {
     pub(super) fn lay_out(
         target: Target,
         plan: Plan,
+        request: Request,
         length: &dyn Fn(&BlobId) -> Option<u64>,
     ) -> Result<Self, Error> {
         let mut writing = Self {
             made: Vec::with_capacity(plan.entries.len()),
             target,
+            request,
             plan: Plan::default(),
             places: HashMap::new(),
             damage: BTreeMap::new(),
@@ -75,6 +78,7 @@ impl Writing {
         };
         let mut first_names = HashMap::new();
         for (index, planned) in plan.entries.iter().enumerate() {
+            writing.request.check_interrupted()?;
             let made = match writing.lay(index, planned, &mut first_names, length) {
                 Ok(made) => made,
                 Err(source) if is_fatal(&source) => {
@@ -188,6 +192,7 @@ impl Writing {
         outcome: Result<Vec<u8>, ReadError>,
         progress: &dyn Progress,
     ) -> Result<(), Error> {
+        self.request.check_interrupted()?;
         let Some(piece) = self.places.remove(blob) else { return Ok(()) };
         let bytes = match outcome {
             Ok(bytes) if bytes.len() as u64 == piece.length => bytes,

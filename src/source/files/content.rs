@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::fs::{FileType, Stat};
+use rustix::io::Errno;
 
 use super::super::{Meta, Open, Stream};
 use super::disk;
@@ -69,17 +70,19 @@ impl Unread {
     fn reopen(&self) -> io::Result<File> {
         let file = disk::open_file(&self.dir, &self.name).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => io::Error::other("vanished before it was read"),
+            // A symbolic link stands in its place.
+            _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => replaced(),
             _ => error,
         })?;
         let now = rustix::fs::fstat(&file)?;
         let same = disk::file_type(&now) == FileType::RegularFile
             && disk::identity(&now) == disk::identity(&self.stat);
-        if same {
-            Ok(File::from(file))
-        } else {
-            Err(io::Error::other("was replaced before it was read"))
-        }
+        if same { Ok(File::from(file)) } else { Err(replaced()) }
     }
+}
+
+fn replaced() -> io::Error {
+    io::Error::other("was replaced before it was read")
 }
 
 struct Reading {

@@ -158,7 +158,6 @@ pub(crate) fn meta(dir: impl AsFd, name: &CStr, stat: &Stat, owners: &Owners) ->
         kind,
         mode: stat.st_mode & 0o7777,
         mtime: time(stat.st_mtime, stat.st_mtime_nsec),
-        atime: time(stat.st_atime, stat.st_atime_nsec),
         ctime: time(stat.st_ctime, stat.st_ctime_nsec),
         uid: stat.st_uid,
         gid: stat.st_gid,

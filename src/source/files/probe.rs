@@ -64,7 +64,7 @@ impl Looking<'_> {
             .iter()
             .take(NAMED)
             .map(|item| {
-                format!("{item}: give the backup's user the right to read it, or exclude it")
+                format!("{item}: give the backup's user the right to read it, exclude it, or name it in may_skip")
             })
             .collect();
         if self.unreadable.len() > NAMED {
