@@ -17,6 +17,8 @@ fn is_caught(bench: &Bench, code: i32, place: &str) -> Value {
     assert_eq!(answered, code, "{document:#}");
     assert!(document.to_string().contains(place), "{place:?} is not named: {document:#}");
     assert_eq!(bench.leftovers(), Vec::<std::path::PathBuf>::new());
+    let locks = bench.files("store/acme/repo/locks");
+    assert_eq!(locks, Vec::<std::path::PathBuf>::new(), "the repository is still locked");
     document
 }
 
