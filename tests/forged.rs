@@ -81,6 +81,12 @@ fn forge(bench: &Bench, path: &[&str], how: impl Fn(&Forger, &mut Vec<Node>)) ->
     forger.publish(tree, Timestamp::now()).to_string()
 }
 
+/// Changes the entries of one folder.
+type Lie = fn(&Forger, &mut Vec<Node>);
+
+/// Changes a manifest.
+type Edit = fn(&mut Value);
+
 /// The folder of the snapshot that holds the bench's files.
 fn uploads(bench: &Bench) -> Vec<String> {
     let real = bench.path("data/files").canonicalize().unwrap();
@@ -174,7 +180,7 @@ fn a_database_cut_short_fails_and_is_not_inconclusive() {
 
 #[test]
 fn files_that_are_missing_extra_or_of_another_size_fail_the_drill() {
-    let lies: [(&str, fn(&Forger, &mut Vec<Node>)); 4] = [
+    let lies: [(&str, Lie); 4] = [
         ("missing", |_, nodes| nodes.retain(|node| node.name != b"large.bin")),
         ("extra", |_, nodes| {
             let mut more = node(nodes, "large.bin").clone();
@@ -248,7 +254,7 @@ fn content_of_a_snapshot_that_the_ledger_never_saw_is_not_taken_over_by_the_next
 
 #[test]
 fn manifests_that_promise_less_are_never_a_pass() {
-    let lies: [(&str, fn(&mut Value)); 7] = [
+    let lies: [(&str, Edit); 7] = [
         ("no sources", |manifest| manifest["sources"] = json!([])),
         ("one source less", |manifest| {
             manifest["sources"].as_array_mut().unwrap().pop();

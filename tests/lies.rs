@@ -35,9 +35,12 @@ fn an_honest_backup_passes_and_every_control_is_found() {
     assert!(controls.iter().all(|control| control["found"] == true), "{document:#}");
 }
 
+/// Damages a file of so many bytes.
+type Injure = fn(&fs::File, u64);
+
 #[test]
 fn a_damaged_pack_fails_the_drill_and_is_named() {
-    let kinds: [(&str, fn(&fs::File, u64)); 2] = [
+    let kinds: [(&str, Injure); 2] = [
         ("flipped", |file, size| {
             let mut byte = [0];
             file.read_exact_at(&mut byte, size / 2).unwrap();

@@ -109,6 +109,9 @@ fn tampered(bench: &Bench, tamper: &dyn Fn(&Path)) -> Value {
     panic!("no drill could be stopped between its phases");
 }
 
+/// Changes something below the folder of what was restored.
+type Tamper = fn(&Path);
+
 fn find(folder: &Path, name: &str) -> PathBuf {
     bench::files_below(folder).into_iter().find(|path| path.ends_with(name)).unwrap()
 }
@@ -131,7 +134,7 @@ fn flip(path: &Path, at: u64) {
 fn what_is_changed_in_scratch_before_it_is_compared_is_found_and_named() {
     let bench = Bench::new();
     bench.backup();
-    let lies: [(&str, fn(&Path)); 5] = [
+    let lies: [(&str, Tamper); 5] = [
         ("large.bin", |data| flip(&find(data, "large.bin"), 1_500_000)),
         ("p3.jpg", |data| fs::remove_file(find(data, "p3.jpg")).unwrap()),
         ("more.jpg", |data| {
