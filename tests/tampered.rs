@@ -83,6 +83,14 @@ impl Running {
     }
 }
 
+impl Drop for Running {
+    /// A test that failed leaves no stopped process behind.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn drill(bench: &Bench) -> Running {
     Running::start(bench.command(&["drill", "shop", "--json"]))
 }
