@@ -17,6 +17,8 @@ fn is_caught(bench: &Bench, code: i32, place: &str) -> Value {
     assert_eq!(answered, code, "{document:#}");
     assert!(document.to_string().contains(place), "{place:?} is not named: {document:#}");
     assert_eq!(bench.leftovers(), Vec::<std::path::PathBuf>::new());
+    let locks = bench.files("store/acme/repo/locks");
+    assert_eq!(locks, Vec::<std::path::PathBuf>::new(), "the repository is still locked");
     document
 }
 
@@ -33,9 +35,12 @@ fn an_honest_backup_passes_and_every_control_is_found() {
     assert!(controls.iter().all(|control| control["found"] == true), "{document:#}");
 }
 
+/// Damages a file of so many bytes.
+type Injure = fn(&fs::File, u64);
+
 #[test]
 fn a_damaged_pack_fails_the_drill_and_is_named() {
-    let kinds: [(&str, fn(&fs::File, u64)); 2] = [
+    let kinds: [(&str, Injure); 2] = [
         ("flipped", |file, size| {
             let mut byte = [0];
             file.read_exact_at(&mut byte, size / 2).unwrap();

@@ -227,6 +227,15 @@ impl Account {
         Ok(reading.lines.into_iter().map(|line| line.record).collect())
     }
 
+    /// Every record of a ledger that holds together and is what was signed before; fails with the
+    /// alarms of [`Ledger::checkpoint`] otherwise.
+    pub async fn proven_records(&self, rooms: &Rooms) -> Result<Vec<Record>, Error> {
+        let Some(ledger) = self.journal.ledger() else { return Ok(Vec::new()) };
+        let remembered = remembered(ledger, rooms).await?;
+        let signers: Vec<_> = self.signer.iter().map(|one| one.public_key().clone()).collect();
+        ledger.proven(&signers, remembered).await.map_err(Error::Checkpoint)
+    }
+
     /// Signs the ledger as it stands and remembers what was signed.
     ///
     /// Fails with an alarm where the ledger is not what was signed before.
@@ -234,13 +243,11 @@ impl Account {
         let (Some(ledger), Some(signer)) = (self.journal.ledger(), &self.signer) else {
             return Ok(());
         };
-        let place = ledger.place();
-        let remembered = rooms.state.newest_checkpoint(&place).await?;
-        let remembered = remembered.map(|(size, root)| Remembered { size, root });
+        let remembered = remembered(ledger, rooms).await?;
         let signed = self.journal.sign(signer, remembered).await;
         if let Some(checkpoint) = signed.map_err(Error::Checkpoint)? {
             let Remembered { size, root } = checkpoint.remembered();
-            rooms.state.remember_checkpoint(&place, size, root).await?;
+            rooms.state.remember_checkpoint(&ledger.place(), size, root).await?;
         }
         Ok(())
     }
@@ -249,6 +256,12 @@ impl Account {
     pub fn signer(&self) -> Option<&Signer> {
         self.signer.as_ref()
     }
+}
+
+/// What this host signed of `ledger` the last time.
+async fn remembered(ledger: &Ledger, rooms: &Rooms) -> Result<Option<Remembered>, Error> {
+    let remembered = rooms.state.newest_checkpoint(&ledger.place()).await?;
+    Ok(remembered.map(|(size, root)| Remembered { size, root }))
 }
 
 /// A journal for a customer whose repository cannot be opened: everything waits in the outbox.

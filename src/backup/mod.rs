@@ -7,6 +7,7 @@
 mod hooks;
 mod sink;
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -20,7 +21,7 @@ use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
 use crate::ledger::canonical;
 use crate::ledger::details;
-use crate::ledger::record::BackupFinished;
+use crate::ledger::record::{BackupFinished, Body};
 use crate::policy::sources::SourceSettings;
 use crate::policy::{Policy, Setup};
 use crate::repo::{
@@ -304,14 +305,25 @@ fn capture(
     })
 }
 
-/// The policy's newest snapshot, whole or not: unchanged files are taken from it.
+/// The policy's newest snapshot, whole or not: unchanged files are taken from it, unread. So only
+/// one that the ledger knows will do: content that somebody else published would be vouched for.
 async fn newest_of(
     account: &Account,
     policy: &Policy,
 ) -> Result<Option<(SnapshotId, Snapshot)>, Error> {
     let tag = policy_tag(&policy.name);
     let all = account.repository.snapshots().await.map_err(account::Error::from)?;
-    Ok(all.into_iter().rfind(|(_, snapshot)| snapshot.tags.contains(&tag)))
+    let records = account.records().await?;
+    let published: BTreeSet<_> = records
+        .iter()
+        .filter_map(|record| match &record.event.body {
+            Body::BackupFinished(finished) => Some(finished.snapshot),
+            _ => None,
+        })
+        .collect();
+    Ok(all
+        .into_iter()
+        .rfind(|(id, snapshot)| snapshot.tags.contains(&tag) && published.contains(&id.0)))
 }
 
 /// A tree of the parent snapshot, if the repository still has it whole.

@@ -10,6 +10,8 @@ use crate::source::{Fault, Kind};
 /// One assertion of a drill. The order is the one in which they run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Id {
+    /// The snapshot is the recovery point that it is taken for: the ledger says so.
+    Point,
     /// Every blob of the snapshot is there and sound.
     Integrity,
     /// Everything came out as the trees record it.
@@ -28,6 +30,7 @@ impl Id {
     /// The rung it belongs to, as records name it.
     pub fn rung(&self) -> &'static str {
         match self {
+            Self::Point => "point",
             Self::Integrity => "integrity",
             Self::Restore => "restore",
             Self::Start(_) | Self::SelfCheck(_) => "start",
@@ -40,7 +43,7 @@ impl Id {
     pub fn source(&self) -> Option<&Name> {
         match self {
             Self::Start(source) | Self::SelfCheck(source) | Self::Equality(source) => Some(source),
-            Self::Integrity | Self::Restore | Self::Check(..) => None,
+            Self::Point | Self::Integrity | Self::Restore | Self::Check(..) => None,
         }
     }
 }
@@ -48,6 +51,7 @@ impl Id {
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Point => f.write_str("recovery point"),
             Self::Integrity => f.write_str("integrity"),
             Self::Restore => f.write_str("restore"),
             Self::Start(source) => write!(f, "start of {source}"),
@@ -113,7 +117,7 @@ impl Plan {
         with_controls: bool,
     ) -> Self {
         let mut plan = Self {
-            ids: BTreeSet::from([Id::Integrity, Id::Restore]),
+            ids: BTreeSet::from([Id::Point, Id::Integrity, Id::Restore]),
             sources: 0,
             controls: Vec::new(),
             objectives,

@@ -89,7 +89,8 @@ impl Verdict {
         for id in plan.ids() {
             let part = match id {
                 Id::Integrity | Id::Restore | Id::Start(_) => &mut restorable,
-                Id::SelfCheck(_) | Id::Equality(_) | Id::Check(..) => &mut intact,
+                // Who put another snapshot in its place may well have put a sound one there.
+                Id::Point | Id::SelfCheck(_) | Id::Equality(_) | Id::Check(..) => &mut intact,
             };
             match outcomes.get(id) {
                 Some(Outcome::Held { .. }) => {}
@@ -254,10 +255,10 @@ impl Limit {
                 (Answer::Yes, String::new())
             }
             (Self::Declared(limit), Some(measured)) => {
-                let (measured, limit) = (measured.as_secs_f64(), limit.as_secs());
+                let (measured, limit) = (measured.as_secs_f64(), limit.as_secs_f64());
                 (
                     Answer::No,
-                    format!("{what} was {measured:.1} s, and at most {limit} s are allowed"),
+                    format!("{what} was {measured:.3} s, and at most {limit} s are allowed"),
                 )
             }
         }

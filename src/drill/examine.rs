@@ -3,6 +3,7 @@
 //!
 //! Blocking, on one thread of its own. Recovery time ends when every source has answered.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,11 +18,11 @@ use crate::ground::causes::chain;
 use crate::ground::ids::Name;
 use crate::ground::progress::Progress;
 use crate::ledger::details::{PartCompared, SourceRecovered};
-use crate::policy::sources::SourceSettings;
+use crate::policy::sources::{SourceKind, SourceSettings};
 use crate::policy::{Assertion, CheckSettings};
 use crate::restore::{self, Compared};
 use crate::sandbox::{Launcher, Scratch};
-use crate::source::{self, Capture, Fingerprint, Place, Recovered, Source};
+use crate::source::{self, Capture, Fingerprint, Kind, Place, Recovered, Source};
 
 /// What the thread needs; it outlives no borrow of the act.
 pub(super) struct Bench {
@@ -131,6 +132,11 @@ impl Bench {
         let Some(capture) = manifest.sources.iter().find(of_name).cloned() else {
             return Err(absent("the recovery point was taken before the policy named this source"));
         };
+        if !is_of(settings, &capture) {
+            return Err(absent(
+                "the recovery point was taken when this source was declared otherwise",
+            ));
+        }
         let data = self.fetched.request.to.join(settings.name.as_str());
         let source = source::of(settings, &self.launcher);
         let answer = source.recover(&capture, &data, &self.scratch).and_then(|mut recovered| {
@@ -307,6 +313,18 @@ fn stop(up: Vec<Up>, rehearsal: &mut Rehearsal) -> Vec<Down> {
         down.push(Down { name, source, capture, data });
     }
     down
+}
+
+/// Whether the capture is one of what the policy declares today: its kind, and for files its paths.
+fn is_of(settings: &SourceSettings, capture: &Capture) -> bool {
+    match &settings.kind {
+        SourceKind::Sqlite(_) => capture.kind == Kind::Sqlite,
+        SourceKind::Files(files) => {
+            let declared: BTreeSet<_> =
+                files.paths.iter().map(|path| path.display().to_string()).collect();
+            capture.kind == Kind::Files && declared.iter().eq(capture.fingerprint.parts.keys())
+        }
+    }
 }
 
 /// The outcome of reading everything back.

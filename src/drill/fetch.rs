@@ -6,12 +6,15 @@
 use std::path::Path;
 use std::time::Instant;
 
+use jiff::Timestamp;
+
 use super::pick::{self, NoPoint, Picked};
 use super::{Rehearsal, Request};
-use crate::account::{Account, Locked, Rooms};
+use crate::account::{self, Account, Locked, Rooms};
 use crate::check::{Completeness, Id, Outcome, Why};
 use crate::ground::causes::chain;
 use crate::ledger::details::Point;
+use crate::ledger::record::{Body, Record};
 use crate::repo::{BlobId, BlobKind, NodeKind, ReadError, Reader, SnapshotId};
 use crate::restore::{self, Fidelity, Occupied, Select};
 use crate::source::Place;
@@ -45,7 +48,7 @@ pub(super) async fn run(
     tracing::info!(phase = "fetch");
     let begun = Instant::now();
     let mut integrity = Integrity::default();
-    let fetched = fetch(request, account, scratch, rehearsal, &mut integrity, rooms).await;
+    let fetched = locked(request, account, scratch, rehearsal, &mut integrity, rooms).await;
     let Integrity { blobs, damage } = integrity;
     let stopped = match fetched {
         Ok(fetched) if damage.is_empty() => {
@@ -77,6 +80,25 @@ impl Integrity {
     }
 }
 
+/// Fetches under the repository's lock, which is given back however that ends.
+async fn locked(
+    request: Request<'_>,
+    account: &Account,
+    scratch: &Path,
+    rehearsal: &mut Rehearsal,
+    integrity: &mut Integrity,
+    rooms: &Rooms,
+) -> Result<Fetched, Stop> {
+    let waiting = Instant::now();
+    let lock = Locked::to_read(account, rooms).await.map_err(|error| unknown(&error))?;
+    rehearsal.phase("queue", waiting.elapsed(), false);
+    let fetched = fetch(request, account, scratch, rehearsal, integrity, rooms).await;
+    if let Some(lock) = lock {
+        lock.release().await.map_err(|error| unknown(&error))?;
+    }
+    fetched
+}
+
 async fn fetch(
     request: Request<'_>,
     account: &Account,
@@ -85,20 +107,17 @@ async fn fetch(
     integrity: &mut Integrity,
     rooms: &Rooms,
 ) -> Result<Fetched, Stop> {
-    let queued = Instant::now();
-    let lock = Locked::to_read(account, rooms).await.map_err(|error| unknown(&error))?;
-    rehearsal.phase("queue", queued.elapsed(), false);
     let begun = Instant::now();
-    let picked = point(request, account, integrity, rooms).await?;
+    let (picked, records) = point(request, account, rehearsal, integrity, rooms).await?;
     let index = account.index().await.map_err(|error| match &error {
-        crate::account::Error::Read(read) if !read.is_environment() => {
+        account::Error::Read(read) if !read.is_environment() => {
             integrity.damaged("index", chain(&error))
         }
         _ => unknown(&error),
     })?;
     let reader = Reader::new(account.repository.clone(), index);
     let manifest = read_manifest(&reader, picked.snapshot.tree, integrity).await?;
-    describe_point(request, &picked, manifest.as_ref(), rehearsal);
+    describe_point(request, &picked, manifest.as_ref(), &records, rehearsal);
 
     let wanted = restore::Request {
         to: scratch.join("data"),
@@ -114,9 +133,6 @@ async fn fetch(
         true => unknown(&error),
         false => integrity.damaged(format!("snapshot {}", picked.id), chain(&error)),
     })?;
-    if let Some(lock) = lock {
-        lock.release().await.map_err(|error| unknown(&error))?;
-    }
     rehearsal.phase("fetch", begun.elapsed(), true);
     integrity.blobs = restored.blobs;
     integrity.damage.extend(restored.damaged);
@@ -131,14 +147,20 @@ async fn fetch(
     Ok(Fetched { reader, tree: picked.snapshot.tree, request: wanted, manifest })
 }
 
-/// The recovery point; also looks whether the ledger knows a newer one that is gone.
+/// The recovery point, and the ledger's records; settles whether it is the right one.
 async fn point(
     request: Request<'_>,
     account: &Account,
+    rehearsal: &mut Rehearsal,
     integrity: &mut Integrity,
     rooms: &Rooms,
-) -> Result<Picked, Stop> {
+) -> Result<(Picked, Vec<Record>), Stop> {
+    let begun = Instant::now();
+    // Before the listing: what is on record by now must be listed then.
+    let (mut records, alarm) = on_record(account, rooms).await?;
     let listing = account.repository.snapshot_files().await.map_err(|error| unknown(&error))?;
+    // After it: whoever is not alive by now has left a record of what was listed.
+    let living = rooms.state.living_runs().await.map_err(|error| unknown(&error))?;
     let listed: Vec<SnapshotId> = listing.iter().map(|(id, _)| *id).collect();
     let mut readable = Vec::new();
     for (id, snapshot) in listing {
@@ -151,14 +173,37 @@ async fn point(
         }
     }
     readable.sort_by_key(|(_, snapshot)| snapshot.time);
-    let records = account.records().await.map_err(|error| unknown(&error))?;
-    let picked = pick::pick(request, readable, rooms.clock.now());
-    let lost = pick::lost_since(request, picked.as_ref().ok(), &records, &listed);
-    integrity.damage.extend(lost);
-    picked.map_err(|none| match none {
+    let picked = pick::pick(request, readable, &records, &living, rooms.clock.now());
+    integrity.damage.extend(pick::lost(request, picked.as_ref().ok(), &records, &listed));
+    let picked = picked.map_err(|none| match none {
         NoPoint::None(why) => integrity.damaged("recovery point", why),
         NoPoint::Named(why) => Stop::Environment(why),
-    })
+    })?;
+    let mut vouched = pick::vouched(request, &picked, &records, &listed);
+    if !matches!(vouched, Outcome::Held { .. }) {
+        // It may have been published and recorded since the ledger was read.
+        records = account.records().await.map_err(|error| unknown(&error))?;
+        vouched = pick::vouched(request, &picked, &records, &listed);
+    }
+    let outcome = alarm.unwrap_or(vouched);
+    rehearsal.settle(Id::Point, outcome, "records", begun.elapsed());
+    Ok((picked, records))
+}
+
+/// What the ledger says, and what makes its word worth nothing, if anything does.
+async fn on_record(
+    account: &Account,
+    rooms: &Rooms,
+) -> Result<(Vec<Record>, Option<Outcome>), Stop> {
+    match account.proven_records(rooms).await {
+        Ok(records) => Ok((records, None)),
+        Err(account::Error::Checkpoint(error)) if !error.is_out_of_reach() => {
+            let what = format!("the ledger is not as it was written: {}", chain(&error));
+            let records = account.records().await.map_err(|error| unknown(&error))?;
+            Ok((records, Some(Outcome::not_run(Why::Contradiction, what))))
+        }
+        Err(error) => Err(unknown(&error)),
+    }
 }
 
 /// `lifeboat.json` of a snapshot that has one. One that cannot be read is damage; the rest is
@@ -208,6 +253,7 @@ fn describe_point(
     request: Request<'_>,
     picked: &Picked,
     manifest: Option<&Manifest>,
+    records: &[Record],
     rehearsal: &mut Rehearsal,
 ) {
     let sources = manifest.map_or(&[][..], |manifest| &manifest.sources);
@@ -223,10 +269,6 @@ fn describe_point(
         complete: !incomplete,
         manifest: manifest.is_some(),
     });
-    if let Some(time) = consistent_time {
-        let age = rehearsal.started.duration_since(time);
-        rehearsal.measured.data_age = Some(age.try_into().unwrap_or_default());
-    }
     let mut unnamed = Vec::new();
     for capture in sources {
         let allowed = super::write_down::may_skip(request.policy, &capture.source);
@@ -241,9 +283,25 @@ fn describe_point(
         }
     }
     let untold = incomplete && rehearsal.skipped.is_empty();
+    let mut counts_from = consistent_time;
     if untold || !unnamed.is_empty() {
         rehearsal.completeness = Completeness::Incomplete { unnamed };
+        // What lacks items does not make the data any younger.
+        counts_from = newest_complete(request, records);
     }
+    // A moment that is still to come is a clock that was wrong, and no age.
+    rehearsal.measured.data_age =
+        counts_from.and_then(|time| rehearsal.started.duration_since(time).try_into().ok());
+}
+
+fn newest_complete(request: Request<'_>, records: &[Record]) -> Option<Timestamp> {
+    let complete = records.iter().filter_map(|record| match &record.event.body {
+        Body::BackupFinished(finished) if finished.policy == request.policy.name => {
+            finished.complete.then_some(finished.consistent_time)
+        }
+        _ => None,
+    });
+    complete.max()
 }
 
 fn unknown(error: &(dyn std::error::Error + 'static)) -> Stop {

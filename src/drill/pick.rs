@@ -1,9 +1,15 @@
-//! Which recovery point is rehearsed, and whether the ledger knows a newer one.
+//! Which recovery point is rehearsed, and whether it is the one that it is taken for.
+//!
+//! The repository's listing says what there is, the ledger what there should be. A snapshot is
+//! known by the digest of its content, so one that the ledger names is what was published; one
+//! that it does not name may be anybody's.
 
 use jiff::Timestamp;
 
 use super::Request;
-use crate::ledger::record::{Body, Record};
+use crate::check::{Outcome, Why};
+use crate::ground::ids::RunId;
+use crate::ledger::record::{BackupFinished, Body, Record};
 use crate::policy::Pick;
 use crate::repo::{Snapshot, SnapshotId};
 use crate::source::Place;
@@ -28,19 +34,26 @@ pub(super) enum NoPoint {
 
 /// Chooses among `all` snapshots of the repository, oldest first.
 ///
-/// A snapshot from the future is no recovery point: its clock, or whoever made it, was wrong.
+/// A snapshot from the future is no recovery point: its clock, or whoever made it, was wrong. One
+/// of a run that still lives (`living`) and has no record yet is not finished.
 pub(super) fn pick(
     request: Request<'_>,
     all: Vec<(SnapshotId, Snapshot)>,
+    records: &[Record],
+    living: &[RunId],
     now: Timestamp,
 ) -> Result<Picked, NoPoint> {
     if let Some(wanted) = request.snapshot.filter(|wanted| *wanted != "latest") {
         return named(wanted, all);
     }
     let tag = policy_tag(&request.policy.name);
+    let of_living = |snapshot: &Snapshot| {
+        living.iter().any(|run| snapshot.tags.contains(&format!("run:{run}")))
+    };
     let mut candidates: Vec<_> = all
         .into_iter()
         .filter(|(_, snapshot)| snapshot.tags.contains(&tag) && snapshot.time <= now)
+        .filter(|(id, snapshot)| !of_living(snapshot) || publication(records, *id).is_some())
         .collect();
     let count = candidates.len() as u64;
     let (chosen, how) = match request.pick() {
@@ -72,37 +85,98 @@ fn named(wanted: &str, all: Vec<(SnapshotId, Snapshot)>) -> Result<Picked, NoPoi
     }
 }
 
-/// Snapshots that the ledger recorded after the picked one and that the repository lost.
+/// Snapshots that would have been chosen before the picked one, that the ledger says were
+/// published, and that the repository does not list (`listed`) any more.
 ///
-/// Only for a drill of the latest point: that another is passed off as the latest must be seen.
-pub(super) fn lost_since(
+/// That another is passed off as the one wanted must be seen.
+pub(super) fn lost(
     request: Request<'_>,
     picked: Option<&Picked>,
     records: &[Record],
     listed: &[SnapshotId],
 ) -> Vec<Place> {
-    if request.snapshot.is_some() || request.pick() != Pick::Latest {
-        return Vec::new();
+    let rivals = rivals(request, picked, records);
+    let gone = rivals.filter(|(_, finished)| !listed.contains(&SnapshotId(finished.snapshot)));
+    gone.map(|(record, finished)| Place {
+        object: format!("snapshot {}", finished.snapshot),
+        what: format!(
+            "ledger record {} says that it was published; the repository lacks it",
+            record.seq
+        ),
+    })
+    .collect()
+}
+
+/// Whether the ledger says that the picked snapshot is what it is taken for.
+pub(super) fn vouched(
+    request: Request<'_>,
+    picked: &Picked,
+    records: &[Record],
+    listed: &[SnapshotId],
+) -> Outcome {
+    let doubt = |what| Outcome::not_run(Why::NotApplicable, what);
+    let id = picked.id;
+    let Some((record, finished)) = publication(records, id) else {
+        let run = |record: &Record| match &record.event.body {
+            Body::BackupStarted { run, .. } => picked.snapshot.tags.contains(&format!("run:{run}")),
+            _ => false,
+        };
+        // Whoever knows the tags can use them again, so this explains and excuses nothing.
+        let perhaps = records.iter().find(|record| run(record)).map_or(String::new(), |record| {
+            format!("; if its run, of record {}, died right after that, back up again", record.seq)
+        });
+        return doubt(format!(
+            "no record on the ledger says that snapshot {id} was published{perhaps}"
+        ));
+    };
+    if finished.policy != request.policy.name {
+        let (seq, policy) = (record.seq, &finished.policy);
+        return doubt(format!("snapshot {id} is one of the policy {policy}, says record {seq}"));
     }
-    let newest = records.iter().rev().find_map(|record| match &record.event.body {
-        Body::BackupFinished(finished) if finished.policy == request.policy.name => {
-            Some((record, finished))
-        }
-        _ => None,
+    let is_listed = |finished: &BackupFinished| listed.contains(&SnapshotId(finished.snapshot));
+    match rivals(request, Some(picked), records).find(|(_, other)| is_listed(other)) {
+        None => Outcome::of(1, []),
+        Some((rival, other)) => doubt(format!(
+            "by record {} snapshot {} should have been taken instead of {id}, by the time that it \
+             carries not: a clock was wrong",
+            rival.seq, other.snapshot
+        )),
+    }
+}
+
+/// The record that says that a snapshot was published.
+fn publication(records: &[Record], id: SnapshotId) -> Option<(&Record, &BackupFinished)> {
+    published(records).find(|(_, finished)| finished.snapshot == id.0)
+}
+
+/// Snapshots of the policy that, by the times of their records, go before the picked one.
+fn rivals<'a>(
+    request: Request<'a>,
+    picked: Option<&Picked>,
+    records: &'a [Record],
+) -> impl Iterator<Item = (&'a Record, &'a BackupFinished)> {
+    let id = picked.map(|picked| picked.id.0);
+    let at = picked.map(|picked| {
+        let known = publication(records, picked.id);
+        known.map_or(picked.snapshot.time, |(record, _)| record.event.time)
     });
-    match newest {
-        Some((record, finished))
-            if !listed.contains(&SnapshotId(finished.snapshot))
-                && picked.is_none_or(|picked| picked.id.0 != finished.snapshot) =>
-        {
-            vec![Place {
-                object: format!("snapshot {}", finished.snapshot),
-                what: format!(
-                    "ledger record {} says that it was published; the repository lacks it",
-                    record.seq
-                ),
-            }]
-        }
-        _ => Vec::new(),
-    }
+    let is_named = request.snapshot.is_some_and(|wanted| wanted != "latest");
+    let goes_before = move |time: Timestamp| match request.pick() {
+        _ if is_named => false,
+        Pick::Latest => at.is_none_or(|at| time > at),
+        Pick::Oldest => at.is_none_or(|at| time < at),
+        Pick::Before(moment) => time < moment && at.is_none_or(|at| time > at),
+    };
+    published(records).filter(move |(record, finished)| {
+        finished.policy == request.policy.name
+            && Some(finished.snapshot) != id
+            && goes_before(record.event.time)
+    })
+}
+
+fn published(records: &[Record]) -> impl Iterator<Item = (&Record, &BackupFinished)> {
+    records.iter().filter_map(|record| match &record.event.body {
+        Body::BackupFinished(finished) => Some((record, finished)),
+        _ => None,
+    })
 }

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::chain::Line;
 use super::merkle::Tree;
-use super::sign::{self, Signer};
+use super::record::Record;
+use super::sign::{self, PublicKey, Signer};
 use super::{Created, Error, Ledger, object};
 use crate::ground::digest::{Digest, Hasher};
 use crate::store::{self, ObjectName};
@@ -136,15 +137,40 @@ impl Ledger {
         signer: &Signer,
         remembered: Option<Remembered>,
     ) -> Result<Checkpoint, Error> {
+        let (lines, mut computed) = self.agreed(&[signer.public_key().clone()], remembered).await?;
+        let checkpoint = computed.remove(&(lines.len() as u64)).ok_or(Error::Empty)?;
+        self.publish(&checkpoint, signer).await?;
+        Ok(checkpoint)
+    }
+
+    /// Every record, after they were found to be what was signed before: see
+    /// [`Self::checkpoint`], whose alarms are these errors. `signers` are whose word counts.
+    pub async fn proven(
+        &self,
+        signers: &[PublicKey],
+        remembered: Option<Remembered>,
+    ) -> Result<Vec<Record>, Error> {
+        let (lines, _) = self.agreed(signers, remembered).await?;
+        Ok(lines.into_iter().map(|line| line.record).collect())
+    }
+
+    /// The lines as recomputed from the segments, and what checkpoints of them say, the one of all
+    /// lines among them.
+    async fn agreed(
+        &self,
+        signers: &[PublicKey],
+        remembered: Option<Remembered>,
+    ) -> Result<(Vec<Line>, BTreeMap<u64, Checkpoint>), Error> {
         // Listed before the segments are, so that what a faster writer signs now is not too new.
         let (sizes, _) = self.checkpoint_sizes().await?;
         let lines = self.read().await?.sound()?;
         let mut known = Vec::new();
         for (size, signed) in sizes.into_iter().rev() {
             let stored = self.stored_checkpoint(size, signed).await?;
-            let ours = stored.signature.as_ref().is_some_and(|signature| {
-                sign::check(&stored.text, signature, &[signer.public_key().clone()]).is_ok()
-            });
+            let ours = stored
+                .signature
+                .as_ref()
+                .is_some_and(|signature| sign::check(&stored.text, signature, signers).is_ok());
             known.push(stored);
             if ours {
                 break;
@@ -152,7 +178,7 @@ impl Ledger {
         }
         let size = lines.len() as u64;
         let wanted = known.iter().map(|stored| stored.size).chain(remembered.map(|one| one.size));
-        let mut computed = Checkpoint::at(&lines, &wanted.chain([size]).collect());
+        let computed = Checkpoint::at(&lines, &wanted.chain([size]).collect());
         for stored in &known {
             stored
                 .agrees(computed.get(&stored.size))
@@ -164,9 +190,7 @@ impl Ledger {
             let what = "it was signed on this host, and the records it covers are others or gone";
             return Err(Error::Inconsistent { size, what: what.into() });
         }
-        let checkpoint = computed.remove(&size).ok_or(Error::Empty)?;
-        self.publish(&checkpoint, signer).await?;
-        Ok(checkpoint)
+        Ok((lines, computed))
     }
 
     /// Stores the text, then its signature; either may be there already from a run that died.

@@ -11,7 +11,8 @@ use crate::ledger::record::{Answer, Parts, Word};
 /// Code, 中文, English.
 type Row = (&'static str, &'static str, &'static str);
 
-const RUNGS: [Row; 6] = [
+const RUNGS: [Row; 7] = [
+    ("point", "恢复点", "Recovery point"),
     ("integrity", "存储完整性", "Integrity"),
     ("restore", "还原", "Restore"),
     ("start", "启动与自检", "Start"),
@@ -36,7 +37,8 @@ const FAULTS: [Row; 4] = [
 ];
 
 /// Code, 中文, English for one, English for several.
-const UNITS: [(&str, &str, &str, &str); 15] = [
+const UNITS: [(&str, &str, &str, &str); 16] = [
+    ("records", "条记录", "record", "records"),
     ("rows", "行", "row", "rows"),
     ("entries", "个条目", "entry", "entries"),
     ("files", "个文件", "file", "files"),

@@ -255,7 +255,7 @@ proptest! {
     #[test]
     fn pass_comes_only_where_nothing_is_missing_broken_or_open(
         with_controls: bool,
-        endings in prop::collection::vec(any_outcome(), 10),
+        endings in prop::collection::vec(any_outcome(), 11),
         controls in prop::collection::vec(any_control(), 4),
         recovery in any_time(),
         data_age in any_time(),

@@ -5,9 +5,12 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
 
 use super::super::{Checked, Fault, Fingerprint, Place, Recovered, Rows, Trouble};
 use super::child::ROLE;
@@ -70,9 +73,15 @@ pub(super) fn recover(
     }
     // The child's user must read it whatever rights it had; once it is open they are put back, for
     // what was restored is still to be compared with what was captured.
-    let rights = fs::metadata(&linked).map_err(|error| failed("look at", &linked, error))?;
+    // By the open file: under the name the child may by then have put a link to anything.
+    let held =
+        rustix::fs::open(&linked, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            .map(fs::File::from)
+            .map_err(|error| failed("open", &linked, error.into()))?;
+    let rights = held.metadata().map_err(|error| failed("look at", &linked, error))?;
+    let by_number = format!("/proc/self/fd/{}", held.as_raw_fd());
     let prepared = |rights| {
-        fs::set_permissions(&linked, rights).map_err(|error| failed("prepare", &linked, error))
+        fs::set_permissions(&by_number, rights).map_err(|error| failed("prepare", &linked, error))
     };
     prepared(Permissions::from_mode(0o600))?;
     scratch.hand_over(&own).map_err(environment)?;
