@@ -8,6 +8,7 @@ mod hooks;
 mod sink;
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -19,14 +20,15 @@ use crate::account::{self, Account, Leased, Locked, Rooms};
 use crate::ground::causes::chain;
 use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
+use crate::ground::progress::Progress;
 use crate::ledger::canonical;
 use crate::ledger::details;
 use crate::ledger::record::{BackupFinished, Body};
 use crate::policy::sources::SourceSettings;
 use crate::policy::{Policy, Setup};
 use crate::repo::{
-    self, Added, BlobId, NodeKind, ReadError, Reader, Snapshot, SnapshotId, StoreError, Summary,
-    Tree, WriteError, Writer,
+    self, Added, BlobId, NodeKind, ReadError, Reader, SharedIndex, Snapshot, SnapshotId,
+    StoreError, Summary, Tree, WriteError, Writer,
 };
 use crate::sandbox::{self, Launcher, Scratch};
 use crate::source::manifest::{self, INCOMPLETE, Manifest, TAG, policy_tag};
@@ -137,8 +139,8 @@ async fn keep(
 ) -> Result<Kept, Error> {
     let lock = Locked::shared(account, rooms).await?;
     tracing::info!(phase = "prepare", %run);
-    let index = account.index().await?;
-    let parent = newest_of(account, policy).await?;
+    let index = stored_index(account, &*rooms.progress).await?;
+    let parent = newest_of(account, policy, &*rooms.progress).await?;
     let reader = Reader::new(account.repository.clone(), index.clone());
     let writer = account.repository.writer(index, Handle::current(), rooms.clock.clone());
 
@@ -305,14 +307,27 @@ fn capture(
     })
 }
 
+/// The index of the packs that the store has at their full length: what only a lost or cut pack
+/// holds is stored again, for success means that everything is there.
+async fn stored_index(account: &Account, progress: &dyn Progress) -> Result<SharedIndex, Error> {
+    let index = account.index().await?;
+    let sizes = account.repository.pack_sizes().await.map_err(account::Error::from)?;
+    let lost = index.read().unwrap_or_else(PoisonError::into_inner).without(&sizes);
+    let Some((rest, lost)) = lost else { return Ok(index) };
+    for pack in lost {
+        progress.note(&format!("pack {pack} is missing or damaged: what it held is stored again"));
+    }
+    Ok(Arc::new(RwLock::new(rest)))
+}
+
 /// The policy's newest snapshot, whole or not: unchanged files are taken from it, unread. So only
 /// one that the ledger knows will do: content that somebody else published would be vouched for.
 async fn newest_of(
     account: &Account,
     policy: &Policy,
+    progress: &dyn Progress,
 ) -> Result<Option<(SnapshotId, Snapshot)>, Error> {
     let tag = policy_tag(&policy.name);
-    let all = account.repository.snapshots().await.map_err(account::Error::from)?;
     let records = account.records().await?;
     let published: BTreeSet<_> = records
         .iter()
@@ -321,9 +336,21 @@ async fn newest_of(
             _ => None,
         })
         .collect();
-    Ok(all
-        .into_iter()
-        .rfind(|(id, snapshot)| snapshot.tags.contains(&tag) && published.contains(&id.0)))
+    let mut newest: Option<(SnapshotId, Snapshot)> = None;
+    for (id, file) in account.repository.snapshot_files().await.map_err(account::Error::from)? {
+        match file {
+            Ok(snapshot) => {
+                let is_newer = newest.as_ref().is_none_or(|(_, other)| snapshot.time > other.time);
+                let is_ours = snapshot.tags.contains(&tag) && published.contains(&id.0);
+                if is_newer && is_ours {
+                    newest = Some((id, snapshot));
+                }
+            }
+            // It costs reading files again. That one is damaged must not leave today without any.
+            Err(error) => progress.note(&chain(&error)),
+        }
+    }
+    Ok(newest)
 }
 
 /// A tree of the parent snapshot, if the repository still has it whole.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -69,7 +70,8 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let lock = Locked::to_read(&account, &rooms).await?;
     let begun = Instant::now();
     let (snapshot, tree) = find(&account, policy, &args.snapshot).await?;
-    let reader = Reader::new(account.repository.clone(), account.index().await?);
+    let (index, unread) = account.repository.load_readable_index().await?;
+    let reader = Reader::new(account.repository.clone(), Arc::new(RwLock::new(index)));
     let request = restore::Request {
         to: args.to.clone(),
         select: select(&args)?,
@@ -83,7 +85,13 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     if let Some(lock) = lock {
         lock.release().await?;
     }
-    let restored = restored?;
+    let mut restored = restored?;
+    // What they named may lie in other index files too: whatever came back is whole all the same.
+    let damaged = unread.iter().map(|error| Place {
+        object: "index".to_owned(),
+        what: crate::ground::causes::chain(error),
+    });
+    restored.damaged.extend(damaged);
     let body = Body::Restore {
         policy: policy.name.clone(),
         run: RunId::draw(),
@@ -122,7 +130,11 @@ async fn find(
         return Ok((id, account.repository.snapshot(&id).await?.tree));
     }
     let tag = manifest::policy_tag(&policy.name);
-    let all = account.repository.snapshots().await?;
+    let all = account
+        .repository
+        .snapshots()
+        .await
+        .hint("`lifeboat snapshots` lists the others; name one with --snapshot")?;
     let of_policy = all.iter().rev().find(|(_, snapshot)| snapshot.tags.contains(&tag));
     match of_policy.or(all.last()) {
         Some((id, snapshot)) => Ok((*id, snapshot.tree)),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::output::visible;
 use super::{App, Exit};
 use crate::account::{self, Account};
+use crate::ground::causes;
 use crate::ground::ids::Name;
 use crate::policy::PolicyName;
 use crate::repo::{OpenError, Snapshot, SnapshotId};
@@ -37,7 +38,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let setup = app.setup().await?;
     let policy = args.policy.as_ref().map(|name| setup.policy(name)).transpose()?;
     let rooms = app.rooms(&setup).await?;
-    let mut listed = Vec::new();
+    let (mut listed, mut exit) = (Vec::new(), Exit::Done);
     for customer in &setup.site.customers {
         if policy.is_some_and(|policy| policy.customer != customer.id) {
             continue;
@@ -52,14 +53,25 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
             opened => opened?,
         };
         let tag = policy.map(|policy| manifest::policy_tag(&policy.name));
-        for (id, snapshot) in account.repository.snapshots().await? {
+        let mut snapshots = Vec::new();
+        for (id, file) in account.repository.snapshot_files().await? {
+            match file {
+                Ok(snapshot) => snapshots.push((id, snapshot)),
+                Err(error) => {
+                    rooms.progress.note(&causes::chain(&error));
+                    exit = Exit::Failed;
+                }
+            }
+        }
+        snapshots.sort_by_key(|(id, snapshot)| (snapshot.time, *id));
+        for (id, snapshot) in snapshots {
             if tag.as_ref().is_none_or(|tag| snapshot.tags.contains(tag)) {
                 listed.push(Listed::new(&customer.id, id, snapshot));
             }
         }
     }
     app.out.answer(&listed, &text(&listed))?;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 impl Listed {

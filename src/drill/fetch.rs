@@ -230,6 +230,12 @@ async fn read_manifest(
     };
     let mut text = Vec::new();
     for id in content {
+        let next = reader.plain_bytes(BlobKind::Data, id).unwrap_or(0);
+        if text.len() as u64 + next > manifest::MOST_BYTES {
+            let limit = manifest::MOST_BYTES;
+            integrity.damaged(manifest::FILE, format!("is longer than {limit} bytes"));
+            return Ok(None);
+        }
         match reader.blob(BlobKind::Data, id).await {
             Ok(piece) => text.extend(piece),
             Err(error) => return failed(error),

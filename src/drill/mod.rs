@@ -181,7 +181,8 @@ async fn rehearse(
 }
 
 /// The repository could not be opened. A wrong key and a missing repository fail the drill on
-/// record and are the caller's error; a store out of reach is inconclusive.
+/// record and are the caller's error, damaged keys and a damaged configuration fail it; a store out
+/// of reach is inconclusive.
 async fn without_account(
     request: Request<'_>,
     act: &Act,
@@ -189,11 +190,12 @@ async fn without_account(
     rooms: &Rooms,
 ) -> Result<Done, Error> {
     let Request { setup, policy, .. } = request;
-    let fails = match &error {
-        account::Error::Repository { source, .. } => {
-            matches!(source, repo::OpenError::Missing { .. } | repo::OpenError::WrongPassword)
-        }
-        account::Error::Store { .. } => false,
+    let (fails, is_error) = match &error {
+        account::Error::Repository { source, .. } => match source {
+            repo::OpenError::Missing { .. } | repo::OpenError::WrongPassword { .. } => (true, true),
+            source => (source.is_damage(), false),
+        },
+        account::Error::Store { .. } => (false, false),
         _ => return Err(error.into()),
     };
     let effective = setup.effective(policy);
@@ -214,7 +216,7 @@ async fn without_account(
         write_down::compose(request, act, digest, &rehearsal, &verdict, rooms);
     let recorded = journal.drill_finished(finished.clone(), &details).await;
     account::tell(&recorded.map_err(account::Error::from)?, &*rooms.progress);
-    if fails { Err(error.into()) } else { Ok(Done { finished, details, record: None }) }
+    if is_error { Err(error.into()) } else { Ok(Done { finished, details, record: None }) }
 }
 
 /// What a drill found so far.

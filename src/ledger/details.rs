@@ -207,13 +207,18 @@ impl Ledger {
 
     /// Reads the details that a record names; [`Error::DetailsAltered`] where they are others.
     pub async fn details<T: DeserializeOwned>(&self, digest: &Digest) -> Result<T, Error> {
+        serde_json::from_slice(&self.details_text(digest).await?).map_err(Error::DetailsJson)
+    }
+
+    /// The plain text of details, found to be what the record names.
+    pub(super) async fn details_text(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
         let name = name(digest);
         let sealed = self.store.get(&name, None).await?;
         let text = self.unseal(&name, &sealed)?;
         if Digest::of(&text) != *digest {
             return Err(Error::DetailsAltered { digest: *digest });
         }
-        serde_json::from_slice(&text).map_err(Error::DetailsJson)
+        Ok(text)
     }
 }
 
@@ -222,7 +227,7 @@ pub fn to_text<T: Serialize + ?Sized>(details: &T) -> Result<String, Error> {
     serde_json::to_string(details).map_err(Error::DetailsJson)
 }
 
-pub(super) const FOLDER: &str = "details";
+const FOLDER: &str = "details";
 
 pub(super) fn name(digest: &Digest) -> ObjectName {
     object(&format!("{FOLDER}/{digest}"))

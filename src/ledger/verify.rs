@@ -3,7 +3,7 @@
 //! In: a ledger, the keys that may sign it, a checkpoint kept from earlier. Out: the first bad
 //! record, and everything else that is wrong. Finding faults is not an error.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
@@ -12,8 +12,9 @@ use super::chain::{Fault, Line};
 use super::checkpoint::{self, Checkpoint, Stored};
 use super::record::{Body, Record};
 use super::sign::{self, PublicKey};
-use super::{Error, Ledger, details, object};
+use super::{Error, Ledger};
 use crate::ground::digest::Digest;
+use crate::store;
 
 /// Checkpoints fetched at once.
 const PARALLEL: usize = 16;
@@ -67,22 +68,30 @@ impl Ledger {
         for stray in reading.strays.iter().chain(&foreign) {
             audit.problems.push(format!("{stray} does not belong to the ledger"));
         }
-        audit.problems.extend(self.missing_details(&reading.lines).await?);
+        audit.problems.extend(self.bad_details(&reading.lines).await?);
         let records = reading.lines.len() as u64;
         let verified = audit.finish(records, against.earlier.is_some());
         Ok((verified, reading.lines.into_iter().map(|line| line.record).collect()))
     }
 
-    async fn missing_details(&self, lines: &[Line]) -> Result<Vec<String>, Error> {
-        let listed = self.store.list(Some(&object(details::FOLDER)));
-        let there: BTreeSet<_> = listed.map_ok(|found| found.name).try_collect().await?;
+    /// Details that records name and that are missing, or other than when they were recorded.
+    async fn bad_details(&self, lines: &[Line]) -> Result<Vec<String>, Error> {
         let named = lines.iter().filter_map(|line| Some((line, named_details(&line.record)?)));
-        Ok(named
-            .filter(|(_, digest)| !there.contains(&details::name(digest)))
-            .map(|(line, digest)| {
-                format!("record {} names details {digest}, which are missing", line.record.seq)
-            })
-            .collect())
+        let checks = named.map(|(line, digest)| async move {
+            let what = match self.details_text(&digest).await {
+                Ok(_) => return Ok(None),
+                Err(Error::Store(store::Error::Missing { .. })) => "which are missing".to_owned(),
+                Err(error @ Error::Store(store::Error::Io { .. })) => return Err(error),
+                Err(error) => format!("which were altered: {}", chain_of(&error)),
+            };
+            let seq = line.record.seq;
+            Ok(Some(format!("record {seq} names details {digest}, {what}")))
+        });
+        stream::iter(checks)
+            .buffered(PARALLEL)
+            .try_filter_map(|problem| async move { Ok(problem) })
+            .try_collect()
+            .await
     }
 }
 

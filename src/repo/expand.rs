@@ -25,6 +25,18 @@ pub enum ExpandError {
 /// A zstd block of four bytes (header and a repeated byte) makes at most 128 KiB: RFC 8878, 3.1.1.2.
 const MOST_PLAIN_PER_BYTE: u64 = 32 * 1024;
 
+/// JSON of ids, names and numbers compresses to a tenth, not to a thousandth: ids are random. What
+/// expands further was made to fill memory.
+const MOST_JSON_PER_BYTE: u64 = 256;
+
+/// So much JSON is believed of any compressed bytes.
+const JSON_FREE: u64 = 4 << 20;
+
+/// The most JSON that `compressed` bytes of an index file, a snapshot or a tree are believed to hold.
+pub fn most_json(compressed: usize) -> u64 {
+    (compressed as u64).saturating_mul(MOST_JSON_PER_BYTE).saturating_add(JSON_FREE)
+}
+
 /// Expands `compressed` to exactly `plain_length` bytes; blocking, CPU only.
 ///
 /// A length that these bytes cannot make is refused before anything is allocated.

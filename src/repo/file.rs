@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::expand::{ExpandError, expand};
+use super::expand::{ExpandError, expand, most_json};
 use crate::ground::digest::Digest;
 use crate::seal::{MasterKey, Unauthentic};
 
@@ -14,6 +14,9 @@ const COMPRESSED: u8 = 2;
 
 /// The most JSON that a file may hold: 512 MiB, an index of some four million blobs.
 const PLAIN_LIMIT: u64 = 512 << 20;
+
+/// The largest file that is fetched at all: whatever lies under such a name in the bucket.
+pub(super) const STORED_LIMIT: u64 = 256 << 20;
 
 /// Why a stored file did not give its JSON. The file is named by whoever fetched it.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +32,8 @@ pub enum FileError {
     UnknownEncoding(u8),
     #[error("it does not expand")]
     Expand(#[source] ExpandError),
+    #[error("it has {size} bytes; at most {limit} are read")]
+    TooLarge { size: u64, limit: u64 },
 }
 
 /// Compresses and seals `json`; returns the name under which to store it. Repository version 2.
@@ -64,7 +69,9 @@ pub fn decode_unnamed(key: &MasterKey, stored: &[u8]) -> Result<Vec<u8>, FileErr
     match plain.split_first() {
         None => Err(FileError::Empty),
         Some((b'{' | b'[', _)) => Ok(plain),
-        Some((&COMPRESSED, rest)) => expand(rest, PLAIN_LIMIT).map_err(FileError::Expand),
+        Some((&COMPRESSED, rest)) => {
+            expand(rest, PLAIN_LIMIT.min(most_json(rest.len()))).map_err(FileError::Expand)
+        }
         Some((other, _)) => Err(FileError::UnknownEncoding(*other)),
     }
 }
@@ -96,6 +103,20 @@ mod tests {
             let own_name = Digest::of(&damaged);
             assert!(matches!(decode(&key, &own_name, &damaged), Err(FileError::Sealed(_))));
         }
+    }
+
+    #[test]
+    fn a_bomb_is_refused_long_before_the_limit_and_an_honest_index_is_not() {
+        let key = MasterKey::generate();
+        let bomb = vec![b' '; 64 << 20];
+        let (name, stored) = encode(&key, &bomb);
+        assert!(matches!(decode(&key, &name, &stored), Err(FileError::Expand(_))));
+
+        let entry =
+            |n: u32| format!(r#"{{"id":"{}","type":"data"}}"#, Digest::of(&n.to_le_bytes()));
+        let json = format!("[{}]", (0..100_000).map(entry).collect::<Vec<_>>().join(","));
+        let (name, stored) = encode(&key, json.as_bytes());
+        assert_eq!(decode(&key, &name, &stored).unwrap(), json.as_bytes());
     }
 
     proptest! {

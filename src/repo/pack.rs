@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::expand::{ExpandError, expand_exactly};
+use super::expand::{ExpandError, expand_exactly, most_json};
 use super::{BlobId, BlobKind, PackId};
 use crate::ground::digest::Digest;
 use crate::seal::{MasterKey, OVERHEAD, Unauthentic};
@@ -265,15 +265,23 @@ pub enum BlobError {
 ///
 /// What is returned hashes to the blob's id.
 pub fn open_blob(key: &MasterKey, blob: &PackedBlob, sealed: &[u8]) -> Result<Vec<u8>, BlobError> {
-    let PackedBlob { id, length, plain_length, .. } = *blob;
+    let PackedBlob { id, kind, length, plain_length, .. } = *blob;
     if sealed.len() != length as usize {
         return Err(BlobError::Length { blob: id, expected: length, found: sealed.len() });
     }
     let opened = key.open(sealed).map_err(|source| BlobError::Sealed { blob: id, source })?;
     let plain = match plain_length {
         None => opened,
-        Some(plain_length) => expand_exactly(&opened, plain_length)
-            .map_err(|source| BlobError::Expand { blob: id, source })?,
+        Some(plain_length) => {
+            let plain = u64::from(plain_length);
+            let expanded = match kind {
+                BlobKind::Tree if plain > most_json(opened.len()) => {
+                    Err(ExpandError::Unbelievable { compressed: opened.len(), plain })
+                }
+                _ => expand_exactly(&opened, plain_length),
+            };
+            expanded.map_err(|source| BlobError::Expand { blob: id, source })?
+        }
     };
     let found = Digest::of(&plain);
     if found != id.0 {

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
 use super::fetch::{Batch, plan};
@@ -73,12 +74,17 @@ pub struct Reader {
     repository: Arc<Repository>,
     index: SharedIndex,
     hidden: Arc<HashSet<BlobId>>,
+    /// Blobs far above any usual chunk's size are opened one after the other.
+    giants: Arc<Semaphore>,
 }
+
+/// From this plain size on a blob is a giant: the most that a batch of others makes.
+const GIANT: u64 = 32 << 20;
 
 impl Reader {
     /// A reader of what `index` names.
     pub fn new(repository: Arc<Repository>, index: SharedIndex) -> Self {
-        Self { repository, index, hidden: Arc::default() }
+        Self { repository, index, hidden: Arc::default(), giants: Arc::new(Semaphore::new(1)) }
     }
 
     /// The same reader, blind for these blobs as if no index file named them: a drill's control
@@ -142,7 +148,7 @@ impl Reader {
             running.spawn(self.clone().batch(kind, batch));
         }
         while let Some(ended) = running.join_next().await {
-            let outcomes = ended.map_err(ReadError::Thread)??;
+            let (outcomes, _giant) = ended.map_err(ReadError::Thread)??;
             if let Some(batch) = batches.next() {
                 running.spawn(self.clone().batch(kind, batch));
             }
@@ -174,7 +180,23 @@ impl Reader {
             .map_err(|source| ReadError::Damaged { pack, source })
     }
 
-    async fn batch(self, kind: BlobKind, batch: Batch) -> Result<Outcomes, ReadError> {
+    /// What a batch gives; with a giant in it the permit to hold one, kept until it is handed over.
+    async fn batch(
+        self,
+        kind: BlobKind,
+        batch: Batch,
+    ) -> Result<(Outcomes, Option<OwnedSemaphorePermit>), ReadError> {
+        let bytes = |blob: &PackedBlob| {
+            let places = self.places(kind, &blob.id).into_iter();
+            places.map(|place| place.blob(kind, blob.id).plain_bytes()).max().unwrap_or(0)
+        };
+        let giant = match batch.blobs.iter().map(bytes).max() {
+            Some(bytes) if bytes > GIANT => {
+                let permit = self.giants.clone().acquire_owned().await;
+                Some(permit.expect("the semaphore is never closed"))
+            }
+            _ => None,
+        };
         let mut outcomes = self.opened(&batch).await?;
         for (blob, outcome) in batch.blobs.iter().zip(&mut outcomes) {
             // Alone, so that a cut pack takes only those with it that lie beyond the cut, and
@@ -187,7 +209,7 @@ impl Reader {
             }
         }
         let ids = batch.blobs.iter().map(|blob| blob.id);
-        Ok(ids.zip(outcomes).filter_map(|(id, outcome)| Some((id, outcome?))).collect())
+        Ok((ids.zip(outcomes).filter_map(|(id, outcome)| Some((id, outcome?))).collect(), giant))
     }
 
     /// The batch's blobs, `None` for each that this range of this pack did not give.

@@ -3,12 +3,14 @@
 //! In: a store rooted at the repository. Out: its index and its snapshots, read and written.
 //! Async; what takes time on the CPU runs on tokio's blocking threads.
 
+use std::collections::HashMap;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use secrecy::SecretString;
 
 use super::file::{self, FileError};
 use super::layout::{self, Folder};
-use super::{Config, Index, IndexFile, IndexId, Snapshot, SnapshotId};
+use super::{Config, Index, IndexFile, IndexId, PackId, Snapshot, SnapshotId};
 use crate::ground::clock::Clock;
 use crate::ground::digest::Digest;
 use crate::ground::process::host_name;
@@ -20,6 +22,9 @@ const FETCHES: usize = 16;
 
 /// How many key files are tried: each costs scrypt's time and memory.
 const KEYS_TRIED: usize = 20;
+
+/// The largest key file that is fetched; restic's have some 500 bytes.
+const KEY_LIMIT: u64 = 1 << 20;
 
 /// An open repository; tasks share it behind an `Arc`.
 #[derive(Debug)]
@@ -51,6 +56,22 @@ pub enum OpenError {
     UnsupportedVersion { version: u32 },
     #[error("the repository's store failed")]
     Store(#[source] store::Error),
+}
+
+impl OpenError {
+    /// Whether what was found is damaged, so that nobody can open it.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::NoKeys { .. } | Self::Key { .. } | Self::Config(_) | Self::ConfigMalformed(_) => {
+                true
+            }
+            Self::Missing { .. }
+            | Self::Exists { .. }
+            | Self::WrongPassword
+            | Self::UnsupportedVersion { .. }
+            | Self::Store(_) => false,
+        }
+    }
 }
 
 /// Why a repository did not give or take a file.
@@ -130,6 +151,11 @@ impl Repository {
         }
         let mut best = OpenError::WrongPassword;
         for (id, object) in keys.into_iter().take(KEYS_TRIED) {
+            if object.size > KEY_LIMIT {
+                let what = format!("it has {} bytes; at most {KEY_LIMIT} are read", object.size);
+                best = OpenError::Key { key: id, source: seal::Error::Malformed(what) };
+                continue;
+            }
             let bytes = store.get(&object.name, None).await.map_err(OpenError::Store)?;
             let password = password.clone();
             let key = match blocking(move || open_key(&bytes, &password)).await {
@@ -192,6 +218,25 @@ impl Repository {
             .map(|(id, file)| file.map(|file| (id, file)))
             .collect();
         Ok(Index::of_files(files?))
+    }
+
+    /// The index as far as it can be read, and the errors of the index files that cannot: for those
+    /// who save what there is.
+    pub async fn load_readable_index(&self) -> Result<(Index, Vec<Error>), Error> {
+        let (mut files, mut errors) = (Vec::new(), Vec::new());
+        for (id, file) in self.index_files().await? {
+            match file {
+                Ok(file) => files.push((id, file)),
+                Err(error) => errors.push(error),
+            }
+        }
+        Ok((Index::of_files(files), errors))
+    }
+
+    /// The packs that the store lists, and their sizes in bytes.
+    pub async fn pack_sizes(&self) -> Result<HashMap<PackId, u64>, Error> {
+        let listed = Folder::Data.list(&*self.store).await.map_err(Error::Store)?;
+        Ok(listed.into_iter().map(|(id, object)| (PackId(id), object.size)).collect())
     }
 
     /// Stores an index file; every pack that it names must be durable already.
@@ -275,7 +320,12 @@ impl Repository {
         decode: fn(&[u8]) -> Result<T, serde_json::Error>,
     ) -> Result<Vec<(Digest, Result<T, Error>)>, Error> {
         let listed = folder.list(&*self.store).await.map_err(Error::Store)?;
-        let fetches = listed.into_iter().map(|(id, _)| async move {
+        let fetches = listed.into_iter().map(|(id, object)| async move {
+            if object.size > file::STORED_LIMIT {
+                let (size, limit) = (object.size, file::STORED_LIMIT);
+                let source = FileError::TooLarge { size, limit };
+                return Ok((id, Err(Error::Damaged { object: object.name, source })));
+            }
             match self.load(folder, &id, decode).await {
                 Err(error) if error.is_environment() => Err(error),
                 result => Ok((id, result)),

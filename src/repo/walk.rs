@@ -3,6 +3,8 @@
 //! In: a root tree. Out: one entry after the other with its path. A tree that cannot be read is
 //! told with its path, and the walk goes on behind it.
 
+use std::collections::VecDeque;
+
 use super::reader::{ReadError, Reader};
 use super::{BlobId, Node, NodeKind, Tree};
 
@@ -34,13 +36,24 @@ pub struct Walk {
     ahead: Option<(Vec<u8>, BlobId)>,
     /// The folders being read, outermost first.
     open: Vec<(Vec<u8>, std::vec::IntoIter<Node>)>,
+    /// Small trees read lately: where folders repeat, so do their trees.
+    recent: VecDeque<(BlobId, Tree)>,
 }
+
+/// How many trees are kept, and of how many nodes at most.
+const RECENT: usize = 64;
+const SMALL: usize = 64;
 
 impl Reader {
     /// Walks everything below the tree `root`. A hostile snapshot may hold the same tree very many
     /// times over: who unfolds it bounds what he takes.
     pub fn walk(&self, root: BlobId) -> Walk {
-        Walk { reader: self.clone(), ahead: Some((Vec::new(), root)), open: Vec::new() }
+        Walk {
+            reader: self.clone(),
+            ahead: Some((Vec::new(), root)),
+            open: Vec::new(),
+            recent: VecDeque::new(),
+        }
     }
 }
 
@@ -72,11 +85,21 @@ impl Walk {
         self.ahead = None;
     }
 
-    async fn load(&self, tree: &BlobId) -> Result<Tree, ReadError> {
+    async fn load(&mut self, tree: &BlobId) -> Result<Tree, ReadError> {
         if self.open.len() >= DEEPEST {
             return Err(ReadError::TooDeep { tree: *tree, limit: DEEPEST });
         }
-        self.reader.tree(tree).await
+        if let Some((_, known)) = self.recent.iter().find(|(id, _)| id == tree) {
+            return Ok(known.clone());
+        }
+        let loaded = self.reader.tree(tree).await?;
+        if loaded.nodes.len() <= SMALL {
+            if self.recent.len() >= RECENT {
+                self.recent.pop_front();
+            }
+            self.recent.push_back((*tree, loaded.clone()));
+        }
+        Ok(loaded)
     }
 }
 

@@ -19,6 +19,10 @@ pub enum Error {
     NoRoom { path: PathBuf, needed_bytes: u64, free_bytes: u64 },
     #[error("the snapshot holds more than {limit} entries")]
     TooMany { limit: usize },
+    #[error(
+        "the snapshot repeats the same folders without end: {entries} entries as far as {path:?}"
+    )]
+    Repeating { path: String, entries: usize },
     #[error("nothing in the snapshot is selected by {selection}")]
     Nothing { selection: String },
     #[error("{pattern:?} is not a pattern in .gitignore's syntax")]
@@ -47,7 +51,7 @@ impl Error {
             | Self::Local { .. }
             | Self::Interrupted
             | Self::Thread(_) => true,
-            Self::TooMany { .. } | Self::Nothing { .. } => false,
+            Self::TooMany { .. } | Self::Repeating { .. } | Self::Nothing { .. } => false,
         }
     }
 }

@@ -15,6 +15,13 @@ use crate::source::files::disk::{is_name, split};
 /// A hostile snapshot may hold the same tree very many times over; so many entries are believed.
 const MOST_ENTRIES: usize = 20_000_000;
 
+/// So many bytes of entries may come from folders that were met before, whatever the snapshot.
+const REPEATED_FREE: u64 = 256 << 20;
+
+/// And so many times the bytes of those met for the first time: many copies of a folder are honest,
+/// a folder that holds itself twice over in forty generations is not.
+const REPEATED_TIMES: u64 = 64;
+
 /// One entry that shall be made.
 #[derive(Debug)]
 pub(super) struct Planned {
@@ -39,6 +46,51 @@ pub(super) struct Plan {
     pub(super) damaged: Vec<Place>,
     /// The folders around the entry added last, each with the names seen in it.
     around: Vec<(Vec<u8>, HashSet<Vec<u8>>)>,
+    repetition: Repetition,
+}
+
+/// How much of a plan is the same trees again: unfolded, a few stored bytes fill any memory.
+#[derive(Debug, Default)]
+struct Repetition {
+    trees: HashSet<BlobId>,
+    /// The outermost folder around the next entry whose tree was met before.
+    within: Option<Vec<u8>>,
+    first_bytes: u64,
+    repeated_bytes: u64,
+}
+
+impl Repetition {
+    /// Counts one entry; whether all is still believable.
+    fn count(&mut self, path: &[u8], node: &Node) -> bool {
+        if self.within.as_ref().is_some_and(|folder| !encloses(folder, path)) {
+            self.within = None;
+        }
+        let bytes = weight(path, node);
+        match self.within {
+            Some(_) => self.repeated_bytes += bytes,
+            None => self.first_bytes += bytes,
+        }
+        if let NodeKind::Dir { subtree } = node.kind
+            && !self.trees.insert(subtree)
+            && self.within.is_none()
+        {
+            self.within = Some(path.to_vec());
+        }
+        let most = self.first_bytes.saturating_mul(REPEATED_TIMES).saturating_add(REPEATED_FREE);
+        self.repeated_bytes <= most
+    }
+}
+
+/// The memory that an entry of the plan takes, in bytes.
+fn weight(path: &[u8], node: &Node) -> u64 {
+    let own = match &node.kind {
+        NodeKind::File { content, .. } => size_of_val(content.as_slice()),
+        NodeKind::Symlink { target } => target.len(),
+        _ => 0,
+    };
+    let xattrs: usize = node.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let texts = path.len() + 2 * node.name.len() + node.user.len() + node.group.len();
+    (size_of::<Planned>() + own + xattrs + texts) as u64
 }
 
 impl Plan {
@@ -89,6 +141,10 @@ impl Plan {
     ) -> Result<Wanted, Error> {
         if self.entries.len() >= MOST_ENTRIES {
             return Err(Error::TooMany { limit: MOST_ENTRIES });
+        }
+        if !self.repetition.count(&path, &node) {
+            let (path, entries) = (shown(&path), self.entries.len());
+            return Err(Error::Repeating { path, entries });
         }
         let (folder, name) = split(&path);
         if !is_name(&node.name) || name != node.name {

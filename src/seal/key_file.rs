@@ -21,6 +21,12 @@ impl Cost {
     pub const DEFAULT: Self = Self { log_n: 15, r: 8, p: 1 };
 }
 
+/// The most memory that a key file may ask for, in bytes.
+const MOST_MEMORY: u128 = 1 << 30;
+
+/// The most memory times p, some ten seconds; restic calibrates its own to half a second.
+const MOST_WORK: u128 = 4 << 30;
+
 /// Why a key file did not give its master key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -29,6 +35,8 @@ pub enum Error {
     Malformed(String),
     #[error("the key file asks for {bytes} bytes of memory; at most 1 GiB is allowed")]
     TooDear { bytes: u128 },
+    #[error("the key file asks for {work} bytes of scrypt's work; at most 4 GiB are allowed")]
+    TooSlow { work: u128 },
     #[error("the password does not open this key")]
     WrongPassword,
 }
@@ -105,8 +113,13 @@ impl KeyFile {
             return Err(malformed("N is not a power of two"));
         }
         let bytes = 128 * u128::from(self.n) * u128::from(self.r);
-        if bytes > 1 << 30 || self.p > 64 {
-            return Err(Error::TooDear { bytes: bytes.max(u128::from(self.p)) });
+        if bytes > MOST_MEMORY {
+            return Err(Error::TooDear { bytes });
+        }
+        // The time is that of filling so many bytes p times over.
+        let work = bytes * u128::from(self.p);
+        if work > MOST_WORK {
+            return Err(Error::TooSlow { work });
         }
         let salt = STANDARD.decode(&self.salt).map_err(|_| malformed("salt is not base64"))?;
         let sealed = STANDARD.decode(&self.data).map_err(|_| malformed("data is not base64"))?;
@@ -177,5 +190,7 @@ mod tests {
         file.n = 1 << 40;
 
         assert!(matches!(file.open(&"right".to_owned().into()), Err(Error::TooDear { .. })));
+        (file.n, file.p) = (1 << 20, 64);
+        assert!(matches!(file.open(&"right".to_owned().into()), Err(Error::TooSlow { .. })));
     }
 }

@@ -12,6 +12,9 @@ pub const FILE: &str = "lifeboat.json";
 /// The version of the manifest's format that is written.
 pub const FORMAT: u32 = 1;
 
+/// The longest manifest that is read. One of a million skipped items has a third of it.
+pub const MOST_BYTES: u64 = 256 << 20;
+
 /// The tag that marks every snapshot that lifeboat made.
 pub const TAG: &str = "lifeboat";
 

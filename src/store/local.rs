@@ -34,6 +34,9 @@ const TEMPORARY: &str = ".tmp";
 /// No writer takes this long for one object: what is older was left by one that died.
 const LEFTOVER_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The largest object that is read whole: restic's offsets end at 4 GiB, a header follows.
+const WHOLE: u64 = 5 << 30;
+
 /// Objects as files below one folder. Cheap to clone; clones share the open folder.
 #[derive(Debug, Clone)]
 pub struct Local {
@@ -208,6 +211,10 @@ fn read(root: &Root, name: &ObjectName, range: Option<Range<u64>>) -> Result<Byt
         _ => return Err(failed(io::Error::other("it is not a regular file"))),
     }
     let size = u64::try_from(stat.st_size).unwrap_or(0);
+    if range.is_none() && size > WHOLE {
+        let what = format!("it has {size} bytes, more than any object of a repository or ledger");
+        return Err(failed(io::Error::other(what)));
+    }
     let range = range.unwrap_or(0..size);
     if range.start > range.end || range.end > size {
         return Err(Error::Short { name: name.clone(), size, range });

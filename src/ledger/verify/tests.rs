@@ -187,7 +187,7 @@ async fn details_round_trip_and_are_found_missing_or_altered() {
     ledger.append(vec![event]).await.unwrap();
     assert!(bench.verify(None).await.ok);
 
-    let name = details::name(&digest);
+    let name = crate::ledger::details::name(&digest);
     let altered = bench.key.seal(b"\"what was not found\"");
     bench.bucket.inner.put(&name, altered.into(), Put::Overwrite).await.unwrap();
     let error = ledger.details::<String>(&digest).await.unwrap_err();

@@ -12,7 +12,7 @@ use std::ops::Range;
 pub use file::{IndexFile, IndexPack};
 
 use self::table::Table;
-use super::pack::PackedBlob;
+use super::pack::{PackedBlob, expected_size};
 use super::{BlobId, BlobKind, IndexId, PackId};
 
 /// Where a blob lies.
@@ -101,6 +101,25 @@ impl Index {
     /// Whether a pack that stays has this id.
     pub fn has_pack(&self, pack: &PackId) -> bool {
         self.kept.numbers.contains_key(pack)
+    }
+
+    /// This index without the packs that are not stored with the size that it expects, and those
+    /// packs; `None` where there are none such.
+    pub fn without(&self, stored: &HashMap<PackId, u64>) -> Option<(Self, Vec<PackId>)> {
+        let is_lost = |pack: &PackId, blobs: &[PackedBlob]| {
+            stored.get(pack).is_none_or(|size| *size != expected_size(blobs))
+        };
+        let all = || self.packs();
+        let lost: Vec<_> =
+            all().filter(|(pack, blobs)| is_lost(pack, blobs)).map(|(pack, _)| pack).collect();
+        if lost.is_empty() {
+            return None;
+        }
+        let mut rest = Self::new();
+        for (pack, blobs) in all().filter(|(pack, blobs)| !is_lost(pack, blobs)) {
+            rest.insert(pack, &blobs);
+        }
+        Some((rest, lost))
     }
 
     /// How many packs stay.

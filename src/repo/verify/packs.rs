@@ -16,6 +16,9 @@ use crate::seal::MasterKey;
 /// Bytes of packs in memory at one time, unless a single pack has more.
 const IN_MEMORY: u64 = 128 << 20;
 
+/// Offsets have 32 bits, and a header follows: what is larger is not read.
+const LARGEST: u64 = (4 << 30) + (32 << 20);
+
 /// How many damaged blobs of a pack are named; the files behind them are named one by one.
 const NAMED: usize = 3;
 
@@ -109,11 +112,19 @@ pub(super) async fn read_all(
     let mut in_memory = 0;
     for (pack, blobs) in index.packs() {
         let Some(size) = size_of(&pack) else { continue };
-        while running.len() >= parallel() || (in_memory > 0 && in_memory + size > IN_MEMORY) {
+        if size > LARGEST {
+            found.damaged(format!("pack {pack}"), format!("it has {size} bytes, no pack has"));
+            losses.0.insert(pack, Loss::All);
+            continue;
+        }
+        // Blobs are opened one by one; a few bytes may expand to very many.
+        let held = blobs.iter().map(PackedBlob::plain_bytes).fold(size, u64::max);
+        while running.len() >= parallel() || (in_memory > 0 && in_memory + held > IN_MEMORY) {
             in_memory -= take_in(running.join_next().await, losses, found, progress)?;
         }
-        in_memory += size;
-        running.spawn(examine(repository.clone(), pack, size, blobs));
+        in_memory += held;
+        let examined = examine(repository.clone(), pack, size, blobs);
+        running.spawn(async move { examined.await.map(|findings| (held, findings)) });
     }
     while !running.is_empty() {
         take_in(running.join_next().await, losses, found, progress)?;
@@ -131,7 +142,7 @@ struct Findings {
     lost: Option<Loss>,
 }
 
-type Ended = Result<Result<Findings, VerifyError>, tokio::task::JoinError>;
+type Ended = Result<Result<(u64, Findings), VerifyError>, tokio::task::JoinError>;
 
 /// Takes in what one task found; returns the bytes it no longer holds.
 fn take_in(
@@ -141,7 +152,8 @@ fn take_in(
     progress: &dyn Progress,
 ) -> Result<u64, VerifyError> {
     let Some(ended) = ended else { return Ok(0) };
-    let Findings { pack, size, read, what, lost } = ended.map_err(VerifyError::Thread)??;
+    let (held, findings) = ended.map_err(VerifyError::Thread)??;
+    let Findings { pack, size, read, what, lost } = findings;
     found.bytes_read += read;
     for what in what {
         found.damaged(format!("pack {pack}"), what);
@@ -150,7 +162,7 @@ fn take_in(
         losses.0.insert(pack, loss);
     }
     progress.advance(1, size);
-    Ok(size)
+    Ok(held)
 }
 
 async fn examine(

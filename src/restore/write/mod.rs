@@ -102,7 +102,7 @@ impl Writing {
         &mut self,
         index: usize,
         planned: &'a Planned,
-        first_names: &mut HashMap<(u64, u64, &'a [BlobId]), usize>,
+        first_names: &mut HashMap<(u64, u64, u64, &'a [BlobId]), usize>,
         length: &dyn Fn(&BlobId) -> Option<u64>,
     ) -> io::Result<Made> {
         let (target, path, node) = (&self.target, &planned.path, &planned.node);
@@ -111,7 +111,7 @@ impl Writing {
             NodeKind::File { size, content } => {
                 // What claims to be one file must have one content too.
                 if node.links > 1 && node.inode != 0 {
-                    let identity = (node.device_id, node.inode, content.as_slice());
+                    let identity = (node.device_id, node.inode, *size, content.as_slice());
                     let first = *first_names.entry(identity).or_insert(index);
                     if first != index {
                         return Ok(Made::LinkTo(first));
