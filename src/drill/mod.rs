@@ -192,7 +192,7 @@ async fn without_account(
     let Request { setup, policy, .. } = request;
     let (fails, is_error) = match &error {
         account::Error::Repository { source, .. } => match source {
-            repo::OpenError::Missing { .. } | repo::OpenError::WrongPassword { .. } => (true, true),
+            repo::OpenError::Missing { .. } | repo::OpenError::WrongPassword => (true, true),
             source => (source.is_damage(), false),
         },
         account::Error::Store { .. } => (false, false),
