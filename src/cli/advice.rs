@@ -26,7 +26,7 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
                 "the first `lifeboat backup` creates it; if there was one, look whether the \
                  store's disk is mounted",
             ),
-            OpenError::WrongPassword { .. } => {
+            OpenError::WrongPassword => {
                 Some("look at the customer's repository_password in the site file")
             }
             _ => None,

@@ -62,7 +62,7 @@ impl Exit {
         if let Some(error) = link.downcast_ref::<repo::OpenError>() {
             return match error {
                 repo::OpenError::Missing { .. } => Some(Self::RepositoryMissing),
-                repo::OpenError::WrongPassword { .. } => Some(Self::WrongPassword),
+                repo::OpenError::WrongPassword => Some(Self::WrongPassword),
                 _ => None,
             };
         }

@@ -50,7 +50,6 @@ impl Interrupt {
     }
 
     /// The flag that blocking code looks at.
-
     pub(super) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.flag)
     }

@@ -152,7 +152,6 @@ fn chain(causes: &[String], hint: Option<&str>) -> String {
 }
 
 /// Lines of a report for [`Output::answer`]; names in them cannot steer the terminal.
-
 pub(super) fn styled(lines: &[Line]) -> String {
     let mut text = String::new();
     for Line { tone, text: line } in lines {

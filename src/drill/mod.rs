@@ -188,10 +188,9 @@ async fn without_account(
 ) -> Result<Done, Error> {
     let Request { setup, policy, .. } = request;
     let fails = match &error {
-        account::Error::Repository { source, .. } => matches!(
-            source,
-            repo::OpenError::Missing { .. } | repo::OpenError::WrongPassword { .. }
-        ),
+        account::Error::Repository { source, .. } => {
+            matches!(source, repo::OpenError::Missing { .. } | repo::OpenError::WrongPassword)
+        }
         account::Error::Store { .. } => false,
         _ => return Err(error.into()),
     };
