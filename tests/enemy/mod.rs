@@ -27,12 +27,14 @@ pub struct Enemy {
     pub bench: Bench,
     pub runtime: tokio::runtime::Runtime,
     pub repository: Arc<Repository>,
+    /// The honest backup's snapshot.
+    honest: String,
 }
 
 impl Enemy {
     pub fn new() -> Self {
         let bench = Bench::new();
-        bench.backup();
+        let honest = bench.backup()["snapshot"].as_str().unwrap().to_owned();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let store: store::Shared = Arc::new(Prefixed::new(
             Arc::new(Local::open(&bench.path("store")).unwrap()),
@@ -44,7 +46,7 @@ impl Enemy {
             fs::create_dir(bench.path(folder)).unwrap();
         }
         fs::write(bench.path("canary/song"), "tweet").unwrap();
-        Self { bench, runtime, repository: Arc::new(repository) }
+        Self { bench, runtime, repository: Arc::new(repository), honest }
     }
 
     pub fn put(&self, name: &store::ObjectName, bytes: Vec<u8>) {
@@ -179,8 +181,7 @@ impl Enemy {
     }
 
     pub fn honest(&self) -> String {
-        let listed = self.bench.files("store/acme/repo/snapshots");
-        listed[0].file_name().unwrap().to_str().unwrap().to_owned()
+        self.honest.clone()
     }
 }
 
