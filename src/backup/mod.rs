@@ -5,6 +5,7 @@
 //! ledger. A source's trouble with one item is listed; the store's trouble ends the run.
 
 mod hooks;
+mod node;
 mod sink;
 
 use std::collections::BTreeSet;
@@ -170,8 +171,8 @@ async fn keep(
         let text = serde_json::to_vec(&page).expect("a manifest has only text for keys");
         let content = writer.store_content(&mut &text[..])?;
         let size = content.size;
-        folders.push(sink::file_node(manifest::FILE, content.ids, size, now));
-        let tree = writer.store_tree(&sink::sorted(folders))?;
+        folders.push(node::file_node(manifest::FILE, content.ids, size, now));
+        let tree = writer.store_tree(&node::sorted(folders))?;
         Ok::<_, StoreError>((tree, page.sources, writer))
     })
     .await??;
@@ -281,7 +282,7 @@ async fn capture_all(
         .await?;
         writer = back;
         let (capture, tree) = captured?;
-        folders.push(sink::neutral_node(capture.source.as_str(), tree));
+        folders.push(node::neutral_node(capture.source.as_str(), tree));
         captures.push(capture);
     }
     Ok(Captured { captures, folders, writer })

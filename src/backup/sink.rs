@@ -11,11 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use jiff::Timestamp;
-
+use super::node::{Template, neutral_directory, sorted};
 use crate::ground::progress::Progress;
 use crate::repo::{BlobId, BlobKind, Node, NodeKind, StoreError, Tree, WriteError, Writer};
-use crate::source::{self, Entry, EntryKind, Meta, Open, Sink, Skipped};
+use crate::source::{self, Entry, EntryKind, Open, Sink, Skipped};
 
 /// How many contents wait for a worker at most.
 const QUEUE: usize = 256;
@@ -66,12 +65,6 @@ struct Filling {
     nodes: Vec<Node>,
     /// Contents and sub-directories that are still under way, and the walk itself.
     pending: usize,
-}
-
-/// A node that lacks only what is learnt by reading.
-struct Template {
-    name: Vec<u8>,
-    meta: Meta,
 }
 
 struct Job {
@@ -377,72 +370,6 @@ impl Read for Interruptible<'_> {
             return Err(io::Error::other("interrupted"));
         }
         self.stream.read(buffer)
-    }
-}
-
-/// A tree of `nodes` in the order that the format wants.
-pub(super) fn sorted(mut nodes: Vec<Node>) -> Tree {
-    nodes.sort_by(|a, b| a.name.cmp(&b.name));
-    Tree { nodes }
-}
-
-/// A directory's node that stands for nothing on the source: the same in every run.
-pub(super) fn neutral_node(name: &str, subtree: BlobId) -> Node {
-    Template { name: name.as_bytes().to_vec(), meta: neutral_directory() }.directory(subtree)
-}
-
-/// A regular file's node made by lifeboat itself.
-pub(super) fn file_node(name: &str, content: Vec<BlobId>, size: u64, time: Timestamp) -> Node {
-    let mut meta = neutral_directory();
-    meta.kind = EntryKind::File { size };
-    meta.mode = 0o600;
-    (meta.mtime, meta.ctime) = (time, time);
-    Template { name: name.as_bytes().to_vec(), meta }.node(NodeKind::File { size, content })
-}
-
-fn neutral_directory() -> Meta {
-    let epoch = Timestamp::UNIX_EPOCH;
-    Meta {
-        kind: EntryKind::Dir,
-        mode: 0o755,
-        mtime: epoch,
-        ctime: epoch,
-        uid: 0,
-        gid: 0,
-        user: String::new(),
-        group: String::new(),
-        inode: 0,
-        device_id: 0,
-        links: 0,
-        xattrs: Vec::new(),
-        reusable: false,
-    }
-}
-
-impl Template {
-    fn directory(&self, subtree: BlobId) -> Node {
-        Self { name: self.name.clone(), meta: self.meta.clone() }.node(NodeKind::Dir { subtree })
-    }
-
-    fn node(self, kind: NodeKind) -> Node {
-        let Self { name, meta } = self;
-        Node {
-            name,
-            kind,
-            mode: meta.mode,
-            mtime: Some(meta.mtime),
-            // As restic: times of access would make a new tree of every folder that was read.
-            atime: Some(meta.mtime),
-            ctime: Some(meta.ctime),
-            uid: meta.uid,
-            gid: meta.gid,
-            user: meta.user,
-            group: meta.group,
-            inode: meta.inode,
-            device_id: meta.device_id,
-            links: meta.links,
-            xattrs: meta.xattrs,
-        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::ground::clock::SystemClock;
 use crate::ground::progress::Silent;
 use crate::repo::Repository;
 use crate::seal::Cost;
+use crate::source::Meta;
 use crate::source::Stream;
 use crate::store::Memory;
 
