@@ -169,6 +169,15 @@ fn what_is_changed_in_scratch_before_it_is_compared_is_found_and_named() {
 
         assert_eq!(document["parts"]["restorable"], "no", "{place}: {document:#}");
         assert!(document.to_string().contains(place), "{place} is not named: {document:#}");
+        let record = document["record"].to_string();
+        let shown = bench.run(&["ledger", "show", "acme", &record, "--json"]).exits(0).json();
+        let sources = shown["details"]["sources"].as_array().unwrap();
+        let differs = if place == "shop.db" { "orders" } else { "uploads" };
+        for source in sources {
+            let parts = source["parts"].as_array().unwrap();
+            let all_equal = parts.iter().all(|part| part["equal"] == true);
+            assert_eq!(all_equal, source["source"] != differs, "{place}: {source:#}");
+        }
         if place == "shop.db" {
             assert_eq!(document["parts"]["intact"], "no", "{document:#}");
             assert!(document.to_string().contains("table orders"), "{document:#}");

@@ -223,7 +223,7 @@ impl Up {
             Ok(restored) => self.equality(restored, content),
             Err(trouble) => Outcome::of_trouble(&id, trouble),
         };
-        rehearsal.sources.push(self.compared(restored.ok().as_ref()));
+        rehearsal.sources.push(self.compared(restored.ok().as_ref(), content));
         rehearsal.settle(id, outcome, self.unit(), begun.elapsed());
     }
 
@@ -252,6 +252,23 @@ impl Up {
         }
     }
 
+    /// Whether nothing that was read back below `path`, a part of the fingerprint, differs; a
+    /// database's fingerprint is of its content already.
+    fn content_is_equal(&self, path: &str, content: Option<&Compared>) -> bool {
+        if self.capture.kind != source::Kind::Files {
+            return true;
+        }
+        let top = format!("{}{}", self.name, path.trim_end_matches('/'));
+        let is_below = |place: &Place| {
+            let path = place.object.split_once(' ').map_or("", |(_, path)| path);
+            path.strip_prefix(&top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        content.is_some_and(|content| {
+            content.total_differences == content.differences.len() as u64
+                && !content.differences.iter().any(is_below)
+        })
+    }
+
     fn checked_unit(&self) -> &'static str {
         match self.capture.kind {
             source::Kind::Files => "entries",
@@ -267,7 +284,11 @@ impl Up {
     }
 
     /// What the report shows of this source.
-    fn compared(&self, restored: Option<&Fingerprint>) -> SourceRecovered {
+    fn compared(
+        &self,
+        restored: Option<&Fingerprint>,
+        content: Option<&Compared>,
+    ) -> SourceRecovered {
         let captured = &self.capture.fingerprint.parts;
         let none = std::collections::BTreeMap::new();
         let restored = restored.map_or(&none, |restored| &restored.parts);
@@ -278,7 +299,7 @@ impl Up {
             name: name.clone(),
             rows_captured: captured.get(name).map(|part| part.rows),
             rows_restored: restored.get(name).map(|part| part.rows),
-            equal: captured.get(name) == restored.get(name),
+            equal: captured.get(name) == restored.get(name) && self.content_is_equal(name, content),
         };
         SourceRecovered {
             source: self.name.clone(),
