@@ -92,6 +92,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         what: crate::ground::causes::chain(error),
     });
     restored.damaged.extend(damaged);
+    tracing::info!(phase = "record");
     let body = Body::Restore {
         policy: policy.name.clone(),
         run: RunId::draw(),
