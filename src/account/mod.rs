@@ -28,8 +28,9 @@ use crate::ledger::sign::{self, Signer};
 use crate::ledger::{self, Ledger, Remembered};
 use crate::policy::{Customer, Setup};
 use crate::repo::{self, Index, Repository, SharedIndex};
-use crate::sandbox::{self, Launcher};
+use crate::sandbox;
 use crate::seal;
+use crate::source;
 use crate::state::{self, State};
 use crate::store::{self, Local, ObjectName, Prefixed, Shared};
 
@@ -43,7 +44,7 @@ pub struct Rooms {
     pub progress: Arc<dyn Progress>,
     pub interrupted: Arc<AtomicBool>,
     pub actor: Actor,
-    pub launcher: Launcher,
+    pub host: source::Host,
     /// The folder of outboxes; durable.
     pub outbox: PathBuf,
 }

@@ -31,7 +31,7 @@ use crate::repo::{
     self, Added, BlobId, NodeKind, ReadError, Reader, SharedIndex, Snapshot, SnapshotId,
     StoreError, Summary, Tree, WriteError, Writer,
 };
-use crate::sandbox::{self, Launcher, Scratch};
+use crate::sandbox::{self, Scratch};
 use crate::source::manifest::{self, INCOMPLETE, Manifest, TAG, policy_tag};
 use crate::source::{self, Capture, Skipped};
 
@@ -269,10 +269,9 @@ async fn capture_all(
             staging: scratch.dir().to_owned(),
             interrupted: rooms.interrupted.clone(),
         };
-        let (settings, reader, launcher) =
-            (settings.clone(), reader.clone(), rooms.launcher.clone());
+        let (settings, reader, host) = (settings.clone(), reader.clone(), rooms.host.clone());
         let (captured, back) = blocking(move || {
-            let captured = capture(&settings, &context, before, &reader, &writer, &launcher);
+            let captured = capture(&settings, &context, before, &reader, &writer, &host);
             drop(scratch);
             (
                 captured.map_err(|source| Error::Capture { source_name: settings.name, source }),
@@ -295,13 +294,13 @@ fn capture(
     before: Option<Tree>,
     reader: &Reader,
     writer: &Writer,
-    launcher: &Launcher,
+    host: &source::Host,
 ) -> Result<(Capture, BlobId), source::Error> {
     let runtime = Handle::current();
     // A tree of the parent that cannot be read costs reading its files again, nothing else.
     let parents = |id: &BlobId| runtime.block_on(reader.tree(id)).ok();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let source = source::of(settings, launcher);
+    let source = source::of(settings, host);
     let (progress, interrupted) = (&*context.progress, &*context.interrupted);
     sink::gather(writer, &parents, before, progress, interrupted, cores, |sink| {
         source.capture(context, sink)

@@ -14,6 +14,7 @@ use crate::ground::progress::Progress;
 use crate::ledger::record::Actor;
 use crate::policy::{self, Caller, Diagnostics, Setup};
 use crate::sandbox::Launcher;
+use crate::source;
 use crate::state::State;
 
 /// Where the site file is looked for when `--config` is not given, in this order.
@@ -77,7 +78,10 @@ impl App {
             progress: self.progress(),
             interrupted: self.interrupt.flag(),
             actor: Actor { name: person(), host: process::host_name() },
-            launcher: Launcher::this_program(),
+            host: source::Host {
+                launcher: Launcher::this_program(),
+                engines: source::postgres::Engines::of(&setup.site.engines),
+            },
             outbox: account::outbox_beside(file),
         })
     }

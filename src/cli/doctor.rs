@@ -129,7 +129,7 @@ impl Examination {
         let (dir, user) = (setup.site.scratch.dir.clone(), setup.site.scratch.user.clone());
         let settings = policy.sources.clone();
         let (clock, progress) = (rooms.clock.clone(), rooms.progress.clone());
-        let (interrupted, launcher) = (rooms.interrupted.clone(), rooms.launcher.clone());
+        let (interrupted, host) = (rooms.interrupted.clone(), rooms.host.clone());
         let looked = tokio::task::spawn_blocking(move || {
             let scratch = match Scratch::create(&dir, user.as_deref()) {
                 Ok(scratch) => Arc::new(scratch),
@@ -139,9 +139,9 @@ impl Examination {
             let context = source::Context { clock, progress, staging, interrupted };
             let probes: Vec<_> = settings
                 .iter()
-                .map(|one| (one.name.clone(), source::of(one, &launcher).probe(&context)))
+                .map(|one| (one.name.clone(), source::of(one, &host).probe(&context)))
                 .collect();
-            Ok((probes, scratch.free_bytes(), confinement(&launcher, &scratch)))
+            Ok((probes, scratch.free_bytes(), confinement(&host.launcher, &scratch)))
         })
         .await?;
         let (probes, free, confinement) = match looked {

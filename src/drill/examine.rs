@@ -21,14 +21,14 @@ use crate::ledger::details::{PartCompared, SourceRecovered};
 use crate::policy::sources::{SourceKind, SourceSettings};
 use crate::policy::{Assertion, CheckSettings};
 use crate::restore::{self, Compared};
-use crate::sandbox::{Launcher, Scratch};
+use crate::sandbox::Scratch;
 use crate::source::{self, Capture, Fingerprint, Kind, Place, Recovered, Source};
 
 /// What the thread needs; it outlives no borrow of the act.
 pub(super) struct Bench {
     pub(super) fetched: Fetched,
     pub(super) scratch: Arc<Scratch>,
-    pub(super) launcher: Launcher,
+    pub(super) host: source::Host,
     pub(super) progress: Arc<dyn Progress>,
     pub(super) runtime: Handle,
     sources: Vec<SourceSettings>,
@@ -55,7 +55,7 @@ pub(super) async fn run(
     let bench = Bench {
         fetched,
         scratch: scratch.clone(),
-        launcher: rooms.launcher.clone(),
+        host: rooms.host.clone(),
         progress: rooms.progress.clone(),
         runtime: Handle::current(),
         sources: request.policy.sources.clone(),
@@ -138,7 +138,7 @@ impl Bench {
             ));
         }
         let data = self.fetched.request.to.join(settings.name.as_str());
-        let source = source::of(settings, &self.launcher);
+        let source = source::of(settings, &self.host);
         let answer = source.recover(&capture, &data, &self.scratch).and_then(|mut recovered| {
             // Recovery ends with an answer, not with a process that runs.
             recovered.first_answer()?;

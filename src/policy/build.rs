@@ -12,7 +12,7 @@ use super::leaf::{Pattern, Period, Words, Zone};
 use super::plan::{Assertion, CheckSettings, Drill, Hooks, Objectives, Pick, Policy, Retention};
 use super::raw;
 use super::schedule::{Cron, Schedule};
-use super::site::{Customer, Scratch, Site, Store};
+use super::site::{Customer, Engine, Scratch, Site, Store};
 use super::sources::{FilesSettings, SourceKind, SourceSettings, SqliteSettings};
 use crate::ground::ids::Name;
 use crate::ground::secret::SecretRef;
@@ -44,6 +44,14 @@ pub(super) fn site(raw: raw::Site, root: &Path, caller: &Caller) -> Site {
             user: scratch.user.map(|Words(user)| user),
             max: scratch.max.map(|size| size.0),
         },
+        engines: raw
+            .engine
+            .into_iter()
+            .map(|raw::Engine::Postgres { version, path }| Engine::Postgres {
+                major: version.number(),
+                path: root.join(path.0),
+            })
+            .collect(),
         stores: raw
             .store
             .into_iter()

@@ -36,7 +36,7 @@ pub use self::plan::{Assertion, CheckSettings, Drill, Hooks, Objectives, Pick, P
 pub use self::raw::Locale;
 pub use self::schedule::{Cron, Schedule};
 pub use self::setup::{DrillName, NoSuch, PolicyName, Setup};
-pub use self::site::{Customer, Scratch, Site, Store};
+pub use self::site::{Customer, Engine, Scratch, Site, Store};
 
 /// One of the three kinds of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

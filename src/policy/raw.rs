@@ -20,6 +20,9 @@ use crate::ground::secret::SecretRef;
 pub(super) struct Site {
     pub state: Option<State>,
     pub scratch: Option<Scratch>,
+    /// Database programs that stand elsewhere than Debian puts them
+    #[serde(default)]
+    pub engine: Vec<Engine>,
     /// Where repositories and ledgers are kept
     #[serde(default)]
     pub store: Vec<Store>,
@@ -46,6 +49,28 @@ pub(super) struct Scratch {
     pub user: Option<Words>,
     /// The most that scratch environments may hold together
     pub max: Option<Size>,
+}
+
+/// The programs of one major version of a database
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub(super) enum Engine {
+    Postgres {
+        version: PostgresMajor,
+        /// The folder with initdb, postgres, pg_dump and pg_restore
+        path: PathText,
+    },
+}
+
+/// A major version of PostgreSQL
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(super) enum PostgresMajor {
+    #[serde(rename = "15")]
+    V15,
+    #[serde(rename = "17")]
+    V17,
+    #[serde(rename = "18")]
+    V18,
 }
 
 /// A place for repositories and ledgers
@@ -235,6 +260,16 @@ pub(super) struct Check {
     pub files_in: Option<Name>,
     /// The longest the query may take (default: 5m)
     pub deadline: Option<Period>,
+}
+
+impl PostgresMajor {
+    pub(super) fn number(self) -> u32 {
+        match self {
+            Self::V15 => 15,
+            Self::V17 => 17,
+            Self::V18 => 18,
+        }
+    }
 }
 
 impl CustomerName {

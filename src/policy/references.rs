@@ -40,6 +40,7 @@ pub(super) fn check(
 fn site_itself(site: &mut Document) -> Names {
     let stores = unique_within(site, "/store", "name");
     let customers = unique_within(site, "/customer", "id");
+    one_engine_a_version(site);
     for index in 0..site.length_of("/customer") {
         let pointer = format!("/customer/{index}/store");
         known_name(site, &pointer, "store", &stores);
@@ -48,6 +49,21 @@ fn site_itself(site: &mut Document) -> Names {
         site.warn("", "no [signing] key: what the ledger says can be checked but is not signed");
     }
     customers
+}
+
+fn one_engine_a_version(site: &mut Document) {
+    let mut seen = Vec::new();
+    for index in 0..site.length_of("/engine") {
+        let at = |key: &str| site.text_at(&format!("/engine/{index}/{key}")).map(str::to_owned);
+        let (Some(kind), Some(version)) = (at("kind"), at("version")) else { continue };
+        let engine = format!("{kind} {version}");
+        if seen.contains(&engine) {
+            let hint = "one folder holds the programs of a version: leave one of them out";
+            let message = format!("{engine} is there already");
+            site.error(&format!("/engine/{index}/version"), message, hint.to_owned());
+        }
+        seen.push(engine);
+    }
 }
 
 fn one_policy(root: &Path, customers: &Names, policy: &mut Document) {

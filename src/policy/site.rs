@@ -17,6 +17,8 @@ pub struct Site {
     /// The SQLite file of this host's state, absolute.
     pub state: PathBuf,
     pub scratch: Scratch,
+    /// Database programs that stand elsewhere than Debian puts them.
+    pub engines: Vec<Engine>,
     pub stores: Vec<Store>,
     pub customers: Vec<Customer>,
     /// The OpenSSH private key that signs checkpoints.
@@ -32,6 +34,16 @@ pub struct Scratch {
     pub user: Option<String>,
     /// The most that scratch environments may hold together.
     pub max: Option<ByteSize>,
+}
+
+/// The programs of one major version of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Engine {
+    Postgres {
+        major: u32,
+        /// The folder they are in, absolute.
+        path: PathBuf,
+    },
 }
 
 /// A place for repositories and ledgers.

@@ -213,6 +213,18 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
             "does not carry out `copies`",
             "copies",
         ),
+        (
+            "[signing]",
+            "[[engine]]\nkind = \"postgres\"\nversion = \"16\"\npath = \"/opt/16\"\n[signing]",
+            "allowed: 15, 17, 18",
+            "\"16\"",
+        ),
+        (
+            "[signing]",
+            "[[engine]]\nkind = \"oracle\"\nversion = \"17\"\npath = \"/opt\"\n[signing]",
+            "allowed: postgres",
+            "\"oracle\"",
+        ),
         ("locale = \"zh-CN\"", "locale = \"zh-cn\"", "did you mean", "\"zh-cn\""),
         ("id = \"acme\"", "id = \"Acme\"", "is not a name", "\"Acme\""),
         ("name = \"primary\"", "name = 5", "expected a text, found a whole number", "5"),
@@ -317,6 +329,19 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
         }
     }
     assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+#[test]
+fn an_engine_is_a_version_and_its_folder_and_declared_once() {
+    let engine = "[[engine]]\nkind = \"postgres\"\nversion = \"17\"\npath = \"pg17/bin\"\n";
+    let once = Bench::new(&format!("{SITE}{engine}"), POLICY, DRILL);
+    let twice = Bench::new(&format!("{SITE}{engine}{engine}"), POLICY, DRILL);
+
+    let setup = once.load().map_err(|found| found.render(false)).unwrap();
+
+    let expected = Engine::Postgres { major: 17, path: once.path("pg17/bin") };
+    assert_eq!(setup.site.engines, [expected]);
+    assert!(twice.shown().contains("postgres 17 is there already"), "{}", twice.shown());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 pub mod files;
 pub mod manifest;
+pub mod postgres;
 pub mod sqlite;
 pub mod sum;
 
@@ -92,13 +93,21 @@ impl std::fmt::Display for Kind {
     }
 }
 
-/// The source that a policy's settings declare; `launcher` starts what opens restored data.
-pub fn of(settings: &SourceSettings, launcher: &Launcher) -> Box<dyn Source> {
+/// What this host has for sources to work with.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Starts what opens restored data.
+    pub launcher: Launcher,
+    pub engines: postgres::Engines,
+}
+
+/// The source that a policy's settings declare.
+pub fn of(settings: &SourceSettings, host: &Host) -> Box<dyn Source> {
     let name = settings.name.clone();
     match &settings.kind {
         SourceKind::Files(files) => Box::new(files::Files::new(name, files.clone())),
         SourceKind::Sqlite(sqlite) => {
-            Box::new(sqlite::Sqlite::new(name, sqlite.clone()).launched_by(launcher.clone()))
+            Box::new(sqlite::Sqlite::new(name, sqlite.clone()).launched_by(host.launcher.clone()))
         }
     }
 }
