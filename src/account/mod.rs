@@ -37,7 +37,8 @@ use crate::store::{self, Local, ObjectName, Prefixed, Shared};
 /// How soon waiting work learns that somebody asked for an end.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What this process has for itself, whoever the customer is.
+/// What this process has for itself, whoever the customer is. Clones share it.
+#[derive(Clone)]
 pub struct Rooms {
     pub state: State,
     pub clock: Arc<dyn Clock>,

@@ -4,18 +4,23 @@
 //! promise: packs, then indexes, then the snapshot, each durable before the next begins; then the
 //! ledger. A source's trouble with one item is listed; the store's trouble ends the run.
 
+mod capture;
+mod deadline;
 mod hooks;
 mod node;
 mod sink;
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
+use self::capture::Captured;
+use self::deadline::Deadline;
 use crate::account::journal::{self, Act};
 use crate::account::{self, Account, Leased, Locked, Rooms};
 use crate::ground::causes::chain;
@@ -25,15 +30,15 @@ use crate::ground::progress::Progress;
 use crate::ledger::canonical;
 use crate::ledger::details;
 use crate::ledger::record::{BackupFinished, Body};
-use crate::policy::sources::SourceSettings;
 use crate::policy::{Policy, Setup};
 use crate::repo::{
-    self, Added, BlobId, NodeKind, ReadError, Reader, SharedIndex, Snapshot, SnapshotId,
-    StoreError, Summary, Tree, WriteError, Writer,
+    self, Added, BlobId, ReadError, Reader, Repository, SharedIndex, Snapshot, SnapshotId,
+    StoreError, Summary, WriteError,
 };
-use crate::sandbox::{self, Scratch};
+use crate::sandbox;
 use crate::source::manifest::{self, INCOMPLETE, Manifest, TAG, policy_tag};
 use crate::source::{self, Capture, Skipped};
+use crate::store::Paced;
 
 /// Why no snapshot was published, or why one that was is not in order.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +64,15 @@ pub enum Error {
     After { snapshot: SnapshotId, source: hooks::Error },
     #[error(transparent)]
     Interrupted(#[from] account::Interrupted),
-    #[error("a thread that captures ended early")]
+    #[error("the run took longer than its deadline of {limit:?}; nothing was published")]
+    Deadline { limit: Duration, source: Option<Box<Error>> },
+    #[error("the source {source_name} did not let go within {grace:?} and is left where it hangs")]
+    Hangs { source_name: Name, grace: Duration },
+    #[error("cannot begin to capture")]
+    CannotBegin(#[source] io::Error),
+    #[error("the thread that captures the source {source_name} died")]
+    Died { source_name: Name },
+    #[error("a thread that stores ended early")]
     Thread(#[source] tokio::task::JoinError),
 }
 
@@ -99,6 +112,8 @@ async fn under(
     rooms: &Rooms,
 ) -> Result<Published, Error> {
     let begun = Instant::now();
+    let (deadline, rooms) = Deadline::begin(policy.limits.deadline, rooms);
+    let rooms = &rooms;
     account::sweep(setup, rooms).await?;
     hooks::settle(policy, rooms).await;
     let account = Account::open_or_create(setup, setup.customer_of(policy), rooms).await?;
@@ -109,15 +124,31 @@ async fn under(
     let recorded = account.begin(&act, &effective, digest, rooms).await?;
     account::tell(&recorded, &*rooms.progress);
 
-    let kept = keep(setup, policy, run, (&effective, digest), &account, lease, rooms).await;
-    match kept {
+    let work = Run { id: run, setup, policy, effective, digest, account: &account, lease, rooms };
+    match work.keep().await {
         Ok(kept) => record(policy, &act, kept, begun, &account, rooms).await,
         Err(error) => {
+            let error = match &deadline {
+                Some(deadline) => deadline.explain(error),
+                None => error,
+            };
             let recorded = account.journal.aborted(&act, &chain(&error)).await;
             account::tell(&recorded.map_err(account::Error::from)?, &*rooms.progress);
             Err(error)
         }
     }
+}
+
+/// One run of a policy, and all that its steps go by.
+struct Run<'a> {
+    id: RunId,
+    setup: &'a Setup,
+    policy: &'a Policy,
+    effective: Value,
+    digest: Digest,
+    account: &'a Account,
+    lease: &'a Leased,
+    rooms: &'a Rooms,
 }
 
 /// What is in the repository once everything is durable.
@@ -128,62 +159,109 @@ struct Kept {
     after: Result<(), hooks::Error>,
 }
 
-/// Captures between the hooks and publishes, under the repository's lock.
-async fn keep(
-    setup: &Setup,
-    policy: &Policy,
-    run: RunId,
-    (effective, digest): (&Value, Digest),
-    account: &Account,
-    lease: &Leased,
-    rooms: &Rooms,
-) -> Result<Kept, Error> {
-    let lock = Locked::shared(account, rooms).await?;
-    tracing::info!(phase = "prepare", %run);
-    let index = stored_index(account, &*rooms.progress).await?;
-    let parent = newest_of(account, policy, &*rooms.progress).await?;
-    let reader = Reader::new(account.repository.clone(), index.clone());
-    let writer = account.repository.writer(index, Handle::current(), rooms.clock.clone());
+/// The policy's snapshot before this one.
+type Parent = Option<(SnapshotId, Snapshot)>;
 
-    tracing::info!(phase = "capture", %run);
-    let captured = match hooks::before(policy, rooms).await {
-        Ok(()) => capture_all(setup, policy, parent.as_ref(), &reader, writer, rooms).await,
-        Err(error) => Err(error.into()),
-    };
-    let after = hooks::after(policy, rooms).await;
-    let Captured { captures, mut folders, writer } = captured?;
-    rooms.check_interrupted()?;
+impl Run<'_> {
+    /// Captures and publishes under the repository's lock, which is given back however that ends.
+    async fn keep(self) -> Result<Kept, Error> {
+        let lock = Locked::shared(self.account, self.rooms).await?;
+        let kept = self.locked(&lock).await;
+        // It says nothing of the run; the next one removes a lock that stayed.
+        if let Err(error) = lock.release().await {
+            self.rooms.progress.note(&chain(&error));
+        }
+        kept
+    }
 
-    tracing::info!(phase = "publish", %run);
-    rooms.progress.phase("publish", None);
-    let now = rooms.clock.now();
-    let page = Manifest {
-        format: manifest::FORMAT,
-        lifeboat: env!("CARGO_PKG_VERSION").to_owned(),
-        run,
-        customer: policy.customer.clone(),
-        policy: policy.name.clone(),
-        effective: effective.clone(),
-        effective_digest: digest,
-        sources: captures,
-    };
-    let (tree, captures, writer) = blocking(move || {
-        let text = serde_json::to_vec(&page).expect("a manifest has only text for keys");
-        let content = writer.store_content(&mut &text[..])?;
-        let size = content.size;
-        folders.push(node::file_node(manifest::FILE, content.ids, size, now));
-        let tree = writer.store_tree(&node::sorted(folders))?;
-        Ok::<_, StoreError>((tree, page.sources, writer))
-    })
-    .await??;
-    let added = writer.finish().await?;
-    lock.assure().await?;
-    lease.renew().await?;
-    let snapshot = describe(policy, run, tree, parent, &captures, now, &added);
-    tracing::info!(phase = "commit", %run);
-    let id = account.repository.save_snapshot(&snapshot).await.map_err(Error::Publish)?;
-    lock.release().await?;
-    Ok(Kept { snapshot: id, captures, added, after })
+    async fn locked(&self, lock: &Locked) -> Result<Kept, Error> {
+        let (index, parent) = self.rooms.unless_interrupted(self.prepare()).await??;
+        let (captured, after) = self.capture(index, &parent).await?;
+        self.rooms.check_interrupted()?;
+        self.publish(captured, parent, after, lock).await
+    }
+
+    /// What is stored already.
+    async fn prepare(&self) -> Result<(SharedIndex, Parent), Error> {
+        tracing::info!(phase = "prepare", run = %self.id);
+        let progress = &*self.rooms.progress;
+        let index = stored_index(self.account, progress).await?;
+        let parent = newest_of(self.account, self.policy, progress).await?;
+        Ok((index, parent))
+    }
+
+    /// Captures between the hooks; the second runs whatever became of the first and of the capture.
+    async fn capture(
+        &self,
+        index: SharedIndex,
+        parent: &Parent,
+    ) -> Result<(Captured, Result<(), hooks::Error>), Error> {
+        tracing::info!(phase = "capture", run = %self.id);
+        let Self { setup, policy, account, rooms, .. } = *self;
+        let reader = Reader::new(account.repository.clone(), index.clone());
+        let outward = outward(account, policy, rooms);
+        let writer = outward.writer(index, Handle::current(), rooms.clock.clone());
+        let captured = match hooks::before(policy, rooms).await {
+            Ok(()) => capture::all(setup, policy, parent.as_ref(), &reader, writer, rooms).await,
+            Err(error) => Err(error.into()),
+        };
+        let after = hooks::after(policy, rooms).await;
+        Ok((captured?, after))
+    }
+
+    /// Makes everything durable, and then, last, the snapshot.
+    async fn publish(
+        &self,
+        captured: Captured,
+        parent: Parent,
+        after: Result<(), hooks::Error>,
+        lock: &Locked,
+    ) -> Result<Kept, Error> {
+        tracing::info!(phase = "publish", run = %self.id);
+        self.rooms.progress.phase("publish", None);
+        let now = self.rooms.clock.now();
+        let Captured { captures, mut folders, writer } = captured;
+        let page = Manifest {
+            format: manifest::FORMAT,
+            lifeboat: env!("CARGO_PKG_VERSION").to_owned(),
+            run: self.id,
+            customer: self.policy.customer.clone(),
+            policy: self.policy.name.clone(),
+            effective: self.effective.clone(),
+            effective_digest: self.digest,
+            sources: captures,
+        };
+        let (tree, captures, writer) = blocking(move || {
+            let text = serde_json::to_vec(&page).expect("a manifest has only text for keys");
+            let content = writer.store_content(&mut &text[..])?;
+            let size = content.size;
+            folders.push(node::file_node(manifest::FILE, content.ids, size, now));
+            let tree = writer.store_tree(&node::sorted(folders))?;
+            Ok::<_, StoreError>((tree, page.sources, writer))
+        })
+        .await??;
+        let added = self.rooms.unless_interrupted(writer.finish()).await??;
+        lock.assure().await?;
+        self.lease.renew().await?;
+        self.rooms.check_interrupted()?;
+        let snapshot = describe(self.policy, self.id, tree, parent, &captures, now, &added);
+        tracing::info!(phase = "commit", run = %self.id);
+        let id = self.account.repository.save_snapshot(&snapshot).await.map_err(Error::Publish)?;
+        Ok(Kept { snapshot: id, captures, added, after })
+    }
+}
+
+/// The repository as packs and indexes leave for it: no faster than the policy lets them. Locks and
+/// the ledger do not wait behind them.
+fn outward(account: &Account, policy: &Policy, rooms: &Rooms) -> Arc<Repository> {
+    let repository = &account.repository;
+    match policy.limits.upload_rate {
+        Some(rate) => {
+            let (store, stop) = (repository.store().clone(), rooms.interrupted.clone());
+            Arc::new(repository.through(Arc::new(Paced::new(store, rate, stop))))
+        }
+        None => repository.clone(),
+    }
 }
 
 /// Writes down what was kept.
@@ -234,79 +312,6 @@ async fn record(
     Ok(Published { run, snapshot, added, entries, bytes, seconds, skipped })
 }
 
-/// The sources of a run, in the repository but not yet published.
-struct Captured {
-    captures: Vec<Capture>,
-    folders: Vec<repo::Node>,
-    writer: Writer,
-}
-
-/// Captures one source after the other, on a thread of its own.
-async fn capture_all(
-    setup: &Setup,
-    policy: &Policy,
-    parent: Option<&(SnapshotId, Snapshot)>,
-    reader: &Reader,
-    writer: Writer,
-    rooms: &Rooms,
-) -> Result<Captured, Error> {
-    let root = match parent {
-        Some((_, snapshot)) => known(reader.tree(&snapshot.tree).await)?,
-        None => None,
-    };
-    let (mut captures, mut folders, mut writer) = (Vec::new(), Vec::new(), writer);
-    for settings in &policy.sources {
-        rooms.progress.phase(&format!("capture {}", settings.name), None);
-        let subtree = root.as_ref().and_then(|tree| folder_in(tree, settings.name.as_str()));
-        let before = match subtree {
-            Some(id) => known(reader.tree(&id).await)?,
-            None => None,
-        };
-        let scratch = Scratch::create(&setup.site.scratch.dir, None)?;
-        let context = source::Context {
-            clock: rooms.clock.clone(),
-            progress: rooms.progress.clone(),
-            staging: scratch.dir().to_owned(),
-            interrupted: rooms.interrupted.clone(),
-        };
-        let (settings, reader, host) = (settings.clone(), reader.clone(), rooms.host.clone());
-        let (captured, back) = blocking(move || {
-            let captured = capture(&settings, &context, before, &reader, &writer, &host);
-            drop(scratch);
-            (
-                captured.map_err(|source| Error::Capture { source_name: settings.name, source }),
-                writer,
-            )
-        })
-        .await?;
-        writer = back;
-        let (capture, tree) = captured?;
-        folders.push(node::neutral_node(capture.source.as_str(), tree));
-        captures.push(capture);
-    }
-    Ok(Captured { captures, folders, writer })
-}
-
-/// Captures one source; blocking.
-fn capture(
-    settings: &SourceSettings,
-    context: &source::Context,
-    before: Option<Tree>,
-    reader: &Reader,
-    writer: &Writer,
-    host: &source::Host,
-) -> Result<(Capture, BlobId), source::Error> {
-    let runtime = Handle::current();
-    // A tree of the parent that cannot be read costs reading its files again, nothing else.
-    let parents = |id: &BlobId| runtime.block_on(reader.tree(id)).ok();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let source = source::of(settings, host);
-    let (progress, interrupted) = (&*context.progress, &*context.interrupted);
-    sink::gather(writer, &parents, before, progress, interrupted, cores, |sink| {
-        source.capture(context, sink)
-    })
-}
-
 /// The index of the packs that the store has at their full length: what only a lost or cut pack
 /// holds is stored again, for success means that everything is there.
 async fn stored_index(account: &Account, progress: &dyn Progress) -> Result<SharedIndex, Error> {
@@ -351,23 +356,6 @@ async fn newest_of(
         }
     }
     Ok(newest)
-}
-
-/// A tree of the parent snapshot, if the repository still has it whole.
-fn known(tree: Result<Tree, ReadError>) -> Result<Option<Tree>, ReadError> {
-    match tree {
-        Ok(tree) => Ok(Some(tree)),
-        Err(error) if error.is_environment() => Err(error),
-        Err(_) => Ok(None),
-    }
-}
-
-fn folder_in(tree: &Tree, name: &str) -> Option<BlobId> {
-    let node = tree.nodes.iter().find(|node| node.name == name.as_bytes())?;
-    match node.kind {
-        NodeKind::Dir { subtree } => Some(subtree),
-        _ => None,
-    }
 }
 
 fn describe(

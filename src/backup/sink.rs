@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use super::node::{Template, neutral_directory, sorted};
+use crate::ground::pace::Pace;
 use crate::ground::progress::Progress;
 use crate::repo::{BlobId, BlobKind, Node, NodeKind, StoreError, Tree, WriteError, Writer};
 use crate::source::{self, Entry, EntryKind, Open, Sink, Skipped};
@@ -22,12 +23,22 @@ const QUEUE: usize = 256;
 /// Looks up a tree of the parent snapshot; blocking.
 pub(super) type Parents<'a> = dyn Fn(&BlobId) -> Option<Tree> + Sync + 'a;
 
+/// How contents are read.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'a> {
+    /// Ends it.
+    pub(super) interrupted: &'a AtomicBool,
+    /// No faster than this, all workers together.
+    pub(super) pace: Option<&'a Pace>,
+    pub(super) workers: usize,
+}
+
 /// Builds the tree of one source out of its entries.
 pub(super) struct TreeSink<'a> {
     writer: &'a Writer,
     parents: &'a Parents<'a>,
     progress: &'a dyn Progress,
-    interrupted: &'a AtomicBool,
+    reading: Reading<'a>,
     jobs: Mutex<Option<SyncSender<Job>>>,
     /// The directories on the path to the entry put last, the source's own folder first.
     open: Mutex<Vec<Arc<Dir>>>,
@@ -85,14 +96,13 @@ impl Drop for EndOfJobs<'_> {
 
 /// Runs `walk` with a sink; returns its result and the id of the source's tree.
 ///
-/// Blocking; the walk runs on this thread and `workers` threads read beside it.
+/// Blocking; the walk runs on this thread and `reading`'s workers beside it.
 pub(super) fn gather<T>(
     writer: &Writer,
     parents: &Parents<'_>,
     before: Option<Tree>,
     progress: &dyn Progress,
-    interrupted: &AtomicBool,
-    workers: usize,
+    reading: Reading<'_>,
     walk: impl FnOnce(&dyn Sink) -> Result<T, source::Error>,
 ) -> Result<(T, BlobId), source::Error> {
     let (sender, receiver) = sync_channel(QUEUE);
@@ -101,7 +111,7 @@ pub(super) fn gather<T>(
         writer,
         parents,
         progress,
-        interrupted,
+        reading,
         jobs: Mutex::new(Some(sender)),
         open: Mutex::new(vec![Arc::new(Dir {
             node: Template { name: Vec::new(), meta: neutral_directory() },
@@ -113,7 +123,7 @@ pub(super) fn gather<T>(
         settled: Condvar::new(),
     };
     std::thread::scope(|scope| {
-        for _ in 0..workers.max(1) {
+        for _ in 0..reading.workers.max(1) {
             scope.spawn(|| sink.work(&receiver));
         }
         let end_of_jobs = EndOfJobs(&sink.jobs);
@@ -137,7 +147,7 @@ pub(super) fn gather<T>(
 
 impl Sink for TreeSink<'_> {
     fn put(&self, entry: Entry) -> Result<(), source::Error> {
-        if self.interrupted.load(Ordering::Relaxed) {
+        if self.is_interrupted() {
             return Err(source::Error::Interrupted);
         }
         if let Some(failure) = lock(&self.waiting).failure.take() {
@@ -177,7 +187,7 @@ impl Sink for TreeSink<'_> {
         while waiting.unread > 0 {
             waiting = self.settled.wait(waiting).unwrap_or_else(|held| held.into_inner());
         }
-        if self.interrupted.load(Ordering::Relaxed) {
+        if self.is_interrupted() {
             return Err(source::Error::Interrupted);
         }
         if let Some(death) = waiting.death.take() {
@@ -192,6 +202,10 @@ impl Sink for TreeSink<'_> {
 }
 
 impl TreeSink<'_> {
+    fn is_interrupted(&self) -> bool {
+        self.reading.interrupted.load(Ordering::Relaxed)
+    }
+
     /// The directory that holds `path`; directories left behind are closed, missing ones made.
     fn enter(&self, path: &[u8]) -> Result<Arc<Dir>, source::Error> {
         let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
@@ -283,7 +297,7 @@ impl TreeSink<'_> {
         loop {
             let job = lock(jobs).recv();
             let Ok(job) = job else { return };
-            let stop = self.interrupted.load(Ordering::Relaxed) || lock(&self.waiting).is_lost();
+            let stop = self.is_interrupted() || lock(&self.waiting).is_lost();
             let done = catch_unwind(AssertUnwindSafe(|| {
                 let (dir, done) = if stop { (job.dir, Ok(None)) } else { self.read(job) };
                 done.and_then(|node| self.one_done(dir, node))
@@ -307,7 +321,7 @@ impl TreeSink<'_> {
     fn read(&self, job: Job) -> (Arc<Dir>, Result<Option<Node>, WriteError>) {
         let Job { dir, template, path, content } = job;
         let stored = content.open().map_err(StoreError::Read).and_then(|mut stream| {
-            let mut content = Interruptible { stream: &mut *stream, interrupted: self.interrupted };
+            let mut content = Measured { stream: &mut *stream, reading: self.reading };
             let stored = self.writer.store_content(&mut content)?;
             let changed = stream.finish().map_err(StoreError::Read)?;
             Ok((stored, changed))
@@ -358,18 +372,24 @@ impl TreeSink<'_> {
     }
 }
 
-/// Content whose reading ends with an error once somebody asks for an end: one file may take hours.
-struct Interruptible<'a> {
+/// Content read at the run's pace, so that a new kind of source has it for nothing. Its reading ends
+/// with an error once somebody asks for an end: one file may take hours.
+struct Measured<'a> {
     stream: &'a mut dyn source::Stream,
-    interrupted: &'a AtomicBool,
+    reading: Reading<'a>,
 }
 
-impl Read for Interruptible<'_> {
+impl Read for Measured<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.interrupted.load(Ordering::Relaxed) {
+        let Reading { interrupted, pace, .. } = self.reading;
+        if interrupted.load(Ordering::Relaxed) {
             return Err(io::Error::other("interrupted"));
         }
-        self.stream.read(buffer)
+        let Some(pace) = pace else { return self.stream.read(buffer) };
+        let portion = pace.portion().min(buffer.len());
+        let read = self.stream.read(&mut buffer[..portion])?;
+        pace.hold_back(read as u64, interrupted);
+        Ok(read)
     }
 }
 

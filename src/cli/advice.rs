@@ -48,6 +48,12 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
             _ => None,
         };
     }
+    if let Some(backup::Error::Deadline { .. }) = link.downcast_ref() {
+        return Some(
+            "give it more time or higher rates in the policy's [limits]; what was indexed serves \
+             the next run",
+        );
+    }
     if link.is::<backup::Error>() || link.is::<drill::Error>() {
         return None;
     }

@@ -32,6 +32,7 @@ mod verify;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 
@@ -101,6 +102,9 @@ enum Command {
 /// What this program does when it is started as a confined child.
 const ROLES: &[(&str, Serve)] = &[(sqlite::child::ROLE, sqlite::child::serve)];
 
+/// How long blocking calls that nobody waits for may go on once the answer is out.
+const LAST_CALLS: Duration = Duration::from_secs(5);
+
 /// Parses the arguments, runs one command and answers its exit status.
 pub fn main() -> ExitCode {
     // First of all: a confined child must have one thread and nothing in memory.
@@ -128,7 +132,7 @@ pub fn main() -> ExitCode {
 /// Runs one command on a runtime of its own, with signals caught.
 fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         app.interrupt.listen()?;
         match command {
             Command::Quickstart(args) => quickstart::run(args, app).await,
@@ -148,7 +152,10 @@ fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
             Command::Completions(args) => completions::run(&args, app),
             Command::Man(args) => man::run(&args, app),
         }
-    })
+    });
+    // What hangs in the system, e.g. on a dead mount, would otherwise be waited for for ever.
+    runtime.shutdown_timeout(LAST_CALLS);
+    ended
 }
 
 /// The whole grammar, for completions and manual pages.

@@ -4,6 +4,7 @@ pub mod causes;
 pub mod clock;
 pub mod digest;
 pub mod ids;
+pub mod pace;
 pub mod process;
 pub mod progress;
 pub mod secret;

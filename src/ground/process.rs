@@ -167,6 +167,17 @@ fn started_ticks(pid: u32) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
+/// Makes this thread yield to others: its niceness becomes at least `nice`, 0 to 19.
+///
+/// Threads and programs that it starts inherit that. The disk's scheduler goes by niceness too, as
+/// long as nobody set an I/O priority: ioprio_set(2). An ordinary user cannot take it back.
+pub fn yield_to_others(nice: u8) -> io::Result<()> {
+    // Of nobody in particular is, on Linux, of this thread: setpriority(2), "C library/kernel
+    // differences".
+    let now = rustix::process::getpriority_process(None)?;
+    Ok(rustix::process::setpriority_process(None, now.max(i32::from(nice)))?)
+}
+
 /// This host's name, as locks and records carry it.
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
@@ -198,6 +209,33 @@ mod tests {
 
         assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
         assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_thread_that_yields_takes_what_it_starts_along_and_nobody_else() {
+        let nice = |of: &str| {
+            let stat = std::fs::read_to_string(format!("/proc/{of}/stat")).unwrap();
+            let fields = stat.rsplit_once(')').unwrap().1;
+            fields.split_whitespace().nth(16).unwrap().parse::<i32>().unwrap()
+        };
+        let before = nice("thread-self");
+        let wanted = before.max(7);
+
+        let (own, thread, program) = std::thread::spawn(move || {
+            yield_to_others(7).unwrap();
+            // A lower one later changes nothing.
+            yield_to_others(3).unwrap();
+            let thread = std::thread::spawn(move || nice("thread-self")).join().unwrap();
+            let printed = output(&argv(&["cat", "/proc/self/stat"]), Duration::from_secs(10));
+            let stat = String::from_utf8(printed.unwrap()).unwrap();
+            let program = stat.split_whitespace().nth(18).unwrap().parse::<i32>().unwrap();
+            (nice("thread-self"), thread, program)
+        })
+        .join()
+        .unwrap();
+
+        assert_eq!((own, thread, program), (wanted, wanted, wanted));
+        assert_eq!(nice("thread-self"), before);
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! Amounts of data as users write and read them.
+//! Amounts of data, and rates, as users write and read them.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -79,9 +81,76 @@ impl<'de> Deserialize<'de> for ByteSize {
     }
 }
 
+/// Bytes per second, never none; written `100MiB/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ByteRate(pub NonZeroU64);
+
+/// Text that is not a rate.
+#[derive(Debug, thiserror::Error)]
+#[error("{found:?} is not a rate: expected a size and /s, e.g. 100MiB/s")]
+pub struct NotARate {
+    found: String,
+}
+
+impl ByteRate {
+    /// How long `bytes` take.
+    pub fn time_for(self, bytes: u64) -> Duration {
+        let rate = self.0.get();
+        let nanos = u128::from(bytes % rate) * 1_000_000_000 / u128::from(rate);
+        Duration::new(bytes / rate, nanos as u32)
+    }
+
+    /// How many bytes go in `time`.
+    pub fn bytes_in(self, time: Duration) -> u64 {
+        let bytes = u128::from(self.0.get()).saturating_mul(time.as_nanos()) / 1_000_000_000;
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+}
+
+impl FromStr for ByteRate {
+    type Err = NotARate;
+
+    fn from_str(text: &str) -> Result<Self, NotARate> {
+        text.strip_suffix("/s")
+            .and_then(|size| size.trim_end().parse::<ByteSize>().ok())
+            .and_then(|size| NonZeroU64::new(size.0))
+            .map(Self)
+            .ok_or_else(|| NotARate { found: text.chars().take(80).collect() })
+    }
+}
+
+impl fmt::Display for ByteRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}/s", ByteSize(self.0.get())))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_are_sizes_a_second_and_never_nothing() {
+        let rate = |text: &str| text.parse::<ByteRate>();
+
+        assert_eq!(rate("100MiB/s").unwrap().0.get(), 100 << 20);
+        assert_eq!(rate("1.5 KB/s").unwrap().to_string(), "1.46 KiB/s");
+        for text in ["100MiB", "0MiB/s", "/s", "50Mbit/s", "1MiB/min", "-1KiB/s"] {
+            assert!(rate(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_and_the_time_they_take_belong_together() {
+        let rate = "3MB/s".parse::<ByteRate>().unwrap();
+
+        assert_eq!(rate.time_for(1_500_000), Duration::from_millis(500));
+        assert_eq!(rate.bytes_in(Duration::from_millis(500)), 1_500_000);
+        let slowest = "1B/s".parse::<ByteRate>().unwrap();
+        assert_eq!(slowest.time_for(u64::MAX).as_secs(), u64::MAX);
+        let fastest = ByteRate(NonZeroU64::MAX);
+        assert_eq!(fastest.bytes_in(Duration::MAX), u64::MAX);
+    }
 
     #[test]
     fn sizes_are_read_with_binary_and_decimal_units() {

@@ -9,7 +9,9 @@ use super::Caller;
 use super::diagnostic::Diagnostic;
 use super::document::Document;
 use super::leaf::{Pattern, Period, Words, Zone};
-use super::plan::{Assertion, CheckSettings, Drill, Hooks, Objectives, Pick, Policy, Retention};
+use super::plan::{
+    Assertion, CheckSettings, Drill, Hooks, Limits, Objectives, Pick, Policy, Retention,
+};
 use super::raw;
 use super::schedule::{Cron, Schedule};
 use super::site::{Customer, Engine, Scratch, Site, Store};
@@ -102,6 +104,7 @@ pub(super) fn policy(raw: raw::Policy, root: &Path, zone: &Zone) -> Policy {
     let argv = |words: Option<Vec<Words>>| {
         words.map(|words| program(root, words.into_iter().map(|Words(word)| word).collect()))
     };
+    let limits = raw.limits.unwrap_or_default();
     let hooks = raw.hooks.unwrap_or(raw::Hooks { before: None, after: None, deadline: None });
     Policy {
         customer: raw.customer,
@@ -121,6 +124,12 @@ pub(super) fn policy(raw: raw::Policy, root: &Path, zone: &Zone) -> Policy {
             monthly: kept.monthly.unwrap_or(0),
             yearly: kept.yearly.unwrap_or(0),
         }),
+        limits: Limits {
+            read_rate: limits.read_rate.map(|rate| rate.0),
+            upload_rate: limits.upload_rate.map(|rate| rate.0),
+            deadline: limits.deadline.map(|period| period.0),
+            nice: limits.nice,
+        },
         sources: raw.source.into_iter().map(|one| source(one, root)).collect(),
         hooks: Hooks {
             before: argv(hooks.before),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::plan::{Assertion, CheckSettings, Drill, Pick, Policy, Retention};
+use super::plan::{Assertion, CheckSettings, Drill, Limits, Pick, Policy, Retention};
 use super::raw::Locale;
 use super::schedule::Schedule;
 use super::setup::Setup;
@@ -100,6 +100,7 @@ fn policy_value(policy: &Policy) -> Value {
             "rto_ms": policy.objectives.rto.map(milliseconds),
         },
         "retention": policy.retention.as_ref().map(retention_value),
+        "limits": limits_value(policy.limits),
         "sources": policy.sources.iter().map(source_value).collect::<Vec<_>>(),
         "hooks": {
             "before": policy.hooks.before,
@@ -129,6 +130,15 @@ fn retention_value(kept: &Retention) -> Value {
         "weekly": kept.weekly,
         "monthly": kept.monthly,
         "yearly": kept.yearly,
+    })
+}
+
+fn limits_value(limits: Limits) -> Value {
+    json!({
+        "read_rate_bytes": limits.read_rate.map(|rate| rate.0),
+        "upload_rate_bytes": limits.upload_rate.map(|rate| rate.0),
+        "deadline_ms": limits.deadline.map(milliseconds),
+        "nice": limits.nice,
     })
 }
 

@@ -4,10 +4,9 @@
 const KINDS: [&str; 5] = ["postgres", "mariadb", "mysql", "redis", "command"];
 
 /// Keys by the table they stand in: a JSON pointer with `*` for indices.
-const KEYS: [(&str, &[&str]); 5] = [
+const KEYS: [(&str, &[&str]); 4] = [
     ("site:/store/*", &["endpoint", "region", "access_key", "secret_key"]),
     ("site:/customer/*", &["copies"]),
-    ("policy:", &["limits"]),
     ("policy:/source/*", &["hosts", "max_lag", "user", "password", "databases", "equality"]),
     ("drill:/pick", &["random"]),
 ];

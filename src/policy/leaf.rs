@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::nearest::nearest;
 use crate::ground::ids::Name;
-use crate::ground::size::ByteSize;
+use crate::ground::size::{ByteRate, ByteSize};
 
 /// Why a text is not what its key asks for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +64,7 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), Wrong> {
         "cron" => text.parse::<super::schedule::Cron>().map(drop),
         "duration-text" => text.parse::<Period>().map(drop),
         "size-text" => text.parse::<Size>().map(drop),
+        "rate-text" => text.parse::<Rate>().map(drop),
         "time-zone" => text.parse::<Zone>().map(drop),
         "instant" => text.parse::<Instant>().map(drop),
         "policy-reference" => text.parse::<PolicyRef>().map(drop),
@@ -132,6 +133,25 @@ impl FromStr for Size {
             Ok(ByteSize(0)) => Err(Wrong::new("a size of zero", HINT)),
             Ok(size) => Ok(Self(size)),
             Err(_) => Err(Wrong::new("not a size", HINT)),
+        }
+    }
+}
+
+/// An amount of data per second; written `100MiB/s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate(pub ByteRate);
+
+impl FromStr for Rate {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        const HINT: &str = "write a size (bytes, not bits) and /s, e.g. \"100MiB/s\"";
+        match (text.parse(), text.strip_suffix("/s").map(str::parse)) {
+            (Ok(rate), _) => Ok(Self(rate)),
+            (_, Some(Ok(ByteSize(0)))) => {
+                Err(Wrong::new("a rate of zero", "leave it out for no limit"))
+            }
+            _ => Err(Wrong::new("not a rate", HINT)),
         }
     }
 }
@@ -250,6 +270,7 @@ impl FromStr for Words {
 
 written_as_text!(Period, "duration-text", "A duration such as 6h, 30m or 1h 30m");
 written_as_text!(Size, "size-text", "An amount of data such as 64MiB");
+written_as_text!(Rate, "rate-text", "An amount of data per second such as 100MiB/s");
 written_as_text!(Zone, "time-zone", "A time zone of the IANA database, e.g. Asia/Shanghai");
 written_as_text!(Instant, "instant", "A moment with its zone, e.g. 2026-10-01T08:00:00+08:00");
 written_as_text!(PolicyRef, "policy-reference", "A policy as customer/policy");

@@ -32,7 +32,9 @@ pub use self::diagnostic::{Diagnostic, Diagnostics, Level};
 pub use self::effective::{NotEffective, Slots, schedules_of};
 pub use self::expect::Expectation;
 pub use self::load::{Caller, load};
-pub use self::plan::{Assertion, CheckSettings, Drill, Hooks, Objectives, Pick, Policy, Retention};
+pub use self::plan::{
+    Assertion, CheckSettings, Drill, Hooks, Limits, Objectives, Pick, Policy, Retention,
+};
 pub use self::raw::Locale;
 pub use self::schedule::{Cron, Schedule};
 pub use self::setup::{DrillName, NoSuch, PolicyName, Setup};

@@ -8,6 +8,7 @@ use super::expect::Expectation;
 use super::schedule::Schedule;
 use super::sources::SourceSettings;
 use crate::ground::ids::Name;
+use crate::ground::size::ByteRate;
 
 /// One file of `policies/`. All sources make one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,7 @@ pub struct Policy {
     pub schedule: Option<Schedule>,
     pub objectives: Objectives,
     pub retention: Option<Retention>,
+    pub limits: Limits,
     /// At least one; their names differ.
     pub sources: Vec<SourceSettings>,
     pub hooks: Hooks,
@@ -40,6 +42,18 @@ pub struct Retention {
     pub weekly: u32,
     pub monthly: u32,
     pub yearly: u32,
+}
+
+/// What production may be asked for by a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Of all sources together.
+    pub read_rate: Option<ByteRate>,
+    pub upload_rate: Option<ByteRate>,
+    /// The longest a run may take.
+    pub deadline: Option<Duration>,
+    /// 0 to 19, of what reads; none: as this process.
+    pub nice: Option<u8>,
 }
 
 /// Programs around a backup: argv arrays, never a shell.

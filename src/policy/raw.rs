@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::address::{PathText, StateUrl, StoreUrl};
 use super::expect::Expectation;
-use super::leaf::{Instant, Pattern, Period, PolicyRef, Size, Words, Zone};
+use super::leaf::{Instant, Pattern, Period, PolicyRef, Rate, Size, Words, Zone};
 use super::schedule::Cron;
 use crate::ground::ids::Name;
 use crate::ground::secret::SecretRef;
@@ -138,6 +138,7 @@ pub(super) struct Policy {
     pub schedule: Option<BackupSchedule>,
     pub objectives: Option<Objectives>,
     pub retention: Option<Retention>,
+    pub limits: Option<Limits>,
     /// All sources of a policy make one snapshot
     #[schemars(length(min = 1))]
     pub source: Vec<Source>,
@@ -175,6 +176,21 @@ pub(super) struct Retention {
     pub weekly: Option<u32>,
     pub monthly: Option<u32>,
     pub yearly: Option<u32>,
+}
+
+/// What production may be asked for by a backup
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    /// The most that is read per second, of all sources together, e.g. 100MiB/s
+    pub read_rate: Option<Rate>,
+    /// The most that leaves for the store per second, e.g. 100MiB/s
+    pub upload_rate: Option<Rate>,
+    /// The longest a run may take: what is not done by then is aborted
+    pub deadline: Option<Period>,
+    /// The niceness of what reads, 0 to 19: it yields the processor and the disk to others
+    #[schemars(range(max = 19))]
+    pub nice: Option<u8>,
 }
 
 /// One thing to protect

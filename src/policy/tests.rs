@@ -231,10 +231,16 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
         ("customer = \"acme\"", "customer = \"acmee\"", "unknown customer", "\"acmee\""),
         (
             "[schedule]",
-            "[limits]\nread_rate = \"1MiB/s\"\n[schedule]",
-            "does not carry out `limits`",
-            "limits]",
+            "[limits]\nread_rate = \"50Mbit/s\"\n[schedule]",
+            "bytes, not bits",
+            "\"50Mbit",
         ),
+        ("[schedule]", "[limits]\nupload_rate = \"0B/s\"\n[schedule]", "leave it out", "\"0B/s\""),
+        ("[schedule]", "[limits]\nupload_rate = 5\n[schedule]", "100MiB/s", "5"),
+        ("[schedule]", "[limits]\ndeadline = \"0h\"\n[schedule]", "of zero", "\"0h\""),
+        ("[schedule]", "[limits]\nnice = 20\n[schedule]", "from 0 to 19", "20"),
+        ("[schedule]", "[limits]\nnice = -5\n[schedule]", "from 0 to 19", "-5"),
+        ("[schedule]", "[limits]\nread = \"1B/s\"\n[schedule]", "unknown key `read`", "read"),
         ("[schedule]", "[retention]\n[schedule]", "keeps nothing", "[retention]"),
         ("[schedule]", "[retention]\ndaily = -1\n[schedule]", "out of range", "-1"),
         ("rpo = \"6h\"", "rpo = \"0h\"", "a duration of zero", "\"0h\""),
@@ -481,7 +487,9 @@ fn names_lead_to_policies_and_drills_as_users_type_them() {
 
 #[test]
 fn the_effective_policy_is_stable_and_gives_the_schedules_back() {
-    let bench = Bench::new(SITE, POLICY, DRILL);
+    let limits = "[limits]\nread_rate = \"100MiB/s\"\ndeadline = \"2h\"\nnice = 19\n";
+    let text = POLICY.replace("[objectives]", &format!("{limits}[objectives]"));
+    let bench = Bench::new(SITE, &text, DRILL);
     let setup = bench.load().unwrap();
     let policy = &setup.policies[0];
 
@@ -494,12 +502,17 @@ fn the_effective_policy_is_stable_and_gives_the_schedules_back() {
         effective["site"]["customer"]["repository_password"]["file"],
         bench.path("keys/acme").to_str().unwrap()
     );
+    assert_eq!(
+        effective["policy"]["limits"],
+        json!({
+            "read_rate_bytes": 104_857_600, "upload_rate_bytes": null,
+            "deadline_ms": 7_200_000, "nice": 19,
+        })
+    );
     let reordered = Bench { dir: bench.dir };
     reordered.write(
         "policies/shop.toml",
-        &POLICY
-            .replace("name = \"shop\"\n", "")
-            .replace("customer =", "name = \"shop\"\ncustomer ="),
+        &text.replace("name = \"shop\"\n", "").replace("customer =", "name = \"shop\"\ncustomer ="),
     );
     let again = reordered.load().unwrap();
     assert_eq!(

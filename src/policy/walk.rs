@@ -106,7 +106,7 @@ impl<'a> Walker<'a> {
             DeValue::Boolean(value) => Some(Value::from(*value)),
             DeValue::Integer(number) => {
                 let number = i64::from_str_radix(number.as_str(), number.radix()).ok();
-                self.integer(number, node.span())
+                self.integer(fitting[0], number, node.span())
             }
             DeValue::Float(_) => None,
         }
@@ -324,11 +324,17 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn integer(&mut self, number: Option<i64>, span: Range<usize>) -> Option<Value> {
-        match number.and_then(|number| u32::try_from(number).ok()) {
-            Some(number) => Some(Value::from(number)),
-            None => {
-                let hint = format!("a whole number from 0 to {}", u32::MAX);
+    fn integer(
+        &mut self,
+        schema: &Value,
+        number: Option<i64>,
+        span: Range<usize>,
+    ) -> Option<Value> {
+        let most = schema["maximum"].as_u64().unwrap_or(u64::from(u32::MAX));
+        match number.and_then(|number| u64::try_from(number).ok()) {
+            Some(number) if number <= most => Some(Value::from(number)),
+            _ => {
+                let hint = format!("a whole number from 0 to {most}");
                 self.error(span, "the number is out of range", &hint);
                 None
             }

@@ -182,6 +182,11 @@ impl Repository {
         Err(best)
     }
 
+    /// The same repository, reached through another store.
+    pub fn through(&self, store: store::Shared) -> Self {
+        Self { store, key: self.key.clone(), config: self.config }
+    }
+
     /// The key that seals everything here.
     pub fn key(&self) -> &MasterKey {
         &self.key

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 
-use super::{Error, Local, Memory, ObjectName, Prefixed, Put, Shared};
+use super::{Error, Local, Memory, ObjectName, Paced, Prefixed, Put, Shared};
 
 fn name(text: &str) -> ObjectName {
     text.parse().unwrap()
@@ -189,6 +189,12 @@ async fn hold(store: Shared) {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_keeps_the_contract() {
     hold(Arc::new(Memory::new())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_at_a_pace_keeps_the_contract() {
+    let rate = "1GB/s".parse().unwrap();
+    hold(Arc::new(Paced::new(Arc::new(Memory::new()), rate, Arc::default()))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

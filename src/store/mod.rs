@@ -8,6 +8,7 @@ mod contract;
 mod faulty;
 mod local;
 mod memory;
+mod paced;
 mod prefixed;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use jiff::Timestamp;
 pub use faulty::{Act, Fault, Faulty, Harm};
 pub use local::Local;
 pub use memory::Memory;
+pub use paced::Paced;
 pub use prefixed::Prefixed;
 
 /// The name of an object: parts joined by `/`, none empty, `.` or `..`, no control bytes.

@@ -26,7 +26,8 @@ fn gathered(
     let repository = Arc::new(runtime.block_on(created).unwrap());
     let index = Arc::new(RwLock::new(Default::default()));
     let writer = repository.writer(index, runtime.handle().clone(), Arc::new(SystemClock));
-    gather(&writer, &|_| None, None, &Silent, &AtomicBool::new(false), 2, walk)
+    let reading = Reading { interrupted: &AtomicBool::new(false), pace: None, workers: 2 };
+    gather(&writer, &|_| None, None, &Silent, reading, walk)
 }
 
 fn file(path: &str, content: Option<Box<dyn Open>>) -> Entry {
