@@ -1,13 +1,15 @@
 //! The repository's lock, taken and given back with what our own state knows of dead ones.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Account, Error, Rooms};
 use crate::ground::causes::chain;
 use crate::repo::Lock;
 use crate::repo::id::LockId;
-use crate::repo::lock::{Claim, LockError};
+use crate::repo::lock::{Claim, Fate, LockError, Witness};
+use crate::state::State;
 
 /// How long a conflicting lock is waited for.
 const WAIT: Duration = Duration::from_secs(10);
@@ -16,8 +18,6 @@ const WAIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Locked {
     lock: Lock,
-    place: String,
-    state: crate::state::State,
 }
 
 impl Locked {
@@ -26,13 +26,13 @@ impl Locked {
         let place = account.repository.store().place();
         let recorded = rooms.state.dead_locks(&place).await?;
         let dead: Vec<LockId> = recorded.iter().filter_map(|id| id.parse().ok()).collect();
-        let claim = Claim { dead, wait: WAIT };
+        let witness = Some(remembering(&place, &rooms.state));
+        let claim = Claim { dead, wait: WAIT, witness };
         let lock = Lock::shared(&account.repository, &rooms.clock, &claim).await?;
-        rooms.state.remember_lock(&place, &lock.id().to_string()).await?;
         for id in recorded {
             rooms.state.forget_lock(&place, &id).await?;
         }
-        Ok(Self { lock, place, state: rooms.state.clone() })
+        Ok(Self { lock })
     }
 
     /// Locks it for reading alone. Where nothing can be written to the store (it is full, or
@@ -52,18 +52,34 @@ impl Locked {
     }
 
     /// To be called right before publishing: fails where the lock may have been taken for stale.
-    pub async fn assure(&self) -> Result<(), Error> {
-        self.lock.still_good()?;
-        // A refresh changed its id; a crash from here on must still find it.
-        Ok(self.state.remember_lock(&self.place, &self.lock.id().to_string()).await?)
+    pub fn assure(&self) -> Result<(), Error> {
+        Ok(self.lock.still_good()?)
     }
 
     /// Gives it back.
     pub async fn release(self) -> Result<(), Error> {
-        let id = self.lock.id().to_string();
-        self.lock.release().await?;
-        Ok(self.state.forget_lock(&self.place, &id).await?)
+        Ok(self.lock.release().await?)
     }
+}
+
+/// Keeps `state` up to date about the locks of this process at `place`: each refresh makes another
+/// one. A state that cannot be written is no reason to lose the lock; a leftover is stale in 30
+/// minutes.
+fn remembering(place: &str, state: &State) -> Witness {
+    let (place, state) = (place.to_owned(), state.clone());
+    Arc::new(move |fate, id| {
+        let (place, state, id) = (place.clone(), state.clone(), id.to_string());
+        Box::pin(async move {
+            let noted = match fate {
+                Fate::Written => state.remember_lock(&place, &id).await,
+                Fate::Removed => state.forget_lock(&place, &id).await,
+            };
+            if let Err(error) = noted {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "cannot write down what became of a lock");
+            }
+        })
+    })
 }
 
 /// Whether the store lets nothing be written, whatever may be read.
@@ -82,4 +98,33 @@ fn is_unwritable(error: &LockError) -> bool {
         next = link.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ground::digest::Digest;
+
+    #[tokio::test]
+    async fn a_run_that_dies_after_a_refresh_leaves_a_lock_that_the_state_knows() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state.db");
+        let state = State::open(&file).await.unwrap();
+        let known = || -> Vec<String> {
+            let database = rusqlite::Connection::open(&file).unwrap();
+            let mut all = database.prepare("SELECT id FROM repository_lock").unwrap();
+            let ids = all.query_map([], |row| row.get(0)).unwrap();
+            ids.map(Result::unwrap).collect()
+        };
+        let witness = remembering("here", &state);
+        let [first, second] = [b"first", b"again"].map(|text| LockId(Digest::of(text)));
+
+        witness(Fate::Written, first).await;
+        witness(Fate::Written, second).await;
+        witness(Fate::Removed, first).await;
+
+        assert_eq!(known(), [second.to_string()]);
+        witness(Fate::Removed, second).await;
+        assert_eq!(known(), Vec::<String>::new());
+    }
 }

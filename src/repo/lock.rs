@@ -6,6 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -61,13 +62,34 @@ struct LockFile {
     gid: u32,
 }
 
+/// What became of an object that is, or was, a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Written,
+    Removed,
+}
+
+/// Learns of every object that a lock writes and removes. It is waited for: a new object is known
+/// before the one that it replaces goes.
+pub type Witness = Arc<dyn Fn(Fate, LockId) -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// How a lock is asked for.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Claim {
     /// Locks of ours whose process is known to be gone: they are removed first.
     pub dead: Vec<LockId>,
     /// How long to wait for others to finish; zero: not at all.
     pub wait: Duration,
+    /// Who shall know, should this process die, which locks it left.
+    pub witness: Option<Witness>,
+}
+
+impl Claim {
+    async fn tell(&self, fate: Fate, id: LockId) {
+        if let Some(witness) = &self.witness {
+            witness(fate, id).await;
+        }
+    }
 }
 
 /// A lock on a repository. A task refreshes it; dropped without [`Lock::release`] the task removes
@@ -83,6 +105,7 @@ struct Held {
     repository: Arc<Repository>,
     clock: Arc<dyn Clock>,
     exclusive: bool,
+    claim: Claim,
     state: Mutex<State>,
 }
 
@@ -128,7 +151,7 @@ impl Lock {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(200);
         loop {
-            match Self::attempt(repository, clock, &claim.dead, exclusive).await {
+            match Self::attempt(repository, clock, claim, exclusive).await {
                 Err(LockError::Locked { .. }) if begun.elapsed() < claim.wait => {
                     // Two that saw each other shall not meet again: a pause of random length.
                     tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>())).await;
@@ -142,19 +165,23 @@ impl Lock {
     async fn attempt(
         repository: &Arc<Repository>,
         clock: &Arc<dyn Clock>,
-        dead: &[LockId],
+        claim: &Claim,
         exclusive: bool,
     ) -> Result<Self, LockError> {
         let id = write(repository, &**clock, exclusive).await.map_err(LockError::Repository)?;
-        if let Err(error) = settle(repository, id, dead, exclusive).await {
+        claim.tell(Fate::Written, id).await;
+        if let Err(error) = settle(repository, id, &claim.dead, exclusive).await {
             // The reason not to hold the lock is the one to tell; a leftover is stale in 30 minutes.
-            let _ = remove(repository, id).await;
+            if remove(repository, id).await.is_ok() {
+                claim.tell(Fate::Removed, id).await;
+            }
             return Err(error);
         }
         let held = Arc::new(Held {
             repository: repository.clone(),
             clock: clock.clone(),
             exclusive,
+            claim: claim.clone(),
             state: Mutex::new(State {
                 ids: vec![id],
                 refreshed: (clock.now(), Instant::now()),
@@ -201,7 +228,10 @@ async fn keep(held: Arc<Held>, mut stopped: oneshot::Receiver<()>) -> Result<(),
     let ids = std::mem::take(&mut held.state().ids);
     let mut result = Ok(());
     for id in ids {
-        result = result.and(remove(&held.repository, id).await.map(|_| ()));
+        match remove(&held.repository, id).await {
+            Ok(_) => held.claim.tell(Fate::Removed, id).await,
+            Err(error) => result = result.and(Err(error)),
+        }
     }
     result
 }
@@ -215,6 +245,7 @@ impl Held {
     async fn refresh(&self) -> Result<(), Error> {
         let begun = (self.clock.now(), Instant::now());
         let id = write(&self.repository, &*self.clock, self.exclusive).await?;
+        self.claim.tell(Fate::Written, id).await;
         let old = {
             let mut state = self.state();
             state.refreshed = begun;
@@ -224,6 +255,7 @@ impl Held {
         };
         for old in old {
             let was_there = remove(&self.repository, old).await?;
+            self.claim.tell(Fate::Removed, old).await;
             let mut state = self.state();
             state.ids.retain(|id| *id != old);
             state.removed |= !was_there;
@@ -498,6 +530,38 @@ mod tests {
         lock.still_good().unwrap();
         assert_ne!(lock.id(), first);
         assert_eq!(bench.listed().await, [lock.id()]);
+    }
+
+    #[tokio::test]
+    async fn every_object_of_a_lock_is_known_before_the_one_it_replaces_goes() {
+        let bench = Bench::new().await;
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let (repository, into) = (bench.repository.clone(), told.clone());
+        let witness: Witness = Arc::new(move |fate, id| {
+            let (repository, into) = (repository.clone(), into.clone());
+            Box::pin(async move {
+                let there = Folder::Locks.list(&**repository.store()).await.unwrap().len();
+                into.lock().unwrap().push((fate, id, there));
+            })
+        });
+        let claim = Claim { witness: Some(witness), ..Claim::default() };
+        let lock = Lock::shared(&bench.repository, &bench.clock, &claim).await.unwrap();
+        let first = lock.id();
+
+        bench.hands.set(bench.clock.now() + SignedDuration::from_mins(5));
+        lock.held.refresh().await.unwrap();
+        let second = lock.id();
+        lock.release().await.unwrap();
+
+        assert_eq!(
+            *told.lock().unwrap(),
+            [
+                (Fate::Written, first, 1),
+                (Fate::Written, second, 2),
+                (Fate::Removed, first, 1),
+                (Fate::Removed, second, 0),
+            ]
+        );
     }
 
     #[tokio::test]
