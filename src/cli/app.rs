@@ -7,12 +7,12 @@ use super::hint::Hinting;
 use super::interrupt::Interrupt;
 use super::output::Output;
 use super::{Global, logging};
-use crate::account::{self, Rooms};
+use crate::account::{self, Account, Rooms};
 use crate::ground::clock::SystemClock;
 use crate::ground::process;
 use crate::ground::progress::Progress;
 use crate::ledger::record::Actor;
-use crate::policy::{self, Caller, Diagnostics, Setup};
+use crate::policy::{self, Caller, Diagnostics, Policy, PolicyName, Setup};
 use crate::sandbox::Launcher;
 use crate::source;
 use crate::state::State;
@@ -25,6 +25,13 @@ pub(super) struct App {
     config: Option<PathBuf>,
     pub(super) out: Output,
     pub(super) interrupt: Interrupt,
+}
+
+/// What a command needs that works on the repository behind one policy.
+pub(super) struct Opened {
+    pub(super) policy: Policy,
+    pub(super) account: Account,
+    pub(super) rooms: Rooms,
 }
 
 /// There is no site file where one is looked for.
@@ -84,6 +91,15 @@ impl App {
             },
             outbox: account::outbox_beside(file),
         })
+    }
+
+    /// The policy that `name` leads to, with its customer's belongings.
+    pub(super) async fn open(&self, name: &PolicyName) -> anyhow::Result<Opened> {
+        let setup = self.setup().await?;
+        let policy = setup.policy(name)?;
+        let rooms = self.rooms(&setup).await?;
+        let account = Account::open(&setup, setup.customer_of(policy), &rooms).await?;
+        Ok(Opened { policy: policy.clone(), account, rooms })
     }
 
     /// What acts report their progress to.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::app::Opened;
 use super::hint::Hinting;
 use super::output::visible;
 use super::{App, Exit};
@@ -62,14 +63,10 @@ struct Answer {
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
-    let setup = app.setup().await?;
-    let policy = setup.policy(&args.policy)?;
-    let rooms = app.rooms(&setup).await?;
-    let customer = setup.customer_of(policy);
-    let account = Account::open(&setup, customer, &rooms).await?;
+    let Opened { policy, account, rooms } = app.open(&args.policy).await?;
     let lock = Locked::to_read(&account, &rooms).await?;
     let begun = Instant::now();
-    let (snapshot, tree) = find(&account, policy, &args.snapshot).await?;
+    let (snapshot, tree) = find(&account, &policy, &args.snapshot).await?;
     let (index, unread) = account.repository.load_readable_index().await?;
     let reader = Reader::new(account.repository.clone(), Arc::new(RwLock::new(index)));
     let request = restore::Request {

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use super::app::Opened;
 use super::{App, Exit};
-use crate::account::Account;
 use crate::policy::PolicyName;
 use crate::repo::lock;
 
@@ -24,11 +24,7 @@ struct Answer {
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
-    let setup = app.setup().await?;
-    let policy = setup.policy(&args.policy)?;
-    let rooms = app.rooms(&setup).await?;
-    let customer = setup.customer_of(policy);
-    let account = Account::open(&setup, customer, &rooms).await?;
+    let Opened { account, rooms, .. } = app.open(&args.policy).await?;
     let removed = lock::unlock(&account.repository, &*rooms.clock, args.all).await?;
     app.out.answer(&Answer { removed }, &format!("{removed} locks removed"))?;
     Ok(Exit::Done)

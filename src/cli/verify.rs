@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::app::Opened;
 use super::output::visible;
 use super::{App, Exit};
-use crate::account::{self, Account, Locked};
+use crate::account::{self, Locked};
 use crate::ground::ids::RunId;
 use crate::ground::size::ByteSize;
 use crate::ledger::record::Body;
@@ -22,11 +23,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
-    let setup = app.setup().await?;
-    let policy = setup.policy(&args.policy)?;
-    let rooms = app.rooms(&setup).await?;
-    let customer = setup.customer_of(policy);
-    let account = Account::open(&setup, customer, &rooms).await?;
+    let Opened { policy, account, rooms } = app.open(&args.policy).await?;
     let lock = Locked::to_read(&account, &rooms).await?;
     let depth = if args.read_data { Depth::ReadData } else { Depth::Structure };
     let verifying = repo::verify(&account.repository, depth, &*rooms.progress);
