@@ -13,8 +13,9 @@ use crate::account::{self, Place, Rooms};
 use crate::ground::causes::chain;
 use crate::ground::ids::Name;
 use crate::ground::size::ByteSize;
+use crate::policy::sources::SourceKind;
 use crate::policy::{Policy, PolicyName, Setup};
-use crate::sandbox::{Confined, Launcher, Limits, Scratch};
+use crate::sandbox::{Bounds, Cage, Confined, Launcher, Limits, Scratch};
 use crate::source::{self, Facts, sqlite};
 use crate::store::{self, ObjectName, Put};
 
@@ -127,6 +128,7 @@ impl Examination {
         rooms: &Rooms,
     ) -> anyhow::Result<()> {
         let (dir, user) = (setup.site.scratch.dir.clone(), setup.site.scratch.user.clone());
+        let is_waived = setup.site.scratch.without_sandbox;
         let settings = policy.sources.clone();
         let (clock, progress) = (rooms.clock.clone(), rooms.progress.clone());
         let (interrupted, host) = (rooms.interrupted.clone(), rooms.host.clone());
@@ -141,10 +143,11 @@ impl Examination {
                 .iter()
                 .map(|one| (one.name.clone(), source::of(one, &host).probe(&context)))
                 .collect();
-            Ok((probes, scratch.free_bytes(), confinement(&host.launcher, &scratch)))
+            let confinement = confinement(&host.launcher, &scratch);
+            Ok((probes, scratch.free_bytes(), confinement, walls(&scratch)))
         })
         .await?;
-        let (probes, free, confinement) = match looked {
+        let (probes, free, confinement, walls) = match looked {
             Ok(looked) => looked,
             Err(error) => {
                 self.bad("scratch", error, "[scratch] dir in the site file: a private folder");
@@ -176,7 +179,27 @@ impl Examination {
                 "user namespaces or Landlock (Linux 6.7) must be allowed here, or run as root",
             ),
         }
+        self.walls(walls, policy, is_waived);
         Ok(())
+    }
+
+    /// Can servers and restore clients be walled in, where a source needs them?
+    fn walls(&mut self, walls: Result<String, String>, policy: &Policy, is_waived: bool) {
+        const WHAT: &str = "sandbox for servers";
+        let is_file =
+            |kind: &SourceKind| matches!(kind, SourceKind::Files(_) | SourceKind::Sqlite(_));
+        let is_needed = !policy.sources.iter().all(|source| is_file(&source.kind));
+        match walls {
+            Ok(_) if is_waived => self.good(WHAT, "waived by [scratch] without_sandbox"),
+            Ok(walls) => self.good(WHAT, walls),
+            Err(error) if is_needed && !is_waived => self.bad(
+                WHAT,
+                error,
+                "apt install bubblewrap; where it is there, user namespaces must be allowed here, \
+                 or run as root",
+            ),
+            Err(error) => self.good(WHAT, format!("note: not needed here, and {error}")),
+        }
     }
 
     /// What each source's probe said; the bytes that all of them need in scratch.
@@ -249,6 +272,18 @@ fn confinement(launcher: &Launcher, scratch: &Scratch) -> Result<String, String>
     let found = child.confinement().to_string();
     child.end().map_err(|error| chain(&error))?;
     Ok(found)
+}
+
+/// What walls are worth here, measured.
+fn walls(scratch: &Scratch) -> Result<String, String> {
+    let bounds = Bounds {
+        memory_bytes: 1 << 30,
+        processes: 64,
+        file_bytes: 1 << 20,
+        wall: Duration::from_secs(30),
+    };
+    let cage = Cage::raise(scratch, &[], bounds).map_err(|error| chain(&error))?;
+    Ok(cage.confinement().to_owned())
 }
 
 fn text(findings: &[Finding]) -> String {

@@ -127,7 +127,7 @@ async fn rehearse(
     account::tell(&recorded, &*rooms.progress);
 
     let mut rehearsal = Rehearsal::new(request.plan(), rooms.clock.now());
-    let made = Scratch::create(&setup.site.scratch.dir, setup.site.scratch.user.as_deref());
+    let made = make_scratch(&setup.site.scratch);
     let scratch = match made {
         Ok(scratch) => Some(Arc::new(scratch)),
         Err(error) => {
@@ -265,6 +265,14 @@ impl Rehearsal {
             leftovers,
         )
     }
+}
+
+fn make_scratch(site: &policy::Scratch) -> Result<Scratch, sandbox::Error> {
+    let mut scratch = Scratch::create(&site.dir, site.user.as_deref())?;
+    if site.without_sandbox {
+        scratch.waive_sandbox()?;
+    }
+    Ok(scratch)
 }
 
 /// Removes the scratch environment; answers what could not be.

@@ -31,7 +31,12 @@ pub(super) fn typed<T: DeserializeOwned>(document: &Document) -> Result<T, Diagn
 }
 
 pub(super) fn site(raw: raw::Site, root: &Path, caller: &Caller) -> Site {
-    let scratch = raw.scratch.unwrap_or(raw::Scratch { dir: None, user: None, max: None });
+    let scratch = raw.scratch.unwrap_or(raw::Scratch {
+        dir: None,
+        user: None,
+        max: None,
+        without_sandbox: None,
+    });
     Site {
         root: root.to_owned(),
         state: match raw.state {
@@ -45,6 +50,7 @@ pub(super) fn site(raw: raw::Site, root: &Path, caller: &Caller) -> Site {
             },
             user: scratch.user.map(|Words(user)| user),
             max: scratch.max.map(|size| size.0),
+            without_sandbox: matches!(scratch.without_sandbox, Some(raw::Waiver::Given)),
         },
         engines: raw
             .engine

@@ -49,6 +49,15 @@ pub(super) struct Scratch {
     pub user: Option<Words>,
     /// The most that scratch environments may hold together
     pub max: Option<Size>,
+    /// Only where bubblewrap cannot be had; every drill's record then says that there was none
+    pub without_sandbox: Option<Waiver>,
+}
+
+/// That restored dumps, which may hold hostile code, are opened without walls around them
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(super) enum Waiver {
+    #[serde(rename = "whatever hides in a restored dump may act on this host")]
+    Given,
 }
 
 /// The programs of one major version of a database

@@ -48,6 +48,10 @@ fn site_itself(site: &mut Document) -> Names {
     if site.readable && site.value.get("signing").is_none() {
         site.warn("", "no [signing] key: what the ledger says can be checked but is not signed");
     }
+    if site.text_at("/scratch/without_sandbox").is_some() {
+        let message = "restored dumps are opened without a sandbox, and every record will say so";
+        site.warn("/scratch/without_sandbox", message);
+    }
     customers
 }
 

@@ -34,6 +34,8 @@ pub struct Scratch {
     pub user: Option<String>,
     /// The most that scratch environments may hold together.
     pub max: Option<ByteSize>,
+    /// Servers and restore clients may run without a sandbox.
+    pub without_sandbox: bool,
 }
 
 /// The programs of one major version of a database.

@@ -221,6 +221,13 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
         ),
         (
             "[signing]",
+            "[scratch]\nwithout_sandbox = \"yes\"\n[signing]",
+            "allowed: whatever hides in a restored dump may act on this host",
+            "\"yes\"",
+        ),
+        ("[signing]", "[scratch]\nwithout_sandbox = true\n[signing]", "expected a text", "true"),
+        (
+            "[signing]",
             "[[engine]]\nkind = \"oracle\"\nversion = \"17\"\npath = \"/opt\"\n[signing]",
             "allowed: postgres",
             "\"oracle\"",
@@ -335,6 +342,21 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
         }
     }
     assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+#[test]
+fn the_sandbox_is_waived_by_a_whole_sentence_only_and_that_is_warned_of() {
+    let waived = "[scratch]\nwithout_sandbox = \
+                  \"whatever hides in a restored dump may act on this host\"\n";
+    let bench = Bench::new(&format!("{SITE}{waived}"), POLICY, DRILL);
+
+    let setup = bench.load().map_err(|found| found.render(false)).unwrap();
+
+    assert!(setup.site.scratch.without_sandbox);
+    let warned = setup.warnings.render(false);
+    assert!(warned.contains("opened without a sandbox"), "{warned}");
+    let usual = Bench::new(SITE, POLICY, DRILL).load().unwrap();
+    assert!(!usual.site.scratch.without_sandbox);
 }
 
 #[test]

@@ -6,11 +6,17 @@
 //! A [`Scratch`] belongs to the process that made it for as long as that process lives; whatever
 //! it leaves behind, [`sweep`] finds: processes first, then the folder. A [`Confined`] child is
 //! this very program started again in a role (see [`role_requested`]); it has nothing in memory
-//! but what it is asked.
+//! but what it is asked. Foreign programs (database servers, restore clients) run in a [`Cage`].
 
 mod account;
+mod cage;
+mod caged;
 mod confine;
 mod confined;
+mod crowd;
+mod door;
+mod filter;
+mod inside;
 mod protocol;
 mod removal;
 mod scratch;
@@ -20,8 +26,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use cage::{Bounds, Cage, Program};
+pub use caged::{Caged, Ending, Finished, Out};
 pub use confine::{Serve, role_requested};
 pub use confined::{Confined, Launcher};
+pub use door::Door;
 pub use protocol::{Confinement, Limits};
 pub use removal::Leftover;
 pub use scratch::Scratch;
@@ -52,6 +61,15 @@ pub enum Error {
     Ended { how: String, stderr: String },
     #[error("the confined process broke the protocol: {what}")]
     Protocol { what: &'static str },
+    #[error(
+        "bubblewrap is not installed, and servers and restore clients run only in it: \
+         install Debian's package bubblewrap"
+    )]
+    NoBubblewrap,
+    #[error("{program} does not end though it was killed")]
+    Lingers { program: String },
+    #[error("{} is not the socket of a server in the scratch", path.display())]
+    NoSocket { path: PathBuf },
 }
 
 impl Error {

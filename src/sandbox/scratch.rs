@@ -20,13 +20,15 @@ const DATA: &str = "data";
 /// A scratch environment's folder. Dropping it removes it as well as can be; [`Scratch::remove`]
 /// says what stayed.
 ///
-/// Layout: `<root>/<token>/token` (locked) and `<root>/<token>/data/`.
+/// Layout: `<root>/<token>/token` (locked), `<root>/<token>/data/`, and private folders beside it
+/// that only this process may enter.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
     data: PathBuf,
     token: String,
     account: Option<Account>,
+    sandbox_waived: bool,
     /// Closing it ends the ownership.
     _held: File,
 }
@@ -48,10 +50,24 @@ impl Scratch {
             take_token(&path, &token)?
         };
         let data = path.join(DATA);
-        let scratch = Self { path, data, token, account, _held: held };
+        let scratch = Self { path, data, token, account, sandbox_waived: false, _held: held };
         make_folder(&scratch.data)?;
         scratch.give(&scratch.data)?;
         Ok(scratch)
+    }
+
+    /// Lets programs run without walls: only where the site says so in so many words.
+    ///
+    /// They reach their data by its path then, so that others may pass the folders above it, whose
+    /// own rights above the scratch root are the site's business.
+    pub fn waive_sandbox(&mut self) -> Result<(), Error> {
+        let root = self.path.parent().expect("a scratch lies in its root");
+        for folder in [root, &self.path].into_iter().filter(|_| self.account.is_some()) {
+            std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o711))
+                .map_err(|source| Error::io("open to the scratch user", folder, source))?;
+        }
+        self.sandbox_waived = true;
+        Ok(())
     }
 
     /// Where restored data and engines' files go: an absolute path.
@@ -103,6 +119,19 @@ impl Scratch {
     /// Ends the processes that still live here and removes the folder; blocking.
     pub fn remove(self) -> Result<(), Leftover> {
         self.clear()
+    }
+
+    pub(super) fn is_sandbox_waived(&self) -> bool {
+        self.sandbox_waived
+    }
+
+    /// A folder beside the data, which programs of the scratch cannot enter from outside; made
+    /// where it is missing.
+    pub(super) fn private_folder(&self, name: &str) -> Result<PathBuf, Error> {
+        let path = self.path.join(name);
+        let made = DirBuilder::new().recursive(true).mode(0o755).create(&path);
+        made.map_err(|source| Error::io("create", &path, source))?;
+        Ok(path)
     }
 
     pub(super) fn account(&self) -> Option<Account> {
