@@ -126,6 +126,29 @@ fn slots_that_nobody_ran_are_on_the_ledger_as_due_and_missed() {
     bench.run(&["ledger", "verify", "shop"]).exits(0);
 }
 
+#[test]
+fn a_policy_that_is_given_up_is_retired_by_a_person_and_misses_nothing_from_then_on() {
+    let bench = Bench::new();
+    let every_second = "[schedule]\nbackup = \"* * * * * *\"\n\n[objectives]";
+    bench.edit("policies/shop.toml", "[objectives]", every_second);
+    bench.backup();
+    let ran = bench.run(&["ledger", "retire", "acme/shop"]).exits(1);
+    assert!(ran.stderr.contains("still declared"), "{}", ran.stderr);
+    fs::remove_file(bench.path("policies/shop.toml")).unwrap();
+    fs::remove_file(bench.path("drills/weekly.toml")).unwrap();
+
+    let retired = bench.run(&["ledger", "retire", "acme/shop", "--json"]).exits(0).json();
+
+    assert_eq!(retired["retired"], true, "{retired}");
+    let log = bench.run(&["ledger", "log", "acme", "--json"]).exits(0).json();
+    let last = log.as_array().unwrap().last().unwrap();
+    assert_eq!(last["kind"], "policy-retired", "{log:#}");
+    assert!(!last["actor"]["name"].as_str().unwrap().is_empty(), "{last}");
+    bench.run(&["ledger", "verify", "acme"]).exits(0);
+    let again = bench.run(&["ledger", "retire", "acme/shop", "--json"]).exits(0).json();
+    assert_eq!(again["retired"], false, "{again}");
+}
+
 fn rewrite(path: &PathBuf, bytes: &[u8]) {
     fs::remove_file(path).unwrap();
     fs::write(path, bytes).unwrap();

@@ -31,6 +31,7 @@ enum LedgerCommand {
     Log(LogArgs),
     Show(ShowArgs),
     Verify(VerifyArgs),
+    Retire(RetireArgs),
 }
 
 /// List records, newest last
@@ -71,11 +72,24 @@ struct VerifyArgs {
     allowed_signers: Option<PathBuf>,
 }
 
+/// Record that a policy is given up: from now on nothing of it is due
+///
+/// For a policy whose file is gone; until then `ledger verify` lists its slots as missing, for
+/// nobody said that they are not expected. What was due before stays on record as missed. Snapshots
+/// are left alone.
+#[derive(Debug, clap::Args)]
+struct RetireArgs {
+    /// Policy: CUSTOMER/POLICY
+    #[arg(value_name = "CUSTOMER/POLICY")]
+    of: PolicyName,
+}
+
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     match args.command {
         LedgerCommand::Log(args) => log(args, app).await,
         LedgerCommand::Show(args) => show(args, app).await,
         LedgerCommand::Verify(args) => verify(args, app).await,
+        LedgerCommand::Retire(args) => retire(args, app).await,
     }
 }
 
@@ -189,6 +203,40 @@ async fn verify(args: VerifyArgs, app: &App) -> anyhow::Result<Exit> {
     let answer = Answer { ledger: verified, missing, origin };
     app.out.answer(&answer, &told(&answer))?;
     Ok(if answer.ledger.ok { Exit::Done } else { Exit::Failed })
+}
+
+/// The answer of `ledger retire --json`.
+#[derive(Debug, Serialize)]
+struct Retired {
+    policy: String,
+    /// False where nothing of it was due anyway.
+    retired: bool,
+}
+
+async fn retire(args: RetireArgs, app: &App) -> anyhow::Result<Exit> {
+    let setup = app.setup().await?;
+    let of = args.of;
+    if setup.policy(&of).is_ok() {
+        return Err(anyhow::anyhow!("the policy {of} is still declared"))
+            .hint("take its file and its drills away first: what is declared is due");
+    }
+    let Some(customer) = &of.customer else {
+        return Err(anyhow::anyhow!("no policy {of} is declared")).hint("name its customer, too");
+    };
+    let rooms = app.rooms(&setup).await?;
+    let account = Account::open(&setup, setup.customer(customer)?, &rooms).await?;
+    let (retired, recorded) = account.journal.retire(&of.policy).await?;
+    account::tell(&recorded, &*rooms.progress);
+    if retired && recorded.held.is_none() {
+        account.sign(&rooms).await?;
+    }
+    let text = if retired {
+        format!("{of} is retired: nothing of it is due from now on")
+    } else {
+        format!("nothing of {of} was due: it is not on the ledger, or retired already")
+    };
+    app.out.answer(&Retired { policy: of.to_string(), retired }, &text)?;
+    Ok(Exit::Done)
 }
 
 fn told(answer: &Answer) -> String {

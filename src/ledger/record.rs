@@ -55,6 +55,10 @@ pub enum Body {
         digest: Digest,
         effective: serde_json::Value,
     },
+    /// Nothing of the policy is due any more, until a new version of it.
+    PolicyRetired {
+        policy: Name,
+    },
     BackupDue {
         policy: Name,
         slot: Timestamp,
@@ -194,6 +198,7 @@ impl Body {
             Self::BackupFinished(finished) => Some(&finished.policy),
             Self::DrillFinished(finished) => Some(&finished.policy),
             Self::PolicyVersion { policy, .. }
+            | Self::PolicyRetired { policy }
             | Self::BackupDue { policy, .. }
             | Self::BackupStarted { policy, .. }
             | Self::BackupAborted { policy, .. }

@@ -184,6 +184,18 @@ impl Journal {
         self.finish(&act.policy, act.aborted(reason), Vec::new()).await
     }
 
+    /// Writes that nobody shall expect anything of `policy` any more: its slots are settled up to
+    /// now, and none is due from here on. False, and nothing written, where none is due already.
+    pub async fn retire(&self, policy: &Name) -> Result<(bool, Recorded), Error> {
+        let mut recorded = Recorded::default();
+        let known = self.catch_up(&mut recorded).await;
+        if known.is_some_and(|records| newest_version(&records, policy).is_none()) {
+            return Ok((false, recorded));
+        }
+        let retired = Body::PolicyRetired { policy: policy.clone() };
+        Ok((true, self.finish(policy, retired, Vec::new()).await?))
+    }
+
     /// Writes down what is neither a backup nor a drill, e.g. a restore.
     pub async fn record(&self, bodies: Vec<Body>) -> Result<Recorded, Error> {
         let mut recorded = Recorded::default();
@@ -305,12 +317,16 @@ fn unsettled(error: &Unreadable) -> String {
     format!("past slots are not settled: {}", chain(error))
 }
 
+/// The version of `policy` that is in force; none where it was retired, or never was.
 fn newest_version(records: &[Record], policy: &Name) -> Option<Digest> {
     let versions = records.iter().filter_map(|record| match &record.event.body {
         Body::PolicyVersion { policy: of, digest, .. } if of == policy => {
-            Some((record.event.time, record.seq, *digest))
+            Some((record.event.time, record.seq, Some(*digest)))
+        }
+        Body::PolicyRetired { policy: of } if of == policy => {
+            Some((record.event.time, record.seq, None))
         }
         _ => None,
     });
-    versions.max_by_key(|(time, seq, _)| (*time, *seq)).map(|(.., digest)| digest)
+    versions.max_by_key(|(time, seq, _)| (*time, *seq)).and_then(|(.., digest)| digest)
 }

@@ -38,7 +38,8 @@ struct Known {
 
 /// Every slot of `policy` that was past at `upto`.
 ///
-/// A version is in force from its own time, exclusively, to that of the next, inclusively.
+/// A version is in force from its own time, exclusively, to that of the next, or of the policy's
+/// retirement, inclusively.
 pub fn due(
     records: &[Record],
     policy: &Name,
@@ -48,7 +49,10 @@ pub fn due(
         .iter()
         .filter_map(|record| match &record.event.body {
             Body::PolicyVersion { policy: of, effective, .. } if of == policy => {
-                Some((record.event.time, record.seq, effective))
+                Some((record.event.time, record.seq, Some(effective)))
+            }
+            Body::PolicyRetired { policy: of } if of == policy => {
+                Some((record.event.time, record.seq, None))
             }
             _ => None,
         })
@@ -57,7 +61,11 @@ pub fn due(
     versions.sort_by_key(|(time, seq, _)| (*time, *seq));
     let mut slots = BTreeSet::new();
     for (index, (from, seq, effective)) in versions.iter().enumerate() {
-        let end = versions.get(index + 1).map_or(upto, |next| next.0.min(upto));
+        let Some(effective) = effective else { continue };
+        let next = versions.get(index + 1);
+        let end = next.map_or(upto, |next| next.0.min(upto));
+        // A run may come until the jitter is over; for a retired policy none comes any more.
+        let awaited = if next.is_some_and(|next| next.2.is_none()) { end } else { upto };
         let series =
             policy::schedules_of(effective).map_err(|source| Unreadable { seq: *seq, source })?;
         for (of, schedule) in series {
@@ -65,9 +73,8 @@ pub fn due(
                 policy::Slots::Backup => None,
                 policy::Slots::Drill(drill) => Some(drill),
             };
-            // Until the jitter is over the run may still come.
             let past = |slot: &Timestamp| {
-                slot.checked_add(schedule.jitter).is_ok_and(|latest| latest <= upto)
+                slot.checked_add(schedule.jitter).is_ok_and(|latest| latest <= awaited)
             };
             let times = schedule.between(*from, end).take_while(past);
             slots.extend(times.map(|time| Slot { time, drill: drill.clone() }));

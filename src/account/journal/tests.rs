@@ -118,6 +118,35 @@ async fn a_run_by_hand_writes_version_start_and_end_and_no_slot() {
 }
 
 #[tokio::test]
+async fn a_retired_policy_owes_what_was_due_before_and_nothing_after_until_it_runs_again() {
+    let bench = Bench::new();
+    let shop = policy(Some(HUNDRED), None, 0);
+    bench.begin(0, &shop, None).await;
+    bench.clock.set(at(150));
+
+    let (retired, _) = bench.journal().retire(&name("shop")).await.unwrap();
+    assert!(retired);
+    assert_eq!(bench.missing(900).await, []);
+    let (again, _) = bench.journal().retire(&name("shop")).await.unwrap();
+    assert!(!again, "there is nothing left to retire");
+    bench.begin(950, &shop, None).await;
+
+    let expected = [
+        "policy-version",
+        "backup-started",
+        "backup-due 100",
+        "backup-missed 100",
+        "policy-retired",
+        "backup-aborted",
+        "policy-version",
+        "backup-started",
+    ];
+    assert_eq!(bench.kinds().await, expected);
+    let missing: Vec<_> = bench.missing(1150).await.iter().map(|slot| slot.time).collect();
+    assert_eq!(missing, [at(1000), at(1100)]);
+}
+
+#[tokio::test]
 async fn slots_that_nobody_ran_are_recorded_before_the_next_run_and_only_once() {
     let bench = Bench::new();
     let shop = policy(Some(HUNDRED), Some("*/24 * * * *"), 0);
@@ -168,6 +197,17 @@ async fn a_slot_within_its_jitter_is_not_past() {
     bench.begin(121, &shop, None).await;
 
     assert!(bench.kinds().await.contains(&"backup-missed 100".to_owned()));
+}
+
+#[tokio::test]
+async fn a_slot_within_its_jitter_when_its_policy_is_retired_is_not_due() {
+    let bench = Bench::new();
+    bench.begin(0, &policy(Some(HUNDRED), None, 120_000), None).await;
+    bench.clock.set(at(110));
+
+    bench.journal().retire(&name("shop")).await.unwrap();
+
+    assert_eq!(bench.missing(900).await, []);
 }
 
 #[tokio::test]
