@@ -227,6 +227,9 @@ pub struct Capture {
     pub skipped: Vec<Skipped>,
     /// Taken inside the very snapshot that was dumped.
     pub fingerprint: Fingerprint,
+    /// Of PostgreSQL: what the scratch server must be like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<postgres::Cluster>,
 }
 
 /// A summary of content that is equal on both sides exactly if the content is.

@@ -69,6 +69,7 @@ pub(super) fn capture(
         bytes,
         skipped,
         fingerprint,
+        cluster: None,
     })
 }
 

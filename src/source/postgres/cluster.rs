@@ -1,0 +1,48 @@
+//! What a scratch server must be like to take in what was captured: stands in `lifeboat.json`.
+
+use serde::{Deserialize, Serialize};
+
+/// A captured cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// The major version of server and dump.
+    pub major: u32,
+    /// The server's version in full, e.g. `15.20`.
+    pub version: String,
+    /// The role that initdb made (its oid is 10). The scratch server's superuser bears its name,
+    /// for it owns what comes with every database.
+    pub superuser: String,
+    /// The databases that were dumped, in the order of their dumps; at least one.
+    pub databases: Vec<Database>,
+}
+
+/// A captured database, as `pg_database` describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Database {
+    pub name: String,
+    /// `pg_encoding_to_char(encoding)`, e.g. `UTF8`.
+    pub encoding: String,
+    /// `datlocprovider`: `c` (libc), `i` (ICU) or `b` (the server's own, since 17).
+    pub provider: char,
+    /// `datcollate`
+    pub collate: String,
+    /// `datctype`
+    pub ctype: String,
+    /// `datlocale`, before 17 `daticulocale`: of ICU and of the server's own.
+    pub locale: Option<String>,
+    /// `daticurules`, since 16.
+    pub icu_rules: Option<String>,
+    /// `datcollversion`
+    pub collation_version: Option<String>,
+    /// Of the procedural languages and all other extensions.
+    pub extensions: Vec<Extension>,
+    /// `pg_database_size`: about what a scratch copy takes.
+    pub bytes: u64,
+}
+
+/// An extension of a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extension {
+    pub name: String,
+    pub version: String,
+}
