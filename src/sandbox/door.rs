@@ -1,13 +1,16 @@
 //! The way from outside to a server's unix socket in a scratch.
 //!
 //! The names of sockets are short (107 bytes, unix(7)) and scratch paths are long; and a hostile
-//! server may put a link to a stranger's socket where its own should be. Both are met by a hard
-//! link to the socket itself, in a folder that only this process can change, named by descriptor.
+//! server may put a link to a stranger's socket where its own should be, or to the folder of one.
+//! Both are met by a hard link to the socket itself, found without following any link, in a folder
+//! that only this process can change, named by descriptor.
 
 use std::fs::{self, File};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
 
 use super::{Error, Scratch};
 
@@ -27,8 +30,10 @@ impl Door {
         let name = socket.file_name().ok_or_else(none)?;
         let path = scratch.private_folder(&format!("door-{}", uuid::Uuid::new_v4()))?;
         let held = path.join(name);
+        let below = socket.strip_prefix(scratch.dir()).ok().and_then(Path::parent);
+        let within = beneath(scratch.dir(), below.ok_or_else(none)?).map_err(|_| none())?;
         // A link is linked as the link it is: what it points to is not followed.
-        fs::hard_link(socket, &held).map_err(|_| none())?;
+        rustix::fs::linkat(&within, name, CWD, &held, AtFlags::empty()).map_err(|_| none())?;
         let found = fs::symlink_metadata(&held).map_err(|_| none())?;
         if !found.file_type().is_socket() {
             return Err(none());
@@ -42,6 +47,17 @@ impl Door {
     pub fn folder(&self) -> PathBuf {
         format!("/proc/self/fd/{}", self.folder.as_raw_fd()).into()
     }
+}
+
+/// The folder `below` of `root`, reached without following a link.
+fn beneath(root: &Path, below: &Path) -> rustix::io::Result<OwnedFd> {
+    let how = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::open(root, how, Mode::empty())?;
+    if below.as_os_str().is_empty() {
+        return Ok(root);
+    }
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    rustix::fs::openat2(&root, below, how, Mode::empty(), resolve)
 }
 
 impl Drop for Door {
@@ -79,8 +95,11 @@ mod tests {
         let _stranger = UnixListener::bind(&stranger).unwrap();
         symlink(&stranger, place.join("link")).unwrap();
         fs::write(place.join("file"), "").unwrap();
-        for not_one in ["link", "file", "nothing"] {
-            let refused = Door::to(&scratch, &place.join(not_one));
+        symlink(root.path(), scratch.dir().join("elsewhere")).unwrap();
+        for not_one in
+            ["run/link", "run/file", "run/nothing", "elsewhere/stranger", "../../stranger"]
+        {
+            let refused = Door::to(&scratch, &scratch.dir().join(not_one));
             assert!(matches!(refused, Err(Error::NoSocket { .. })), "{not_one}: {refused:?}");
         }
     }
