@@ -10,6 +10,7 @@ use crate::repo::Lock;
 use crate::repo::id::LockId;
 use crate::repo::lock::{Claim, Fate, LockError, Witness};
 use crate::state::State;
+use crate::store::s3::Trouble;
 
 /// How long a conflicting lock is waited for.
 const WAIT: Duration = Duration::from_secs(10);
@@ -86,6 +87,9 @@ fn remembering(place: &str, state: &State) -> Witness {
 fn is_unwritable(error: &LockError) -> bool {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(link) = next {
+        if let Some(Trouble::Denied { .. }) = link.downcast_ref() {
+            return true;
+        }
         if let Some(error) = link.downcast_ref::<io::Error>() {
             return matches!(
                 error.kind(),

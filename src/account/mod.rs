@@ -6,6 +6,7 @@
 pub mod journal;
 mod lease;
 mod lock;
+pub mod store;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +33,7 @@ use crate::sandbox;
 use crate::seal;
 use crate::source;
 use crate::state::{self, State};
-use crate::store::{self, Local, ObjectName, Prefixed, Shared};
+use crate::store::{Creation, ObjectName, Prefixed, Shared, probe};
 
 /// How soon waiting work learns that somebody asked for an end.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -83,7 +84,9 @@ pub struct Interrupted;
 #[non_exhaustive]
 pub enum Error {
     #[error("cannot use the store at {place}")]
-    Store { place: String, source: store::Error },
+    Store { place: String, source: crate::store::Error },
+    #[error("cannot read the keys to {place}")]
+    StoreKeys { place: String, source: secret::Error },
     #[error("cannot read the repository's password")]
     Password(#[source] secret::Error),
     #[error("cannot read the signing key")]
@@ -96,6 +99,9 @@ pub enum Error {
     Read(#[from] repo::Error),
     #[error("there is no repository at {place}, but the ledger beside it has records")]
     RepositoryLost { place: String },
+    /// Of two that append at once one would be lost.
+    #[error("the store at {place} creates what is there already: it cannot hold a ledger")]
+    NoLedger { place: String },
     #[error("cannot create the repository at {place}")]
     Create { place: String, source: repo::OpenError },
     #[error("{act} of {policy} is running already, by {by}")]
@@ -122,15 +128,10 @@ pub struct Place {
 }
 
 impl Place {
-    /// The customer's part of its store. Reads nothing but the folder itself.
-    pub fn open(setup: &Setup, customer: &Customer) -> Result<Self, Error> {
-        let folder = &setup.store_of(customer).folder;
-        let store: Shared = match Local::open(folder) {
-            Ok(store) => Arc::new(store),
-            Err(source) => {
-                return Err(Error::Store { place: folder.display().to_string(), source });
-            }
-        };
+    /// The customer's part of its store; async. Reads nothing but the keys to it and, of a folder,
+    /// whether it is there.
+    pub async fn open(setup: &Setup, customer: &Customer) -> Result<Self, Error> {
+        let store = store::open(setup.store_of(customer)).await?;
         let part = |folder: &str| -> Shared {
             let name: ObjectName = format!("{}/{folder}", customer.id)
                 .parse()
@@ -159,7 +160,7 @@ impl Account {
     /// Opens what is there; async. A missing repository and a wrong password are told apart by
     /// [`repo::OpenError`] inside [`Error::Repository`].
     pub async fn open(setup: &Setup, customer: &Customer, rooms: &Rooms) -> Result<Self, Error> {
-        let place = Place::open(setup, customer)?;
+        let place = Place::open(setup, customer).await?;
         let password = customer.repository_password.reveal().map_err(Error::Password)?;
         let opened = Repository::open(place.repository.clone(), &password).await;
         let repository = opened
@@ -177,10 +178,15 @@ impl Account {
             Err(Error::Repository { source: repo::OpenError::Missing { .. }, .. }) => {}
             other => return other,
         }
-        let place = Place::open(setup, customer)?;
+        let place = Place::open(setup, customer).await?;
         let name = place.repository.place();
         if place.has_ledger().await? {
             return Err(Error::RepositoryLost { place: name });
+        }
+        match probe(&*place.repository, "locks").await {
+            Ok(Creation::Refused) => {}
+            Ok(Creation::Replaced) => return Err(Error::NoLedger { place: name }),
+            Err(source) => return Err(Error::Store { place: name, source }),
         }
         let password = customer.repository_password.reveal().map_err(Error::Password)?;
         let cost = seal::Cost::DEFAULT;

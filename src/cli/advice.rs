@@ -6,6 +6,7 @@ use super::hint::{self, Hinting};
 use crate::ground::secret;
 use crate::repo::OpenError;
 use crate::repo::lock::LockError;
+use crate::store::s3::Trouble;
 use crate::{account, backup, drill, ledger, restore, state, store};
 
 /// `error` with a hint, where it has none yet and one is known.
@@ -17,6 +18,11 @@ pub(super) fn advised(error: anyhow::Error) -> anyhow::Error {
         Some(text) => Err::<(), _>(error).hint(text).expect_err("an error stays one"),
         None => error,
     }
+}
+
+/// What to do about `error`, where that is known.
+pub(super) fn of(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(advice)
 }
 
 fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
@@ -39,9 +45,15 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
                  ledger away as well if all of it shall be given up",
             ),
             account::Error::Running { .. } => Some("wait for that run, or end it"),
-            account::Error::Store { source: store::Error::Io { .. }, .. } => {
+            account::Error::Store { source: store::Error::Io { source, .. }, .. }
+                if source.is::<io::Error>() =>
+            {
                 Some("the store's folder must exist and be ours to write; is its disk mounted?")
             }
+            account::Error::NoLedger { .. } => Some(
+                "take a folder, or an S3 service that honours `If-None-Match: *`; `lifeboat \
+                 doctor` tries it",
+            ),
             account::Error::Checkpoint(
                 ledger::Error::Inconsistent { .. } | ledger::Error::Broken { .. },
             ) => Some("`lifeboat ledger verify` tells what is wrong; nothing is signed until then"),
@@ -66,6 +78,9 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     if let Some(state::Error::Unusable { .. }) = link.downcast_ref() {
         return Some("move the state file away: what is in the bucket stays the truth");
     }
+    if let Some(trouble) = link.downcast_ref::<Trouble>() {
+        return of_s3(trouble);
+    }
     if let Some(error) = link.downcast_ref::<io::Error>() {
         return match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -81,6 +96,34 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
         restore::Error::Nothing { .. } => Some("a restore without it shows what there is"),
         _ => None,
     }
+}
+
+/// What to do where an S3 service does not do what it was asked.
+fn of_s3(trouble: &Trouble) -> Option<&'static str> {
+    Some(match trouble {
+        Trouble::Certificates { .. } => "the store's `ca` in the site file must name a PEM file",
+        Trouble::Unreachable { .. } => {
+            "look at the store's `endpoint` in the site file, and at the way to it from here"
+        }
+        Trouble::Untrusted { .. } => {
+            "where the service's certificate is a private one, the store's `ca` in the site file \
+             names who vouches for it"
+        }
+        Trouble::NoBucket => {
+            "lifeboat makes no buckets: make it, or mend the store's `url` in the site file"
+        }
+        Trouble::Keys { .. } => "look at the store's access_key and secret_key in the site file",
+        Trouble::Denied { .. } => "`lifeboat grants` prints what the keys must be allowed to do",
+        Trouble::Clock => "set this machine's clock: S3 allows a quarter of an hour",
+        Trouble::Elsewhere { .. } => "look at the store's `region` and `endpoint` in the site file",
+        Trouble::Timeout { .. } | Trouble::Cut { .. } | Trouble::Answer { .. } => {
+            "run it again; what was stored before is untouched"
+        }
+        Trouble::Refused { status: 429 | 500.., .. } => {
+            "the service is busy or broken: run it again; what was stored before is untouched"
+        }
+        _ => return None,
+    })
 }
 
 /// The account's error, also where an act passes it on as its own.

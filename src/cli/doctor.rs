@@ -4,11 +4,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::Serialize;
 
 use super::output::visible;
-use super::{App, Exit};
+use super::{App, Exit, advice};
 use crate::account::{self, Place, Rooms};
 use crate::ground::causes::chain;
 use crate::ground::ids::Name;
@@ -17,7 +16,7 @@ use crate::policy::sources::SourceKind;
 use crate::policy::{Policy, PolicyName, Setup};
 use crate::sandbox::{Bounds, Cage, Confined, Launcher, Limits, Scratch};
 use crate::source::{self, Facts, sqlite};
-use crate::store::{self, ObjectName, Put};
+use crate::store::{self, Creation};
 
 /// Check what policies need here: tools, log-ins, store access, space for scratch
 ///
@@ -105,17 +104,29 @@ impl Examination {
     /// Can an object be created once, read back and deleted?
     async fn store(&mut self, setup: &Setup, policy: &Policy) {
         let customer = setup.customer_of(policy);
-        let place = match Place::open(setup, customer) {
+        let place = match Place::open(setup, customer).await {
             Ok(place) => place,
             Err(error) => {
-                let hint = "make the folder, or mount its disk; it must be ours to write";
+                let hint = advice::of(&error).unwrap_or("the site file says where the store is");
                 return self.bad("store", chain(&error), hint);
             }
         };
-        match probe(&place.ledger).await {
-            Ok(()) => self.good("store", format!("{}: create, read, delete", place.ledger.place())),
+        // The one folder in which keys that may not delete a backup can delete at all; readers
+        // pass over what is no lock.
+        match store::probe(&*place.repository, "locks").await {
+            Ok(Creation::Refused) => {
+                let found = format!("{}: create once, read, delete", place.repository.place());
+                self.good("store", found);
+            }
+            Ok(Creation::Replaced) => self.bad(
+                "store",
+                format!("{}: what was created can be created again", place.repository.place()),
+                "it may hold a repository, but no ledger: take a service that honours \
+                 `If-None-Match: *`",
+            ),
             Err(error) => {
-                self.bad("store", chain(&error), "the store's folder must be ours to write");
+                let hint = advice::of(&error).unwrap_or("the store must be ours to write");
+                self.bad("store", chain(&error), hint);
             }
         }
     }
@@ -241,22 +252,6 @@ impl Examination {
                 }
             }
         }
-    }
-}
-
-async fn probe(store: &store::Shared) -> store::Result<()> {
-    let name: ObjectName = format!("probe-{}", uuid::Uuid::new_v4())
-        .parse()
-        .expect("a fixed word and a UUID name an object");
-    store.put(&name, Bytes::from_static(b"lifeboat doctor"), Put::Create).await?;
-    let read = store.get(&name, None).await;
-    let again = store.put(&name, Bytes::from_static(b"again"), Put::Create).await;
-    store.delete(&name).await?;
-    read?;
-    match again {
-        Err(store::Error::Exists { .. }) => Ok(()),
-        Ok(()) => Err(store::Error::io("create once", &name, "it was created twice")),
-        Err(error) => Err(error),
     }
 }
 

@@ -230,7 +230,7 @@ fn environment(request: Request<'_>, rehearsal: &Rehearsal) -> details::Environm
         memory_bytes: memory.totalram.saturating_mul(unit),
         storage: format!("{}, not synced", file_system(scratch)),
         sandbox: rehearsal.confinement.clone().unwrap_or_else(|| "files only".to_owned()),
-        store: setup.store_of(setup.customer_of(policy)).folder.display().to_string(),
+        store: setup.store_of(setup.customer_of(policy)).url(),
     }
 }
 

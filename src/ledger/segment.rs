@@ -170,8 +170,17 @@ impl Ledger {
 }
 
 /// Whether the ledger in `store` (rooted as for [`Ledger::open`]) has no record; needs no key.
+///
+/// A listing that came back empty is not believed alone.
 pub async fn is_empty(store: &dyn store::Store) -> Result<bool, Error> {
-    Ok(store.list(Some(&object(FOLDER))).next().await.transpose()?.is_none())
+    if store.list(Some(&object(FOLDER))).next().await.transpose()?.is_some() {
+        return Ok(false);
+    }
+    match store.get(&name(1), None).await {
+        Ok(_) => Ok(false),
+        Err(store::Error::Missing { .. }) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The name of the segment that begins with record `first`.

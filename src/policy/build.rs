@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::Caller;
+use super::address::{Endpoint, StoreUrl};
 use super::diagnostic::Diagnostic;
 use super::document::Document;
 use super::leaf::{Pattern, Period, Words, Zone};
@@ -14,7 +15,7 @@ use super::plan::{
 };
 use super::raw;
 use super::schedule::{Cron, Schedule};
-use super::site::{Customer, Engine, Scratch, Site, Store};
+use super::site::{Customer, Engine, S3Settings, Scratch, Site, Store, StoreKind};
 use super::sources::{FilesSettings, SourceKind, SourceSettings, SqliteSettings};
 use crate::ground::ids::Name;
 use crate::ground::secret::SecretRef;
@@ -60,14 +61,30 @@ pub(super) fn site(raw: raw::Site, root: &Path, caller: &Caller) -> Site {
                 path: root.join(path.0),
             })
             .collect(),
-        stores: raw
-            .store
-            .into_iter()
-            .map(|store| Store { name: store.name, folder: root.join(tidy(&store.url.0)) })
-            .collect(),
+        stores: raw.store.into_iter().filter_map(|one| store(one, root)).collect(),
         customers: raw.customer.into_iter().map(|one| customer(one, root)).collect(),
         signing_key: raw.signing.map(|signing| secret(root, signing.key)),
     }
+}
+
+/// The region of services that have none of their own.
+const REGION: &str = "us-east-1";
+
+/// None only for a bucket without keys, which `references` refused.
+fn store(raw: raw::Store, root: &Path) -> Option<Store> {
+    let kind = match raw.url {
+        StoreUrl::Folder(folder) => StoreKind::Folder(root.join(tidy(&folder))),
+        StoreUrl::S3 { bucket, folder } => StoreKind::S3(S3Settings {
+            bucket,
+            folder,
+            endpoint: raw.endpoint.map(|Endpoint(url)| url),
+            region: raw.region.map_or_else(|| REGION.to_owned(), |Words(region)| region),
+            access_key: secret(root, raw.access_key?),
+            secret_key: secret(root, raw.secret_key?),
+            ca: raw.ca.map(|ca| root.join(ca.0)),
+        }),
+    };
+    Some(Store { name: raw.name, kind })
 }
 
 /// Without `.` parts.

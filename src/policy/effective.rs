@@ -12,7 +12,7 @@ use super::plan::{Assertion, CheckSettings, Drill, Limits, Pick, Policy, Retenti
 use super::raw::Locale;
 use super::schedule::Schedule;
 use super::setup::Setup;
-use super::site::{Customer, Store};
+use super::site::{Customer, Store, StoreKind};
 use super::sources::{SourceKind, SourceSettings};
 use crate::ground::ids::Name;
 
@@ -203,5 +203,16 @@ fn customer_value(customer: &Customer) -> Value {
 }
 
 fn store_value(store: &Store) -> Value {
-    json!({ "name": store.name, "url": format!("file://{}", store.folder.display()) })
+    match &store.kind {
+        StoreKind::Folder(_) => json!({ "name": store.name, "url": store.url() }),
+        StoreKind::S3(bucket) => json!({
+            "name": store.name,
+            "url": store.url(),
+            "endpoint": bucket.endpoint,
+            "region": bucket.region,
+            "access_key": bucket.access_key,
+            "secret_key": bucket.secret_key,
+            "ca": bucket.ca,
+        }),
+    }
 }

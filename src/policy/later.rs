@@ -4,8 +4,7 @@
 const KINDS: [&str; 5] = ["postgres", "mariadb", "mysql", "redis", "command"];
 
 /// Keys by the table they stand in: a JSON pointer with `*` for indices.
-const KEYS: [(&str, &[&str]); 4] = [
-    ("site:/store/*", &["endpoint", "region", "access_key", "secret_key"]),
+const KEYS: [(&str, &[&str]); 3] = [
     ("site:/customer/*", &["copies"]),
     ("policy:/source/*", &["hosts", "max_lag", "user", "password", "databases", "equality"]),
     ("drill:/pick", &["random"]),
@@ -21,7 +20,7 @@ pub(super) fn is_kind(kind: &str) -> bool {
     KINDS.contains(&kind)
 }
 
-/// Whether a later version knows `key` in the table at `place`, e.g. `site:/store/*`.
+/// Whether a later version knows `key` in the table at `place`, e.g. `site:/customer/*`.
 pub(super) fn is_key(place: &str, key: &str) -> bool {
     KEYS.iter().any(|(table, keys)| *table == place && keys.contains(&key))
 }

@@ -70,6 +70,7 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), Wrong> {
         "policy-reference" => text.parse::<PolicyRef>().map(drop),
         "expectation" => text.parse::<super::expect::Expectation>().map(drop),
         "store-url" => text.parse::<super::address::StoreUrl>().map(drop),
+        "s3-endpoint" => text.parse::<super::address::Endpoint>().map(drop),
         "state-url" => text.parse::<super::address::StateUrl>().map(drop),
         "gitignore-pattern" => text.parse::<Pattern>().map(drop),
         "path-text" => text.parse::<super::address::PathText>().map(drop),

@@ -38,7 +38,7 @@ pub use self::plan::{
 pub use self::raw::Locale;
 pub use self::schedule::{Cron, Schedule};
 pub use self::setup::{DrillName, NoSuch, PolicyName, Setup};
-pub use self::site::{Customer, Engine, Scratch, Site, Store};
+pub use self::site::{Customer, Engine, S3Settings, Scratch, Site, Store, StoreKind};
 
 /// One of the three kinds of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

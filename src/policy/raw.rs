@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::address::{PathText, StateUrl, StoreUrl};
+use super::address::{Endpoint, PathText, StateUrl, StoreUrl};
 use super::expect::Expectation;
 use super::leaf::{Instant, Pattern, Period, PolicyRef, Rate, Size, Words, Zone};
 use super::schedule::Cron;
@@ -88,6 +88,17 @@ pub(super) enum PostgresMajor {
 pub(super) struct Store {
     pub name: Name,
     pub url: StoreUrl,
+    /// The S3 service that has the bucket (default: AWS)
+    pub endpoint: Option<Endpoint>,
+    /// The bucket's region (default: us-east-1)
+    pub region: Option<Words>,
+    /// The id of the access key for the bucket
+    pub access_key: Option<SecretRef>,
+    /// The secret that belongs to the access key
+    pub secret_key: Option<SecretRef>,
+    /// Certificates in PEM; a service over https must show one that they vouch for (default: the
+    /// machine's)
+    pub ca: Option<PathText>,
 }
 
 /// A customer

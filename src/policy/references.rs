@@ -45,6 +45,9 @@ fn site_itself(site: &mut Document) -> Names {
         let pointer = format!("/customer/{index}/store");
         known_name(site, &pointer, "store", &stores);
     }
+    for index in 0..site.length_of("/store") {
+        one_store(site, &format!("/store/{index}"));
+    }
     if site.readable && site.value.get("signing").is_none() {
         site.warn("", "no [signing] key: what the ledger says can be checked but is not signed");
     }
@@ -68,6 +71,41 @@ fn one_engine_a_version(site: &mut Document) {
         }
         seen.push(engine);
     }
+}
+
+/// Keys that only a store in a bucket has.
+const OF_BUCKETS: [&str; 5] = ["endpoint", "region", "access_key", "secret_key", "ca"];
+
+fn one_store(site: &mut Document, at: &str) {
+    let Some(url) = site.text_at(&format!("{at}/url")).map(str::to_owned) else { return };
+    if url.starts_with("file:") {
+        for key in OF_BUCKETS.map(|key| format!("{at}/{key}")) {
+            if site.stands(&key) {
+                let what = format!("a folder has no `{}`", &key[at.len() + 1..]);
+                site.error(&key, what, "leave it out, or name a bucket as `url`".to_owned());
+            }
+        }
+        return;
+    }
+    for key in ["access_key", "secret_key"] {
+        if !site.stands(&format!("{at}/{key}")) {
+            let hint =
+                format!("say where it is kept: {key} = {{ env = \"S3_{}\" }}", key.to_uppercase());
+            site.error(&format!("{at}/url"), format!("a bucket without `{key}`"), hint);
+        }
+    }
+    let endpoint = format!("{at}/endpoint");
+    if site.text_at(&endpoint).is_some_and(is_open_to_listeners) {
+        site.warn(&endpoint, "without https others on the way see sizes and can alter answers");
+    }
+}
+
+/// Plain HTTP to another machine.
+fn is_open_to_listeners(endpoint: &str) -> bool {
+    endpoint.strip_prefix("http://").is_some_and(|host| {
+        let here = ["127.", "localhost", "[::1]"];
+        !here.iter().any(|here| host.starts_with(here))
+    })
 }
 
 fn one_policy(root: &Path, customers: &Names, policy: &mut Document) {

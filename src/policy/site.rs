@@ -48,12 +48,48 @@ pub enum Engine {
     },
 }
 
-/// A place for repositories and ledgers.
+/// A place for repositories and ledgers; objects of customer `c` are below `<place>/<c>/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     pub name: Name,
-    /// A folder, absolute; objects of customer `c` are below `<folder>/<c>/`.
-    pub folder: PathBuf,
+    pub kind: StoreKind,
+}
+
+/// What a store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreKind {
+    /// A folder of this machine, absolute.
+    Folder(PathBuf),
+    /// A bucket of an S3 service, or a folder in one.
+    S3(S3Settings),
+}
+
+/// Where a bucket is, and where the keys to it are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3Settings {
+    pub bucket: String,
+    /// Below which all objects lie.
+    pub folder: Option<String>,
+    /// `scheme://host[:port]`; none: AWS, found by its region.
+    pub endpoint: Option<String>,
+    pub region: String,
+    pub access_key: SecretRef,
+    pub secret_key: SecretRef,
+    /// A PEM file, absolute: the only certificates that are trusted.
+    pub ca: Option<PathBuf>,
+}
+
+impl Store {
+    /// The address, as the site file has it once paths are absolute.
+    pub fn url(&self) -> String {
+        match &self.kind {
+            StoreKind::Folder(folder) => format!("file://{}", folder.display()),
+            StoreKind::S3(S3Settings { bucket, folder: None, .. }) => format!("s3://{bucket}"),
+            StoreKind::S3(S3Settings { bucket, folder: Some(folder), .. }) => {
+                format!("s3://{bucket}/{folder}")
+            }
+        }
+    }
 }
 
 /// One customer: one repository, one key, one ledger.

@@ -139,7 +139,7 @@ fn a_sound_setup_loads_with_defaults_and_absolute_paths() {
 
     let setup = bench.load().map_err(|found| found.render(false)).unwrap();
 
-    assert_eq!(setup.site.stores[0].folder, bench.path("store"));
+    assert_eq!(setup.site.stores[0].kind, StoreKind::Folder(bench.path("store")));
     assert_eq!(setup.site.state, Path::new("/var/lib/lifeboat/state.db"));
     let customer = &setup.site.customers[0];
     assert_eq!(customer.name(Locale::Chinese), "阿克米");
@@ -203,7 +203,26 @@ error: `25` does not fit the hour field
 #[test]
 fn every_single_mistake_is_found_at_its_place_with_a_hint() {
     let cases = [
-        ("url = \"file:store\"", "url = \"s3://bucket\"", "does not carry out", "\"s3://bucket\""),
+        (
+            "url = \"file:store\"",
+            "url = \"s3://bucket\"\naccess_key = { env = \"A\" }",
+            "a bucket without `secret_key`",
+            "\"s3://bucket\"",
+        ),
+        ("url = \"file:store\"", "url = \"s3://B\"", "not the name of a bucket", "\"s3://B\""),
+        (
+            "url = \"file:store\"",
+            "url = \"file:store\"\nregion = \"eu\"",
+            "a folder has no `region`",
+            "\"eu\"",
+        ),
+        (
+            "url = \"file:store\"",
+            "url = \"s3://bucket\"\naccess_key = { env = \"A\" }\nsecret_key = { env = \"B\" }\n\
+             endpoint = \"s3.example.net\"",
+            "not the address of an S3 service",
+            "\"s3.example.net\"",
+        ),
         ("url = \"file:store\"", "url = \"ftp://x\"", "not the address of a store", "\"ftp://x\""),
         ("store = \"primary\"", "store = \"secondary\"", "unknown store", "\"secondary\""),
         ("store = \"primary\"", "store = \"primry\"", "did you mean \"primary\"", "\"primry\""),
@@ -550,6 +569,46 @@ fn the_effective_policy_is_stable_and_gives_the_schedules_back() {
         (Slots::Drill("weekly".parse().unwrap()), setup.drills[0].schedule.clone().unwrap())
     );
     assert!(schedules_of(&json!({ "policy": {} })).is_err());
+}
+
+#[test]
+fn a_bucket_is_in_force_with_its_keys_as_references() {
+    let bucket = "url = \"s3://backups/lifeboat\"\nendpoint = \"https://s3.example.net\"\n\
+                  access_key = { env = \"ID\" }\nsecret_key = { file = \"keys/s3\" }\nca = \"ca.pem\"";
+    let bench = Bench::new(&SITE.replace("url = \"file:store\"", bucket), POLICY, DRILL);
+
+    let setup = bench.load().map_err(|found| found.render(false)).unwrap();
+
+    let StoreKind::S3(store) = &setup.site.stores[0].kind else { panic!("{:?}", setup.site) };
+    assert_eq!(store.folder.as_deref(), Some("lifeboat"));
+    assert_eq!(store.secret_key, SecretRef::File(bench.path("keys/s3")));
+    assert_eq!(
+        setup.effective(&setup.policies[0])["site"]["stores"],
+        json!([{
+            "name": "primary",
+            "url": "s3://backups/lifeboat",
+            "endpoint": "https://s3.example.net",
+            "region": "us-east-1",
+            "access_key": { "env": "ID" },
+            "secret_key": { "file": bench.path("keys/s3") },
+            "ca": bench.path("ca.pem"),
+        }])
+    );
+}
+
+#[test]
+fn plain_http_to_another_machine_is_warned_of_and_to_this_one_is_not() {
+    for (endpoint, warned) in [("http://s3.lan:9000", true), ("http://127.0.0.1:8333", false)] {
+        let bucket = format!(
+            "url = \"s3://backups\"\nendpoint = \"{endpoint}\"\n\
+             access_key = {{ env = \"ID\" }}\nsecret_key = {{ env = \"SECRET\" }}"
+        );
+        let bench = Bench::new(&SITE.replace("url = \"file:store\"", &bucket), POLICY, DRILL);
+
+        let shown = bench.load().unwrap().warnings.render(false);
+
+        assert_eq!(shown.contains("without https"), warned, "{shown}");
+    }
 }
 
 fn has_float(value: &serde_json::Value) -> bool {

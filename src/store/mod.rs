@@ -1,6 +1,6 @@
-//! Stores: named objects that are durable once written. A folder, memory, later S3.
+//! Stores: named objects that are durable once written. A folder, a bucket, memory.
 //!
-//! In: a URL or folder. Out: [`Store`]. Every implementation passes `store/contract.rs`.
+//! In: a folder, or a bucket and its keys. Out: [`Store`]. Every implementation passes `store/contract.rs`.
 //! Knows nothing of what the objects hold.
 
 #[cfg(test)]
@@ -10,6 +10,8 @@ mod local;
 mod memory;
 mod paced;
 mod prefixed;
+mod probe;
+pub mod s3;
 
 use std::fmt;
 use std::ops::Range;
@@ -26,8 +28,11 @@ pub use local::Local;
 pub use memory::Memory;
 pub use paced::Paced;
 pub use prefixed::Prefixed;
+pub use probe::{Creation, probe};
+pub use s3::S3;
 
-/// The name of an object: parts joined by `/`, none empty, `.` or `..`, no control bytes.
+/// The name of an object: parts joined by `/`, none empty, `.` or `..`; no control bytes, and no
+/// backslash, which some S3 services take for a slash.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName(String);
 
@@ -51,8 +56,8 @@ impl FromStr for ObjectName {
     fn from_str(text: &str) -> Result<Self, NotAnObjectName> {
         let part_is_bad =
             |part: &str| part.is_empty() || part == "." || part == ".." || part.len() > 255;
-        if text.len() > 1000 || text.contains(char::is_control) || text.split('/').any(part_is_bad)
-        {
+        let char_is_bad = |c: char| c.is_control() || c == '\\';
+        if text.len() > 1000 || text.contains(char_is_bad) || text.split('/').any(part_is_bad) {
             return Err(NotAnObjectName { found: text.chars().take(80).collect() });
         }
         Ok(Self(text.to_owned()))
@@ -136,15 +141,14 @@ pub trait Store: fmt::Debug + Send + Sync {
 /// A store shared by tasks.
 pub type Shared = Arc<dyn Store>;
 
-/// Opens the store at `url`; blocking.
-///
-/// `file:///srv/backups` is a folder of this machine, made (mode 0700) where there is none; the
-/// path is taken as it stands, without percent-decoding.
-pub fn open(url: &str) -> Result<Shared> {
-    let refused = |reason: &'static str| Error::io("open", url, reason);
-    let path = url.strip_prefix("file://").ok_or_else(|| refused("expected file:///…"))?;
-    if !path.starts_with('/') {
-        return Err(refused("expected an absolute path after file://"));
+#[cfg(test)]
+mod tests {
+    use super::ObjectName;
+
+    #[test]
+    fn names_that_stores_take_differently_are_refused() {
+        for text in ["", "/a", "a/", "a//b", ".", "a/../b", "a\nb", "a\\b"] {
+            assert!(text.parse::<ObjectName>().is_err(), "{text:?}");
+        }
     }
-    Ok(Arc::new(Local::create(path.as_ref())?))
 }

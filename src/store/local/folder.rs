@@ -1,11 +1,9 @@
 //! Folders below a store's root, found and made without following symbolic links.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use rustix::fs::{Mode, OFlags};
@@ -86,22 +84,4 @@ fn explain(errno: Errno, part: &str) -> io::Error {
         ),
         errno => errno.into(),
     }
-}
-
-/// Makes a folder and its missing parents (mode 0700), each durable in the one above it.
-pub(super) fn make_durable(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    make_durable(parent)?;
-    match std::fs::DirBuilder::new().mode(0o700).create(path) {
-        // Another process may have made it meanwhile; a file in its place fails on opening.
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    File::open(parent)?.sync_all()
 }

@@ -1,0 +1,170 @@
+//! Everything through the built binary on a real S3 service, and stock restic on the same bucket.
+
+mod bench;
+mod seaweed;
+
+use std::path::Path;
+use std::process::Command;
+
+use bench::{Bench, Ran, contents, must, new_restic, old_restic};
+use seaweed::{ADMIN, Seaweed, seaweed};
+
+/// A site whose store is a folder of a new bucket.
+fn on_s3(bucket: &str) -> Bench {
+    seaweed().bucket(bucket);
+    in_bucket(seaweed(), bucket)
+}
+
+fn in_bucket(service: &Seaweed, bucket: &str) -> Bench {
+    let bench = Bench::new();
+    let folder = format!("url = \"file://{}\"", bench.path("store").display());
+    let endpoint = service.endpoint();
+    let store = format!(
+        "url = \"s3://{bucket}/lifeboat\"\nendpoint = \"{endpoint}\"\n\
+         access_key = {{ file = \"keys/s3-id\" }}\nsecret_key = {{ file = \"keys/s3-secret\" }}"
+    );
+    bench.edit("lifeboat.toml", &folder, &store);
+    bench.write("keys/s3-id", ADMIN.access.into());
+    bench.write("keys/s3-secret", ADMIN.secret.into());
+    bench
+}
+
+/// A restic command on the repository of a bench's customer.
+fn restic(program: &Path, bench: &Bench, bucket: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .arg("-r")
+        .arg(format!("s3:{}/{bucket}/lifeboat/acme/repo", seaweed().endpoint()))
+        .arg("--password-file")
+        .arg(bench.path("keys/repository-password"))
+        .arg("--no-cache")
+        .env("AWS_ACCESS_KEY_ID", ADMIN.access)
+        .env("AWS_SECRET_ACCESS_KEY", ADMIN.secret)
+        .env("HOME", bench.path("."));
+    command
+}
+
+#[test]
+fn a_policy_is_backed_up_restored_verified_and_drilled_in_a_bucket() {
+    let bench = on_s3("whole-story");
+
+    bench.run(&["doctor", "shop"]).exits(0);
+    let missing = bench.run(&["restore", "shop", "--to", "nowhere"]).exits(10);
+    assert!(missing.stderr.contains("there is no repository in s3:http://"), "{}", missing.stderr);
+    let first = bench.backup();
+    bench.sql("UPDATE orders SET cents = 1 WHERE id = 7");
+    let second = bench.backup();
+    assert!(second["added_bytes"].as_u64() < first["added_bytes"].as_u64(), "{second}");
+
+    let snapshots = bench.run(&["snapshots", "shop", "--json"]).exits(0).json();
+    assert_eq!(snapshots.as_array().unwrap().len(), 2);
+    bench.run(&["restore", "shop", "--to", "back", "--source", "uploads"]).exits(0);
+    let below = bench.path("data/files").display().to_string();
+    let restored = bench.path(&format!("back/uploads{below}"));
+    assert_eq!(contents(&restored), contents(&bench.path("data/files")));
+    let verified = bench.run(&["verify", "shop", "--read-data", "--json"]).exits(0).json();
+    assert_eq!(verified["errors"].as_array().unwrap().len(), 0, "{verified}");
+    let (code, drilled) = bench.drill();
+    assert_eq!((code, drilled["verdict"].as_str()), (0, Some("pass")), "{drilled}");
+    let ledger = bench.run(&["ledger", "verify", "acme", "--json"]).exits(0).json();
+    assert_eq!(ledger["ok"], true, "{ledger}");
+    let status = bench.run(&["status", "--json"]).exits(0).json();
+    assert_eq!(status[0]["last_backup"]["snapshot"], second["snapshot"]);
+    assert_eq!(status[0]["last_drill"]["verdict"], "pass");
+    assert!(bench.leftovers().is_empty());
+}
+
+#[test]
+fn stock_restic_checks_and_restores_what_lifeboat_wrote_to_a_bucket() {
+    let bench = on_s3("for-restic");
+    bench.backup();
+    let live = contents(&bench.path("data/files"));
+
+    for (program, target) in [(old_restic(), "from-0.14"), (new_restic(), "from-0.19")] {
+        must(restic(&program, &bench, "for-restic").args(["check", "--read-data"]));
+        let to = bench.path(target);
+        must(
+            restic(&program, &bench, "for-restic").args(["restore", "latest", "--target"]).arg(&to),
+        );
+        let below = bench.path("data/files").display().to_string();
+        assert_eq!(contents(&bench.path(&format!("{target}/uploads{below}"))), live, "{target}");
+    }
+}
+
+#[test]
+fn a_repository_that_restic_made_in_a_bucket_is_adopted() {
+    let bench = on_s3("adopted");
+    must(restic(&new_restic(), &bench, "adopted").arg("init"));
+    must(restic(&old_restic(), &bench, "adopted").arg("backup").arg(bench.path("data/files")));
+
+    bench.backup();
+
+    let snapshots = bench.run(&["snapshots", "--json"]).exits(0).json();
+    assert_eq!(snapshots.as_array().unwrap().len(), 2);
+    let theirs = snapshots.as_array().unwrap().iter().find(|one| one["policy"].is_null()).unwrap();
+    let id = theirs["id"].as_str().unwrap();
+    bench.run(&["restore", "shop", "--snapshot", id, "--to", "back"]).exits(0);
+    let below = bench.path("data/files").display().to_string();
+    let restored = contents(&bench.path(&format!("back{below}")));
+    assert_eq!(restored, contents(&bench.path("data/files")));
+    must(restic(&new_restic(), &bench, "adopted").args(["check", "--read-data"]));
+    let (code, drilled) = bench.drill();
+    assert_eq!(code, 0, "{drilled}");
+}
+
+#[test]
+fn wrong_keys_a_missing_bucket_and_a_service_that_is_away_are_told_with_what_to_do() {
+    let bench = on_s3("mistakes");
+    let keys = bench.path("keys/s3-secret");
+    let hint_of = |ran: Ran| {
+        let line = ran.stderr.lines().rfind(|line| line.starts_with('{')).unwrap_or_default();
+        let error: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+        (error["error"].as_str().unwrap_or(&ran.stderr).to_owned(), error["hint"].to_string())
+    };
+
+    bench.write("keys/s3-secret", "canary-wrong-secret".into());
+    let wrong = bench.run(&["backup", "shop", "--json"]).exits(1);
+    assert!(!wrong.stderr.contains("canary"), "{}", wrong.stderr);
+    let (error, hint) = hint_of(wrong);
+    assert!(error.contains("does not accept the keys (SignatureDoesNotMatch)"), "{error}");
+    assert!(hint.contains("secret_key"), "{hint}");
+
+    std::fs::remove_file(&keys).unwrap();
+    let (error, _) = hint_of(bench.run(&["backup", "shop", "--json"]).exits(1));
+    assert!(error.contains("cannot read the keys to s3://mistakes/lifeboat"), "{error}");
+
+    bench.write("keys/s3-secret", ADMIN.secret.into());
+    bench.edit("lifeboat.toml", "s3://mistakes", "s3://no-such-bucket");
+    let (error, hint) = hint_of(bench.run(&["backup", "shop", "--json"]).exits(1));
+    assert!(
+        error.contains("no such bucket") && hint.contains("makes no buckets"),
+        "{error} {hint}"
+    );
+
+    bench.edit("lifeboat.toml", &seaweed().endpoint(), "http://127.0.0.1:1");
+    let (error, hint) = hint_of(bench.run(&["backup", "shop", "--json"]).exits(1));
+    assert!(error.contains("cannot reach the service"), "{error}");
+    assert!(hint.contains("endpoint"), "{hint}");
+    bench.run(&["doctor", "shop"]).exits(1);
+}
+
+#[test]
+fn the_secret_key_is_nowhere_in_logs_state_ledger_or_repository() {
+    let bench = on_s3("secrets");
+    bench.run(&["backup", "shop", "-vvv"]).exits(0);
+
+    let ran = bench.run(&["drill", "shop", "-vvv", "--json"]).exits(0);
+
+    assert!(!ran.stderr.contains(ADMIN.secret), "the secret key is in the log");
+    for file in bench.files("state") {
+        let bytes = std::fs::read(&file).unwrap();
+        let has = bytes.windows(ADMIN.secret.len()).any(|part| part == ADMIN.secret.as_bytes());
+        assert!(!has, "{}", file.display());
+    }
+    let log = bench.run(&["ledger", "log", "acme", "--json"]).exits(0);
+    assert!(
+        !log.stdout.contains(ADMIN.secret) && log.stdout.contains("s3-secret"),
+        "{}",
+        log.stdout
+    );
+}
