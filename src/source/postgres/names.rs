@@ -1,0 +1,29 @@
+//! Names and texts written into SQL.
+
+/// A name quoted for SQL, whatever is in it.
+pub fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text quoted for SQL. Backslashes are themselves: `standard_conforming_strings` is the
+/// default since 9.1, and an `E''` literal is written where the text has one to be sure.
+pub fn literal(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    if quoted.contains('\\') {
+        format!(" E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_texts_cannot_leave_their_quotes() {
+        assert_eq!(identifier("a\"; DROP TABLE t; --"), "\"a\"\"; DROP TABLE t; --\"");
+        assert_eq!(literal("a'; --"), "'a''; --'");
+        assert_eq!(literal("\\'"), " E'\\\\'''");
+    }
+}

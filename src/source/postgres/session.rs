@@ -1,0 +1,295 @@
+//! One connection to a server, blocking, with every setting pinned that could change an answer.
+//!
+//! In: a [`Login`] and SQL. Out: rows of text, as the server's output functions write them. Works
+//! alike on the live server and on a scratch server. Must be called from a thread that tokio's
+//! runtime knows (`spawn_blocking`, or under [`tokio::runtime::Runtime::enter`]).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row as _};
+use tokio::runtime::Handle;
+
+use crate::ground::secret::{ExposeSecret, SecretString};
+
+/// How often a waiting session looks whether the run was interrupted.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long a server may take to accept a connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+
+/// By how much the server's own patience is longer than ours.
+const GIVE_UP_LATER: Duration = Duration::from_secs(1);
+
+/// What a session sets before anything else. The first seven change the text of values, and so a
+/// fingerprint; `search_path` decides which names are written in full. Row security must fail
+/// rather than filter: what is hidden would be missing on both sides. The rest keeps the server's
+/// own time-outs and planner tricks out of long reads.
+const PINNED: [(&str, &str); 16] = [
+    ("TimeZone", "UTC"),
+    ("DateStyle", "ISO, YMD"),
+    ("IntervalStyle", "postgres"),
+    ("bytea_output", "hex"),
+    ("extra_float_digits", "1"),
+    ("lc_monetary", "C"),
+    ("xmlbinary", "base64"),
+    ("search_path", "pg_catalog"),
+    ("quote_all_identifiers", "off"),
+    ("row_security", "off"),
+    ("synchronize_seqscans", "off"),
+    ("client_connection_check_interval", "10s"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("idle_session_timeout", "0"),
+    ("transaction_timeout", "0"),
+    ("client_min_messages", "error"),
+];
+
+/// One answer's row: a text or NULL for each column.
+pub type Row = Vec<Option<String>>;
+
+/// How to reach a server, and as whom.
+#[derive(Clone)]
+pub struct Login {
+    /// A folder that holds the socket (absolute), or a name or address.
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    pub password: Option<SecretString>,
+    pub tls: Tls,
+}
+
+/// Whether and how strictly a connection is encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// Not at all: sockets, loopback.
+    Off,
+    /// Encrypted, whoever answers.
+    Require,
+    /// Encrypted, and the server's certificate names the host and comes from `ca`, a PEM file.
+    Verify { ca: PathBuf },
+}
+
+/// Why a server gave no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("cannot log in to database {database:?} at {server}")]
+    Connect { database: String, server: String, source: sqlx::Error },
+    /// The server understood and said no; `code` is its SQLSTATE.
+    #[error("database {database:?}: {message} (SQLSTATE {code})")]
+    Refused { database: String, code: String, message: String },
+    #[error("database {database:?} gave no answer within {} s", limit.as_secs_f64())]
+    TimedOut { database: String, limit: Duration },
+    #[error("the connection to database {database:?} was lost")]
+    Lost { database: String, source: sqlx::Error },
+    #[error("database {database:?} answered with bytes that are not text")]
+    NotText { database: String },
+    #[error("database {database:?} answered otherwise than asked: {what}")]
+    Unexpected { database: String, what: String },
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// One connection to one database.
+pub struct Session {
+    connection: PgConnection,
+    runtime: Handle,
+    database: String,
+    limit: Duration,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Session {
+    /// Logs in to `database` and pins the settings. Each statement may take as long as `limit`.
+    pub fn open(
+        login: &Login,
+        database: &str,
+        limit: Duration,
+        interrupted: Arc<AtomicBool>,
+    ) -> Result<Self, Error> {
+        let runtime = Handle::current();
+        let options = login.options(database);
+        let waited = runtime.block_on(within(CONNECT_LIMIT, &interrupted, options.connect()));
+        let connection = match waited {
+            Ok(connected) => connected.map_err(|source| Error::Connect {
+                database: database.to_owned(),
+                server: login.server(),
+                source,
+            })?,
+            Err(Waited::TooLong) => {
+                return Err(Error::TimedOut {
+                    database: database.to_owned(),
+                    limit: CONNECT_LIMIT,
+                });
+            }
+            Err(Waited::Interrupted) => return Err(Error::Interrupted),
+        };
+        let database = database.to_owned();
+        let mut session = Self { connection, runtime, database, limit, interrupted };
+        session.pin()?;
+        session.set_limit(limit)?;
+        Ok(session)
+    }
+
+    /// The database it is connected to.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// From now on each statement may take as long as `limit`. The server ends a late one itself,
+    /// a moment after we gave up: nobody would tell it.
+    pub fn set_limit(&mut self, limit: Duration) -> Result<(), Error> {
+        self.limit = limit;
+        let milliseconds = limit.saturating_add(GIVE_UP_LATER).as_millis().min(i32::MAX as u128);
+        self.run(&format!("SET statement_timeout = {milliseconds}"))
+    }
+
+    /// Runs statements whose answers are not wanted.
+    pub fn run(&mut self, sql: &str) -> Result<(), Error> {
+        self.rows(sql).map(drop)
+    }
+
+    /// Runs one statement and returns all its rows. They go into memory.
+    pub fn rows(&mut self, sql: &str) -> Result<Vec<Row>, Error> {
+        self.asked(sql)?.iter().map(|row| self.texts(row)).collect()
+    }
+
+    /// As [`Session::rows`], with the names of the columns; without rows there are none.
+    pub fn table(&mut self, sql: &str) -> Result<(Vec<String>, Vec<Row>), Error> {
+        use sqlx::Column as _;
+
+        let rows = self.asked(sql)?;
+        let names = rows.first().map_or_else(Vec::new, |row| {
+            row.columns().iter().map(|column| column.name().to_owned()).collect()
+        });
+        let rows = rows.iter().map(|row| self.texts(row)).collect::<Result<_, _>>()?;
+        Ok((names, rows))
+    }
+
+    /// The only row of an answer.
+    pub fn row(&mut self, sql: &str) -> Result<Row, Error> {
+        let mut rows = self.rows(sql)?;
+        match (rows.pop(), rows.is_empty()) {
+            (Some(row), true) => Ok(row),
+            (None, _) => Err(self.unexpected("no row where one was asked for")),
+            (Some(_), false) => Err(self.unexpected("several rows where one was asked for")),
+        }
+    }
+
+    /// The only value of an answer.
+    pub fn value(&mut self, sql: &str) -> Result<String, Error> {
+        let value = self.row(sql)?.into_iter().next().flatten();
+        value.ok_or_else(|| self.unexpected("nothing where a value was asked for"))
+    }
+
+    /// An answer that does not fit the question.
+    pub(super) fn unexpected(&self, what: impl Into<String>) -> Error {
+        Error::Unexpected { database: self.database.clone(), what: what.into() }
+    }
+
+    fn pin(&mut self) -> Result<(), Error> {
+        let values: Vec<String> =
+            PINNED.iter().map(|(name, value)| format!("('{name}', '{value}')")).collect();
+        // Only those that this version knows: setting another one is an error.
+        self.run(&format!(
+            "SELECT pg_catalog.set_config(s.name, w.value, false) \
+             FROM (VALUES {}) AS w(name, value) \
+             JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = pg_catalog.lower(w.name)",
+            values.join(", ")
+        ))
+    }
+
+    fn asked(&mut self, sql: &str) -> Result<Vec<PgRow>, Error> {
+        let query = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+        let asked = query.fetch_all(&mut self.connection);
+        let waited = self.runtime.block_on(within(self.limit, &self.interrupted, asked));
+        let database = || self.database.clone();
+        match waited {
+            Ok(Ok(rows)) => Ok(rows),
+            Ok(Err(sqlx::Error::Database(said))) => Err(Error::Refused {
+                database: database(),
+                code: said.code().map(|code| code.into_owned()).unwrap_or_default(),
+                message: said.message().to_owned(),
+            }),
+            Ok(Err(source)) => Err(Error::Lost { database: database(), source }),
+            Err(Waited::TooLong) => {
+                Err(Error::TimedOut { database: database(), limit: self.limit })
+            }
+            Err(Waited::Interrupted) => Err(Error::Interrupted),
+        }
+    }
+
+    fn texts(&self, row: &PgRow) -> Result<Row, Error> {
+        (0..row.len())
+            .map(|column| {
+                let value = row
+                    .try_get_raw(column)
+                    .map_err(|source| Error::Lost { database: self.database.clone(), source })?;
+                if sqlx::ValueRef::is_null(&value) {
+                    return Ok(None);
+                }
+                let text = value.as_str().map(str::to_owned);
+                text.map(Some).map_err(|_| Error::NotText { database: self.database.clone() })
+            })
+            .collect()
+    }
+}
+
+impl Login {
+    /// The server as messages name it.
+    pub fn server(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// Whether it is reached over a socket of this host.
+    pub fn is_local(&self) -> bool {
+        self.host.starts_with('/')
+    }
+
+    fn options(&self, database: &str) -> PgConnectOptions {
+        let mut options = PgConnectOptions::new_without_pgpass()
+            .port(self.port)
+            .username(&self.user)
+            // Without one an empty password, not one of the environment, meant for another server.
+            .password(self.password.as_ref().map_or("", |password| password.expose_secret()))
+            .database(database)
+            .application_name("lifeboat")
+            .options([("client_encoding", "UTF8")])
+            .statement_cache_capacity(0)
+            .disable_statement_logging();
+        options =
+            if self.is_local() { options.socket(&self.host) } else { options.host(&self.host) };
+        match &self.tls {
+            Tls::Off => options.ssl_mode(PgSslMode::Disable),
+            Tls::Require => options.ssl_mode(PgSslMode::Require),
+            Tls::Verify { ca } => options.ssl_mode(PgSslMode::VerifyFull).ssl_root_cert(ca),
+        }
+    }
+}
+
+enum Waited {
+    TooLong,
+    Interrupted,
+}
+
+/// Waits for `future`, no longer than `limit` and until the run is interrupted.
+async fn within<T>(
+    limit: Duration,
+    interrupted: &AtomicBool,
+    future: impl Future<Output = T>,
+) -> Result<T, Waited> {
+    let stop = async {
+        while !interrupted.load(Ordering::Relaxed) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        done = future => Ok(done),
+        () = tokio::time::sleep(limit) => Err(Waited::TooLong),
+        () = stop => Err(Waited::Interrupted),
+    }
+}

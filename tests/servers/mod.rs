@@ -1,0 +1,4 @@
+//! Real database servers on unix sockets in temporary folders, for tests.
+#![allow(dead_code, reason = "each test program uses a part")]
+
+pub mod postgres;
