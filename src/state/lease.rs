@@ -21,10 +21,23 @@ pub struct Held {
     pub until: Timestamp,
 }
 
+impl Held {
+    /// When its run began: run ids carry the time at which they were drawn.
+    pub fn since(&self) -> Option<Timestamp> {
+        let run: RunId = self.run.parse().ok()?;
+        let (seconds, nanoseconds) = run.0.get_timestamp()?.to_unix();
+        Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanoseconds).ok()?).ok()
+    }
+}
+
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { run, by, until } = self;
-        write!(f, "{by} (run {run}), until {until} at the latest")
+        write!(f, "{by} (run {run}")?;
+        if let Some(since) = self.since() {
+            write!(f, ", since {}", since.strftime("%Y-%m-%d %H:%M:%SZ"))?;
+        }
+        write!(f, "), until {until} at the latest")
     }
 }
 
@@ -32,9 +45,9 @@ impl fmt::Display for Held {
 /// this process is gone.
 #[derive(Debug)]
 pub struct Lease {
-    state: State,
-    key: String,
-    fence: i64,
+    pub(super) state: State,
+    pub(super) key: String,
+    pub(super) fence: i64,
     ttl: Duration,
 }
 
@@ -78,27 +91,33 @@ impl State {
         Ok(Ok(Lease { state: self.clone(), key: key.to_owned(), fence, ttl }))
     }
 
+    /// The leases that living processes hold, by their keys.
+    pub async fn held_leases(&self) -> Result<Vec<(String, Held)>, Error> {
+        let fail = || failed("list leases");
+        let query = "SELECT key, run, holder, until_ms FROM lease WHERE until_ms > 0 ORDER BY key";
+        let rows = sqlx::query(query).fetch_all(&self.pool).await.map_err(fail())?;
+        let mut held = Vec::new();
+        for row in &rows {
+            held.push((row.try_get("key").map_err(fail())?, read(row)?));
+        }
+        held.retain(|(_, held)| !held.by.is_gone());
+        Ok(held)
+    }
+
     /// The runs that this host's living processes hold leases for.
     pub async fn living_runs(&self) -> Result<Vec<RunId>, Error> {
-        let rows = sqlx::query("SELECT run, holder, until_ms FROM lease WHERE until_ms > 0")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(failed("list leases"))?;
-        let mut living = Vec::new();
-        for row in &rows {
-            let held = read(row)?;
-            if !held.by.is_gone() {
-                let nonsense = |_| Error::Nonsense { what: format!("run {}", held.run) };
-                living.push(held.run.parse().map_err(nonsense)?);
-            }
-        }
-        Ok(living)
+        let run = |(_, held): (String, Held)| {
+            let nonsense = |_| Error::Nonsense { what: format!("run {}", held.run) };
+            held.run.parse().map_err(nonsense)
+        };
+        self.held_leases().await?.into_iter().map(run).collect()
     }
 }
 
 impl Lease {
     /// Holds it for its whole time again. Fails with [`Error::LeaseLost`] where somebody else
-    /// took it over meanwhile: then nothing may be published any more.
+    /// took it over meanwhile, and with [`Error::Gone`] where the state itself did not last: then
+    /// nothing may be published any more.
     pub async fn renew(&self) -> Result<(), Error> {
         let now: i64 = sqlx::query_scalar(NOW)
             .fetch_one(&self.state.pool)
@@ -118,6 +137,7 @@ impl Lease {
     }
 
     async fn set_until(&self, until_ms: i64) -> Result<(), Error> {
+        self.state.still_there()?;
         let changed = sqlx::query("UPDATE lease SET until_ms = ? WHERE key = ? AND fence = ?")
             .bind(until_ms)
             .bind(&self.key)

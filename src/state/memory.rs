@@ -66,6 +66,16 @@ impl State {
         Ok(())
     }
 
+    /// Forgets what was remembered of buckets and runs and can be learnt again. Hooks that are owed
+    /// stay, and so do leases: their numbers must never begin anew.
+    pub async fn forget_memories(&self) -> Result<(), Error> {
+        sqlx::raw_sql("DELETE FROM checkpoint; DELETE FROM board; DELETE FROM begun_slot;")
+            .execute(&self.pool)
+            .await
+            .map_err(failed("forget what can be learnt again"))?;
+        Ok(())
+    }
+
     /// Size and root of the newest checkpoint that was remembered for `place`.
     pub async fn newest_checkpoint(&self, place: &str) -> Result<Option<(u64, Digest)>, Error> {
         let fail = || failed("look up a checkpoint");

@@ -1,32 +1,37 @@
-//! The daemon's own database: leases, locks to clean up, what is owed after a crash.
+//! The daemon's own database: leases, its queue, locks to clean up, what is owed after a crash.
 //!
 //! In: a file. Out: [`State`]. It can be lost: the bucket is the truth, and what stands here only
 //! says what this host is doing. SQLite in WAL mode, one writer; async.
 
+mod board;
 mod holder;
 mod hooks;
 mod lease;
 mod memory;
+mod slots;
 #[cfg(test)]
 mod tests;
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+pub use board::{Board, DAEMON, Waiting};
 pub use holder::Holder;
 pub use lease::{Held, Lease};
 
 /// How long a call waits for another process's write.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// The tables, by the version that brought them; only ever added to.
-const MIGRATIONS: [&str; 1] = ["
+/// The tables, by the version that brought them and that the file then carries; only ever added to.
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE lease (
       key TEXT PRIMARY KEY, fence INTEGER NOT NULL, run TEXT NOT NULL, holder TEXT NOT NULL,
       until_ms INTEGER NOT NULL) STRICT;
@@ -36,7 +41,16 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE checkpoint (
       place TEXT PRIMARY KEY, size INTEGER NOT NULL, root TEXT NOT NULL) STRICT;
     CREATE TABLE owed_hook (key TEXT PRIMARY KEY, argv TEXT NOT NULL) STRICT;
-"];
+    PRAGMA user_version = 1;
+    ",
+    "
+    CREATE TABLE board (
+      id INTEGER PRIMARY KEY CHECK (id = 1), holder TEXT NOT NULL, text TEXT NOT NULL) STRICT;
+    CREATE TABLE begun_slot (
+      series TEXT NOT NULL, slot_ms INTEGER NOT NULL, PRIMARY KEY (series, slot_ms)) STRICT;
+    PRAGMA user_version = 2;
+    ",
+];
 
 /// Why the state could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +66,8 @@ pub enum Error {
     Query { action: &'static str, source: sqlx::Error },
     #[error("the state holds what nobody wrote: {what}")]
     Nonsense { what: String },
+    #[error("the state file {} was removed or replaced while it was in use", path.display())]
+    Gone { path: PathBuf },
     #[error("the lease on {key} was lost: somebody else took it over")]
     LeaseLost { key: String },
 }
@@ -60,6 +76,14 @@ pub enum Error {
 #[derive(Debug, Clone)]
 pub struct State {
     pool: SqlitePool,
+    file: Arc<Opened>,
+}
+
+/// Which file was opened, told apart from one that took its place.
+#[derive(Debug)]
+struct Opened {
+    path: PathBuf,
+    inode: u64,
 }
 
 impl State {
@@ -73,12 +97,23 @@ impl State {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY);
         let unusable = |source| Error::Unusable { path: file.to_owned(), source };
-        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
-        let state = Self { pool: pool.map_err(unusable)? };
+        let pool = connected(&options).await;
+        let make = |source| Error::Make { path: file.to_owned(), source };
+        let inode = fs::metadata(file).map_err(make)?.ino();
+        let file = Arc::new(Opened { path: file.to_owned(), inode });
+        let state = Self { pool: pool.map_err(unusable)?, file: file.clone() };
         match state.migrate().await {
             Ok(None) => Ok(state),
-            Ok(Some(found)) => Err(Error::Newer { path: file.to_owned(), found }),
-            Err(source) => Err(unusable(source)),
+            Ok(Some(found)) => Err(Error::Newer { path: file.path.clone(), found }),
+            Err(source) => Err(Error::Unusable { path: file.path.clone(), source }),
+        }
+    }
+
+    /// Fails where the file was removed or replaced: what is written to it nobody else sees.
+    fn still_there(&self) -> Result<(), Error> {
+        match fs::metadata(&self.file.path) {
+            Ok(found) if found.ino() == self.file.inode => Ok(()),
+            _ => Err(Error::Gone { path: self.file.path.clone() }),
         }
     }
 
@@ -93,10 +128,30 @@ impl State {
         for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
             sqlx::raw_sql(*migration).execute(&mut *work).await?;
         }
-        sqlx::raw_sql("PRAGMA user_version = 1").execute(&mut *work).await?;
         work.commit().await?;
         Ok(None)
     }
+}
+
+/// One connection. While another process makes the same file, SQLite is busy whatever its time-out
+/// says (sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY In WAL Mode").
+async fn connected(options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let deadline = Instant::now() + BUSY;
+    loop {
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await;
+        match pool {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// SQLITE_BUSY, in any of its extended forms.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 fn make(file: &Path) -> io::Result<()> {

@@ -129,3 +129,92 @@ async fn the_state_is_readable_by_its_owner_only() {
     assert_eq!(mode(&folder.path().join("deep")), 0o700);
     assert_eq!(mode(&folder.path().join("deep/state.db")), 0o600);
 }
+
+#[tokio::test]
+async fn a_slot_is_handed_out_once() {
+    let (_folder, state) = state().await;
+    let at = |second| jiff::Timestamp::from_second(second).unwrap();
+
+    assert!(state.begin_slot("acme/shop", at(60)).await.unwrap());
+    assert!(!state.begin_slot("acme/shop", at(60)).await.unwrap());
+    assert!(state.begin_slot("acme/shop/weekly", at(60)).await.unwrap());
+    assert!(state.has_begun("acme/shop", at(60)).await.unwrap());
+    assert!(!state.has_begun("acme/shop", at(120)).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_board_is_the_living_daemons_alone() {
+    let (_folder, state) = state().await;
+    let old = state.lease(DAEMON, RunId::draw(), Duration::ZERO).await.unwrap().unwrap();
+    let board = Board { serves: ["acme/shop".to_owned()].into(), ..Board::default() };
+    old.post(&board).await.unwrap();
+    assert_eq!(state.board().await.unwrap().unwrap().1, board);
+
+    let new = state.lease(DAEMON, RunId::draw(), LONG).await.unwrap().unwrap();
+    assert!(matches!(old.post(&Board::default()).await, Err(Error::LeaseLost { .. })));
+    assert_eq!(state.served().await.unwrap(), board.serves);
+
+    new.take_down().await.unwrap();
+    assert!(state.served().await.unwrap().is_empty());
+    new.post(&board).await.unwrap();
+    sqlx::query("UPDATE board SET holder = ?")
+        .bind(gone().written())
+        .execute(&state.pool)
+        .await
+        .unwrap();
+    assert!(state.served().await.unwrap().is_empty(), "a dead daemon answers for nothing");
+}
+
+#[tokio::test]
+async fn who_is_refused_a_lease_learns_who_holds_it_since_when() {
+    let (_folder, state) = state().await;
+    let _lease = state.lease(DAEMON, RunId::draw(), LONG).await.unwrap().unwrap();
+
+    let held = state.lease(DAEMON, RunId::draw(), LONG).await.unwrap().unwrap_err();
+
+    let age = jiff::Timestamp::now().duration_since(held.since().unwrap());
+    assert!(age.as_secs().abs() < 60, "{held}");
+    assert!(held.to_string().contains(&format!("process {}", std::process::id())), "{held}");
+}
+
+#[tokio::test]
+async fn nothing_is_held_in_a_state_that_was_removed_or_replaced() {
+    let (folder, state) = state().await;
+    let lease = state.lease("key", RunId::draw(), LONG).await.unwrap().unwrap();
+    let file = folder.path().join("deep/state.db");
+    std::fs::remove_file(&file).unwrap();
+    assert!(matches!(lease.renew().await, Err(Error::Gone { .. })));
+
+    let _new = State::open(&file).await.unwrap();
+
+    assert!(matches!(lease.renew().await, Err(Error::Gone { .. })));
+}
+
+#[tokio::test]
+async fn a_rebuilt_state_keeps_owed_hooks_and_forgets_what_the_bucket_knows() {
+    let (_folder, state) = state().await;
+    state.owe_hook("acme/shop", &["resume".to_owned()]).await.unwrap();
+    state.remember_checkpoint("here", 7, Digest::of(b"7")).await.unwrap();
+    let lease = state.lease("key", RunId::draw(), LONG).await.unwrap().unwrap();
+
+    state.forget_memories().await.unwrap();
+
+    assert!(state.owed_hook("acme/shop").await.unwrap().is_some());
+    assert_eq!(state.newest_checkpoint("here").await.unwrap(), None);
+    lease.renew().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_file_that_many_make_at_once_is_opened_by_all() {
+    for _ in 0..8 {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state.db");
+        let open = |_| {
+            let file = file.clone();
+            tokio::spawn(async move { State::open(&file).await.map(drop) })
+        };
+        for opened in (0..6).map(open).collect::<Vec<_>>() {
+            opened.await.unwrap().unwrap();
+        }
+    }
+}
