@@ -141,6 +141,15 @@ impl Place {
         Ok(Self { repository: part("repo"), ledger: part("ledger") })
     }
 
+    /// Whether the store answers at all, whatever is or is not in it; needs no key.
+    pub async fn reach(&self) -> Result<(), Error> {
+        let any: ObjectName = "config".parse().expect("a word is an object's name");
+        match self.repository.get(&any, None).await {
+            Ok(_) | Err(crate::store::Error::Missing { .. }) => Ok(()),
+            Err(source) => Err(Error::Store { place: self.repository.place(), source }),
+        }
+    }
+
     /// Whether anything was ever written on the ledger; needs no key.
     pub async fn has_ledger(&self) -> Result<bool, Error> {
         let empty = ledger::is_empty(&*self.ledger).await;
@@ -220,11 +229,8 @@ impl Account {
         act: &Act,
         effective: &Value,
         digest: Digest,
-        rooms: &Rooms,
     ) -> Result<Recorded, Error> {
-        let living = rooms.state.living_runs().await?;
-        let is_alive = |run| living.contains(&run);
-        Ok(self.journal.begin(act, effective, digest, is_alive).await?)
+        Ok(self.journal.begin(act, effective, digest).await?)
     }
 
     /// Every record of the ledger, in order; those that cannot be read are left out here and found
@@ -260,6 +266,24 @@ impl Account {
         Ok(())
     }
 
+    /// Remembers the newest checkpoint in the bucket that our key signed, where this host's state
+    /// remembers none because it is new or was lost. Answers its size.
+    ///
+    /// Fails with an alarm where the ledger is not what that checkpoint says.
+    pub async fn recall(&self, rooms: &Rooms) -> Result<Option<u64>, Error> {
+        let (Some(ledger), Some(signer)) = (self.journal.ledger(), &self.signer) else {
+            return Ok(None);
+        };
+        if let Some(Remembered { size, .. }) = remembered(ledger, rooms).await? {
+            return Ok(Some(size));
+        }
+        let key = signer.public_key().clone();
+        let newest = ledger.newest_signed(&[key]).await.map_err(Error::Checkpoint)?;
+        let Some(Remembered { size, root }) = newest else { return Ok(None) };
+        rooms.state.remember_checkpoint(&ledger.place(), size, root).await?;
+        Ok(Some(size))
+    }
+
     /// Who signs.
     pub fn signer(&self) -> Option<&Signer> {
         self.signer.as_ref()
@@ -279,8 +303,8 @@ pub fn journal_beyond(customer: &Customer, rooms: &Rooms, why: String) -> Result
 
 fn open_journal(customer: &Customer, rooms: &Rooms, reach: Reach) -> Result<Journal, Error> {
     let outbox = Outbox::open(&rooms.outbox).map_err(journal::Error::from)?;
-    let (clock, actor) = (rooms.clock.clone(), rooms.actor.clone());
-    Ok(Journal::open(customer.id.clone(), reach, outbox, clock, actor))
+    let (clock, actor, state) = (rooms.clock.clone(), rooms.actor.clone(), rooms.state.clone());
+    Ok(Journal::open(customer.id.clone(), reach, outbox, clock, actor, state))
 }
 
 /// The site's signing key.

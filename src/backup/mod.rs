@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
 use self::capture::Captured;
 use self::deadline::Deadline;
@@ -97,7 +98,8 @@ pub async fn run(
 ) -> Result<Published, Error> {
     let run = RunId::draw();
     let lease = Leased::take("backup", &policy.full_name(), run, rooms).await?;
-    let outcome = under(&lease, run, setup, policy, slot, rooms).await;
+    let span = tracing::info_span!("backup", policy = policy.full_name(), %run);
+    let outcome = under(&lease, run, setup, policy, slot, rooms).instrument(span).await;
     lease.give_back(rooms).await;
     outcome
 }
@@ -121,19 +123,26 @@ async fn under(
     let effective = setup.effective(policy);
     let digest = canonical::digest(&effective).expect("an effective policy holds no floats");
     let act = Act { policy: policy.name.clone(), kind: journal::Kind::Backup, run, slot };
-    let recorded = account.begin(&act, &effective, digest, rooms).await?;
+    let recorded = account.begin(&act, &effective, digest).await?;
     account::tell(&recorded, &*rooms.progress);
 
     let work = Run { id: run, setup, policy, effective, digest, account: &account, lease, rooms };
-    match work.keep().await {
-        Ok(kept) => record(policy, &act, kept, begun, &account, rooms).await,
-        Err(error) => {
+    let kept = work.keep().await;
+    // Whoever took the lease over wrote that this run came to nothing: so be it.
+    match (lease.renew().await, kept) {
+        (Ok(()), Ok(kept)) => record(policy, &act, kept, begun, &account, rooms).await,
+        (Ok(()), Err(error)) => {
             let error = match &deadline {
                 Some(deadline) => deadline.explain(error),
                 None => error,
             };
             let recorded = account.journal.aborted(&act, &chain(&error)).await;
             account::tell(&recorded.map_err(account::Error::from)?, &*rooms.progress);
+            Err(error)
+        }
+        (Err(lost), Ok(_)) => Err(lost.into()),
+        (Err(lost), Err(error)) => {
+            rooms.progress.note(&chain(&lost));
             Err(error)
         }
     }

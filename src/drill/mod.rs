@@ -13,6 +13,7 @@ mod write_down;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tracing::Instrument as _;
 
 use crate::account::journal::{self, Act};
 use crate::account::{self, Account, Leased, Rooms};
@@ -104,7 +105,10 @@ pub async fn run(request: Request<'_>, rooms: &Rooms) -> Result<Done, Error> {
         slot: request.slot,
     };
     let outcome = match Account::open(setup, setup.customer_of(policy), rooms).await {
-        Ok(account) => rehearse(request, &act, &account, &lease, rooms).await,
+        Ok(account) => {
+            let span = tracing::info_span!("drill", policy = policy.full_name(), %run);
+            rehearse(request, &act, &account, &lease, rooms).instrument(span).await
+        }
         Err(error) => without_account(request, &act, error, rooms).await,
     };
     lease.give_back(rooms).await;
@@ -123,7 +127,7 @@ async fn rehearse(
     let effective = setup.effective(policy);
     let digest = canonical::digest(&effective).expect("an effective policy holds no floats");
     tracing::info!(phase = "begin", run = %act.run, policy = policy.full_name());
-    let recorded = account.begin(act, &effective, digest, rooms).await?;
+    let recorded = account.begin(act, &effective, digest).await?;
     account::tell(&recorded, &*rooms.progress);
 
     let mut rehearsal = Rehearsal::new(request.plan(), rooms.clock.now());
@@ -142,6 +146,8 @@ async fn rehearse(
         lease.renew().await?;
         rehearsal = examine::run(request, fetched, scratch, rehearsal, rooms).await?;
     }
+    // Whoever took the lease over wrote that this run came to nothing: so be it.
+    lease.renew().await?;
     if let Err(interrupted) = rooms.check_interrupted() {
         let recorded = account.journal.aborted(act, "interrupted").await;
         account::tell(&recorded.map_err(account::Error::from)?, &*rooms.progress);
@@ -157,6 +163,7 @@ async fn rehearse(
     let verdict = rehearsal.judge(&leftovers);
 
     tracing::info!(phase = "record", run = %act.run);
+    lease.renew().await?;
     let (finished, details) =
         write_down::compose(request, act, digest, &rehearsal, &verdict, rooms);
     let recorded = account.journal.drill_finished(finished.clone(), &details).await;
@@ -203,7 +210,7 @@ async fn without_account(
     let customer = setup.customer_of(policy);
     let why = chain(&error);
     let journal = account::journal_beyond(customer, rooms, why.clone())?;
-    let recorded = journal.begin(act, &effective, digest, |_| true).await;
+    let recorded = journal.begin(act, &effective, digest).await;
     account::tell(&recorded.map_err(account::Error::from)?, &*rooms.progress);
     let mut rehearsal = Rehearsal::new(request.plan(), rooms.clock.now());
     if fails {

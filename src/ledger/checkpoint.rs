@@ -126,6 +126,16 @@ impl Stored {
     }
 }
 
+/// A ledger that is what was signed before.
+struct Agreed {
+    /// As recomputed from the segments.
+    lines: Vec<Line>,
+    /// What checkpoints of them say, by size; the one of all lines is among them.
+    computed: BTreeMap<u64, Checkpoint>,
+    /// The size of the newest checkpoint that counts, if there is one.
+    newest_signed: Option<u64>,
+}
+
 impl Ledger {
     /// Signs the ledger as it is now, after recomputing it from the segments.
     ///
@@ -137,7 +147,8 @@ impl Ledger {
         signer: &Signer,
         remembered: Option<Remembered>,
     ) -> Result<Checkpoint, Error> {
-        let (lines, mut computed) = self.agreed(&[signer.public_key().clone()], remembered).await?;
+        let Agreed { lines, mut computed, .. } =
+            self.agreed(&[signer.public_key().clone()], remembered).await?;
         let checkpoint = computed.remove(&(lines.len() as u64)).ok_or(Error::Empty)?;
         self.publish(&checkpoint, signer).await?;
         Ok(checkpoint)
@@ -150,21 +161,26 @@ impl Ledger {
         signers: &[PublicKey],
         remembered: Option<Remembered>,
     ) -> Result<Vec<Record>, Error> {
-        let (lines, _) = self.agreed(signers, remembered).await?;
+        let Agreed { lines, .. } = self.agreed(signers, remembered).await?;
         Ok(lines.into_iter().map(|line| line.record).collect())
     }
 
-    /// The lines as recomputed from the segments, and what checkpoints of them say, the one of all
-    /// lines among them.
+    /// What there is to remember of the newest checkpoint that one of `signers` signed, after it was
+    /// found to be true; `None` where there is none. Its alarms are those of [`Self::checkpoint`].
+    pub async fn newest_signed(&self, signers: &[PublicKey]) -> Result<Option<Remembered>, Error> {
+        let Agreed { newest_signed, computed, .. } = self.agreed(signers, None).await?;
+        Ok(newest_signed.and_then(|size| computed.get(&size)).map(Checkpoint::remembered))
+    }
+
     async fn agreed(
         &self,
         signers: &[PublicKey],
         remembered: Option<Remembered>,
-    ) -> Result<(Vec<Line>, BTreeMap<u64, Checkpoint>), Error> {
+    ) -> Result<Agreed, Error> {
         // Listed before the segments are, so that what a faster writer signs now is not too new.
         let (sizes, _) = self.checkpoint_sizes().await?;
         let lines = self.read().await?.sound()?;
-        let mut known = Vec::new();
+        let (mut known, mut newest_signed) = (Vec::new(), None);
         for (size, signed) in sizes.into_iter().rev() {
             let stored = self.stored_checkpoint(size, signed).await?;
             let ours = stored
@@ -173,6 +189,7 @@ impl Ledger {
                 .is_some_and(|signature| sign::check(&stored.text, signature, signers).is_ok());
             known.push(stored);
             if ours {
+                newest_signed = Some(size);
                 break;
             }
         }
@@ -190,7 +207,7 @@ impl Ledger {
             let what = "it was signed on this host, and the records it covers are others or gone";
             return Err(Error::Inconsistent { size, what: what.into() });
         }
-        Ok((lines, computed))
+        Ok(Agreed { lines, computed, newest_signed })
     }
 
     /// Stores the text, then its signature; either may be there already from a run that died.

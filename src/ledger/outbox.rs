@@ -89,6 +89,16 @@ impl Outbox {
         .await
     }
 
+    /// Takes the customer's pen; waits for whoever has it.
+    pub async fn pen(&self, customer: &Name) -> Result<Pen, Error> {
+        let folder = self.folder.join(customer.as_str());
+        blocking(move || {
+            make(&folder)?;
+            Ok(Pen { _lock: locked(&folder.join("pen"))? })
+        })
+        .await
+    }
+
     /// How many appends of `customer` wait, damaged ones included. Blocking.
     pub fn waiting(&self, customer: &Name) -> Result<usize, Error> {
         let folder = self.folder.join(customer.as_str());
@@ -144,6 +154,13 @@ impl Outbox {
     }
 }
 
+/// The right to decide what a customer's records say next: while it is held, nobody else on this
+/// host reads the ledger to write what follows from it. Given back when dropped.
+#[derive(Debug)]
+pub struct Pen {
+    _lock: File,
+}
+
 /// One customer's folder, while nobody else may use it.
 #[derive(Debug)]
 struct Tray {
@@ -156,16 +173,7 @@ impl Tray {
     /// Waits until no other process holds or delivers for this customer.
     fn enter(folder: &Path) -> Result<Self, Error> {
         make(folder)?;
-        let path = folder.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|file| file.lock().map(|()| file))
-            .map_err(io("lock", &path))?;
-        Ok(Self { folder: folder.to_owned(), _lock: lock })
+        Ok(Self { folder: folder.to_owned(), _lock: locked(&folder.join("lock"))? })
     }
 
     /// What is held, oldest first.
@@ -204,6 +212,18 @@ impl Tray {
         fs::remove_file(path).map_err(io("remove", path))?;
         sync(&self.folder)
     }
+}
+
+/// A file that nobody else holds locked; waits for it.
+fn locked(path: &Path) -> Result<File, Error> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|file| file.lock().map(|()| file))
+        .map_err(io("lock", path))
 }
 
 /// What `path` holds; `None` where it is not what was written.

@@ -118,6 +118,10 @@ pub enum Body {
         read_data: bool,
         errors: u64,
     },
+    /// Once a day: a daemon looks after these policies, whether or not anything can run.
+    Heartbeat {
+        policies: Vec<Name>,
+    },
 }
 
 /// How a backup ended that published a snapshot.
@@ -192,7 +196,7 @@ pub struct Parts {
 }
 
 impl Body {
-    /// The policy that it is about.
+    /// The policy that it is about, if it is about one.
     pub fn policy(&self) -> Option<&Name> {
         match self {
             Self::BackupFinished(finished) => Some(&finished.policy),
@@ -209,6 +213,7 @@ impl Body {
             | Self::DrillMissed { policy, .. }
             | Self::Restore { policy, .. }
             | Self::Verify { policy, .. } => Some(policy),
+            Self::Heartbeat { .. } => None,
         }
     }
 

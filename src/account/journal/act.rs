@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::slots::Slot;
 use crate::ground::digest::Digest;
@@ -10,7 +11,7 @@ use crate::ground::ids::{Name, RunId};
 use crate::ledger::record::{Body, Record};
 
 /// One run of a backup or of a drill.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Act {
     pub policy: Name,
     pub kind: Kind,
@@ -20,7 +21,8 @@ pub struct Act {
 }
 
 /// What is run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     Backup,
     /// None: all rungs without a declared drill; such a run answers no slot.
@@ -55,13 +57,13 @@ impl Act {
     }
 }
 
-/// The runs of `policy` that started on `host` and of whose end nothing is on record, oldest first.
-/// Of another host's runs nobody here can tell whether they still live.
-pub(super) fn unfinished(records: &[Record], policy: &Name, host: &str) -> Vec<Act> {
+/// The runs that started on `host` and of whose end nothing is on record, oldest first. Of another
+/// host's runs nobody here can tell whether they still live.
+pub fn unfinished(records: &[Record], host: &str) -> Vec<Act> {
     let mut open: BTreeMap<RunId, (u64, Act)> = BTreeMap::new();
     for record in records.iter().filter(|record| record.event.actor.host == host) {
-        let started = |of: &Name, kind, run: &RunId, slot: &Option<Timestamp>| {
-            (of == policy).then(|| Act { policy: of.clone(), kind, run: *run, slot: *slot })
+        let started = |policy: &Name, kind, run: &RunId, slot: &Option<Timestamp>| {
+            Some(Act { policy: policy.clone(), kind, run: *run, slot: *slot })
         };
         let act = match &record.event.body {
             Body::BackupStarted { policy, run, slot, .. } => {

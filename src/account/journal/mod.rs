@@ -3,29 +3,36 @@
 //! In: what an act has to say. Out: records on the customer's ledger, or, while that is out of
 //! reach, in this host's outbox. Before a run says anything of its own, the policy's past is
 //! settled: slots that nobody ran, runs that nobody ended. Knows nothing of how an act works.
+//!
+//! What a living daemon of this host serves is its own to answer: others write that a slot was due
+//! and never that it was missed, for the daemon may be about to run it.
 
 mod act;
+mod settle;
 pub mod slots;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use act::{Act, Kind};
-use slots::Unreadable;
+pub use act::{Act, Kind, unfinished};
+pub use settle::{Declared, Settled};
+use slots::{Answer, Slot, Unreadable};
 
 use crate::ground::causes::chain;
 use crate::ground::clock::Clock;
 use crate::ground::digest::Digest;
-use crate::ground::ids::{Name, RunId};
-use crate::ledger::outbox::{self, DeliverError, Outbox};
+use crate::ground::ids::Name;
+use crate::ledger::outbox::{self, DeliverError, Outbox, Pen};
 use crate::ledger::record::{Actor, BackupFinished, Body, DrillFinished, Event, Record};
 use crate::ledger::sign::Signer;
 use crate::ledger::{self, Checkpoint, Ledger, Remembered, canonical, details};
+use crate::state::{self, State};
 
 /// Records of one segment: what a year of slots is cut into.
 const BATCH: usize = 1000;
@@ -39,6 +46,13 @@ pub enum Error {
     /// No place would take it: it is not a record.
     #[error("the ledger cannot hold the record")]
     NotARecord(#[source] ledger::Error),
+    #[error("cannot look up in the state what runs on this host")]
+    State(#[from] state::Error),
+    /// Nothing was written: a slot is answered once.
+    #[error("the slot {slot} has its answer already: {}", if *was_run { "a run" } else { "missed" })]
+    Answered { slot: Timestamp, was_run: bool },
+    #[error("the ledger cannot be read now")]
+    Unread(#[source] Held),
 }
 
 /// Whether the customer's ledger can be written.
@@ -81,6 +95,7 @@ pub struct Journal {
     outbox: Outbox,
     clock: Arc<dyn Clock>,
     actor: Actor,
+    state: State,
 }
 
 /// What is to be written, all at one time.
@@ -101,8 +116,9 @@ impl Journal {
         outbox: Outbox,
         clock: Arc<dyn Clock>,
         actor: Actor,
+        state: State,
     ) -> Self {
-        Self { customer, reach, outbox, clock, actor }
+        Self { customer, reach, outbox, clock, actor, state }
     }
 
     /// The ledger, where it can be reached.
@@ -114,44 +130,66 @@ impl Journal {
     }
 
     /// Writes that `act` starts, after settling its policy's past: slots that nobody ran, this
-    /// host's runs whose process is gone (`is_alive` tells), the policy version if it is a new one,
+    /// host's runs that no living process holds a lease for, the policy version if it is a new one,
     /// and that the act's own slot was due. To be called before the act does anything.
     ///
     /// `effective` is the policy as it is carried out, `digest` the SHA-256 of its canonical JSON.
+    /// Fails with [`Error::Answered`] where a run answered the slot before, or it was missed.
     pub async fn begin(
         &self,
         act: &Act,
         effective: &Value,
         digest: Digest,
-        is_alive: impl Fn(RunId) -> bool,
     ) -> Result<Recorded, Error> {
         let policy = &act.policy;
-        let version =
-            Body::PolicyVersion { policy: policy.clone(), digest, effective: effective.clone() };
+        let declared = Declared { policy, effective, digest };
         let answers = act.answers();
+        let _pen = self.pen().await?;
         let mut recorded = Recorded::default();
         let mut bodies = Vec::new();
         let known = self.catch_up(&mut recorded).await;
+        if let Some(slot) = &answers {
+            self.claim(policy, slot, known.as_deref()).await?;
+        }
         let time = self.clock.now();
         match known.as_deref() {
             Some(records) => {
-                let gone = act::unfinished(records, policy, &self.actor.host).into_iter();
-                let gone = gone.filter(|gone| gone.run != act.run && !is_alive(gone.run));
-                bodies.extend(gone.map(|gone| gone.aborted("its process ended without a record")));
-                let answers = answers.as_ref();
-                match slots::owed(records, policy, time, answers) {
-                    Ok(owed) => bodies.extend(owed),
-                    Err(error) => recorded.warnings.push(unsettled(&error)),
-                }
-                if newest_version(records, policy) != Some(digest) {
-                    bodies.push(version);
-                }
+                bodies.extend(self.aborted_by_death(records, policy, Some(act)).await?);
+                let served = self.served().await;
+                // A daemon that runs a slot has let go of those before it.
+                let is_lost = |slot: &Slot| match &answers {
+                    _ if !served.contains(policy) => true,
+                    Some(own) => slot.drill == own.drill && slot.time < own.time,
+                    None => false,
+                };
+                let owed = slots::owed(records, policy, time, answers.as_ref(), is_lost);
+                push(&mut bodies, owed, &mut recorded);
+                self.due_of_others(records, policy, &served, time, &mut bodies, &mut recorded);
+                bodies.extend(declared.version_after(records));
             }
             // Whether the version is new cannot be known now; saying it twice does no harm.
-            None => bodies.push(version),
+            None => bodies.push(declared.version()),
         }
         bodies.push(act.started(digest));
         self.write(Entry { time, bodies, details: Vec::new() }, recorded).await
+    }
+
+    /// Takes `slot` for a run, once and for all.
+    async fn claim(
+        &self,
+        policy: &Name,
+        slot: &Slot,
+        known: Option<&[Record]>,
+    ) -> Result<(), Error> {
+        let answer = known.and_then(|records| slots::answer(records, policy, slot));
+        let was_run = match answer {
+            Some(answer) => answer == Answer::Run,
+            None if self.state.begin_slot(&self.series(policy, slot), slot.time).await? => {
+                return Ok(());
+            }
+            None => true,
+        };
+        Err(Error::Answered { slot: slot.time, was_run })
     }
 
     /// Writes that a backup published a snapshot. `finished.details` is set to what is stored.
@@ -227,17 +265,81 @@ impl Journal {
         end: Body,
         details: Vec<String>,
     ) -> Result<Recorded, Error> {
+        let _pen = self.pen().await?;
         let mut recorded = Recorded::default();
         let mut bodies = Vec::new();
         let known = self.catch_up(&mut recorded).await;
         let time = self.clock.now();
-        match known.map(|records| slots::owed(&records, policy, time, None)) {
-            Some(Ok(owed)) => bodies = owed,
-            Some(Err(error)) => recorded.warnings.push(unsettled(&error)),
-            None => {}
+        if let Some(records) = &known {
+            let served = self.served().await;
+            let owed = slots::owed(records, policy, time, None, |_| !served.contains(policy));
+            push(&mut bodies, owed, &mut recorded);
+            self.due_of_others(records, policy, &served, time, &mut bodies, &mut recorded);
         }
         bodies.push(end);
         self.write(Entry { time, bodies, details }, recorded).await
+    }
+
+    /// That slots were due of the other policies that a daemon serves: no checkpoint shall come
+    /// between a slot's time and its first record.
+    fn due_of_others(
+        &self,
+        records: &[Record],
+        policy: &Name,
+        served: &BTreeSet<Name>,
+        time: Timestamp,
+        bodies: &mut Vec<Body>,
+        recorded: &mut Recorded,
+    ) {
+        for other in served.iter().filter(|other| *other != policy) {
+            push(bodies, slots::owed(records, other, time, None, |_| false), recorded);
+        }
+    }
+
+    /// Ends on record this host's runs of `policy` that no living process holds a lease for.
+    async fn aborted_by_death(
+        &self,
+        records: &[Record],
+        policy: &Name,
+        mine: Option<&Act>,
+    ) -> Result<Vec<Body>, Error> {
+        let living = self.state.living_runs().await?;
+        let is_gone = |act: &Act| {
+            let is_mine = mine.is_some_and(|mine| mine.run == act.run);
+            act.policy == *policy && !is_mine && !living.contains(&act.run)
+        };
+        let gone = unfinished(records, &self.actor.host).into_iter().filter(is_gone);
+        Ok(gone.map(|act| act.aborted("its process ended without a record")).collect())
+    }
+
+    /// The policies of this customer that a living daemon answers for.
+    async fn served(&self) -> BTreeSet<Name> {
+        let served = match self.state.served().await {
+            Ok(served) => served,
+            Err(error) => {
+                // Then at worst a slot that is about to be run is called missed, and run all the
+                // same.
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot read the board");
+                BTreeSet::new()
+            }
+        };
+        let mine = |name: String| {
+            let (customer, policy) = name.split_once('/')?;
+            (customer == self.customer.as_str()).then(|| policy.parse().ok())?
+        };
+        served.into_iter().filter_map(mine).collect()
+    }
+
+    /// The name by which this host's state knows a series of slots.
+    fn series(&self, policy: &Name, slot: &Slot) -> String {
+        match &slot.drill {
+            None => format!("{}/{policy}", self.customer),
+            Some(drill) => format!("{}/{policy}/{drill}", self.customer),
+        }
+    }
+
+    async fn pen(&self) -> Result<Pen, Error> {
+        Ok(self.outbox.pen(&self.customer).await?)
     }
 
     /// Delivers what waits and reads the ledger; `None` where that cannot be, as `recorded` says.
@@ -313,10 +415,6 @@ async fn append(
     Ok(())
 }
 
-fn unsettled(error: &Unreadable) -> String {
-    format!("past slots are not settled: {}", chain(error))
-}
-
 /// The version of `policy` that is in force; none where it was retired, or never was.
 fn newest_version(records: &[Record], policy: &Name) -> Option<Digest> {
     let versions = records.iter().filter_map(|record| match &record.event.body {
@@ -329,4 +427,14 @@ fn newest_version(records: &[Record], policy: &Name) -> Option<Digest> {
         _ => None,
     });
     versions.max_by_key(|(time, seq, _)| (*time, *seq)).and_then(|(.., digest)| digest)
+}
+
+/// What is owed for past slots, or that it is not known.
+fn push(bodies: &mut Vec<Body>, owed: Result<Vec<Body>, Unreadable>, recorded: &mut Recorded) {
+    match owed {
+        Ok(owed) => bodies.extend(owed),
+        Err(error) => {
+            recorded.warnings.push(format!("past slots are not settled: {}", chain(&error)));
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Slots: what was due when, as the policy versions on the ledger say, and what is on record of it.
 //!
-//! In: records. Out: slots, and the records
-//! that are still owed for them. A slot's key is its unjittered time. Pure.
+//! In: records. Out: slots, and the records that are still owed for them. A slot's key is its
+//! unjittered time. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,12 +28,20 @@ pub struct Slot {
     pub drill: Option<Name>,
 }
 
+/// What became of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Answer {
+    /// Nobody ran.
+    Missed,
+    /// A run started; how it ended is told by its own records.
+    Run,
+}
+
 /// What the ledger has of a slot.
 #[derive(Debug, Clone, Copy, Default)]
 struct Known {
     due: bool,
-    /// Started or missed.
-    answered: bool,
+    answer: Option<Answer>,
 }
 
 /// Every slot of `policy` that was past at `upto`.
@@ -45,6 +53,17 @@ pub fn due(
     policy: &Name,
     upto: Timestamp,
 ) -> Result<BTreeSet<Slot>, Unreadable> {
+    let planned = planned(records, policy, upto)?.into_iter();
+    Ok(planned.filter(|(_, is_past)| *is_past).map(|(slot, _)| slot).collect())
+}
+
+/// Every slot of `policy` up to `upto`, and whether it is past: until the jitter is over the run
+/// may still come.
+fn planned(
+    records: &[Record],
+    policy: &Name,
+    upto: Timestamp,
+) -> Result<BTreeMap<Slot, bool>, Unreadable> {
     let mut versions: Vec<_> = records
         .iter()
         .filter_map(|record| match &record.event.body {
@@ -59,12 +78,12 @@ pub fn due(
         .collect();
     // One that waited in an outbox stands later on the ledger than it came into force.
     versions.sort_by_key(|(time, seq, _)| (*time, *seq));
-    let mut slots = BTreeSet::new();
+    let mut slots = BTreeMap::new();
     for (index, (from, seq, effective)) in versions.iter().enumerate() {
         let Some(effective) = effective else { continue };
         let next = versions.get(index + 1);
         let end = next.map_or(upto, |next| next.0.min(upto));
-        // A run may come until the jitter is over; for a retired policy none comes any more.
+        // For a retired policy no run comes any more.
         let awaited = if next.is_some_and(|next| next.2.is_none()) { end } else { upto };
         let series =
             policy::schedules_of(effective).map_err(|source| Unreadable { seq: *seq, source })?;
@@ -73,14 +92,35 @@ pub fn due(
                 policy::Slots::Backup => None,
                 policy::Slots::Drill(drill) => Some(drill),
             };
-            let past = |slot: &Timestamp| {
+            let is_past = |slot: &Timestamp| {
                 slot.checked_add(schedule.jitter).is_ok_and(|latest| latest <= awaited)
             };
-            let times = schedule.between(*from, end).take_while(past);
-            slots.extend(times.map(|time| Slot { time, drill: drill.clone() }));
+            let times = schedule.between(*from, end);
+            slots.extend(times.map(|time| (Slot { time, drill: drill.clone() }, is_past(&time))));
         }
     }
     Ok(slots)
+}
+
+/// The newest slot of each series of `policy`, where nothing answers it: it can still be run.
+pub(super) fn open(
+    records: &[Record],
+    policy: &Name,
+    now: Timestamp,
+) -> Result<Vec<Slot>, Unreadable> {
+    let known = known(records, policy);
+    let mut newest: BTreeMap<Option<Name>, Slot> = BTreeMap::new();
+    // In order of time, so that of each series the last one stays.
+    for slot in planned(records, policy, now)?.into_keys() {
+        newest.insert(slot.drill.clone(), slot);
+    }
+    let is_open = |slot: &Slot| known.get(slot).is_none_or(|known| known.answer.is_none());
+    Ok(newest.into_values().filter(is_open).collect())
+}
+
+/// What answers `slot`, if anything does.
+pub(super) fn answer(records: &[Record], policy: &Name, slot: &Slot) -> Option<Answer> {
+    known(records, policy).get(slot)?.answer
 }
 
 /// The slots of `policy` that were past at `upto` and of which the ledger has no record at all.
@@ -95,26 +135,30 @@ pub fn missing(
 }
 
 /// The records that are still owed for the past slots of `policy`, oldest slot first: `due` where
-/// that is not on record, and `missed` where nobody ran. `running` is being run now.
+/// that is not on record, and `missed` where nobody ran and, as `is_lost` says, nobody will.
+/// `running` is being run now.
 pub(super) fn owed(
     records: &[Record],
     policy: &Name,
     now: Timestamp,
     running: Option<&Slot>,
+    is_lost: impl Fn(&Slot) -> bool,
 ) -> Result<Vec<Body>, Unreadable> {
     let mut known = known(records, policy);
     for slot in due(records, policy, now)?.into_iter().chain(running.cloned()) {
         known.entry(slot).or_default();
     }
     let mut bodies = Vec::new();
-    for (slot, Known { due, answered }) in known {
-        if answered {
+    for (slot, Known { due, answer }) in known {
+        // One on record by a clock that was ahead may still come.
+        let is_to_come = slot.time > now && running != Some(&slot);
+        if answer.is_some() || is_to_come {
             continue;
         }
         if !due {
             bodies.push(due_body(policy, &slot));
         }
-        if running != Some(&slot) {
+        if running != Some(&slot) && is_lost(&slot) {
             bodies.push(missed_body(policy, &slot));
         }
     }
@@ -124,21 +168,20 @@ pub(super) fn owed(
 fn known(records: &[Record], policy: &Name) -> BTreeMap<Slot, Known> {
     let mut known: BTreeMap<Slot, Known> = BTreeMap::new();
     for record in records {
-        let (of, drill, slot, is_due) = match &record.event.body {
-            Body::BackupDue { policy, slot } => (policy, None, Some(*slot), true),
-            Body::BackupMissed { policy, slot } => (policy, None, Some(*slot), false),
-            Body::BackupStarted { policy, slot, .. } => (policy, None, *slot, false),
-            Body::DrillDue { policy, drill, slot } => (policy, Some(drill), Some(*slot), true),
-            Body::DrillMissed { policy, drill, slot } => (policy, Some(drill), Some(*slot), false),
-            Body::DrillStarted { policy, drill, slot, .. } => {
-                (policy, drill.as_ref(), *slot, false)
-            }
+        let (missed, run) = (Some(Answer::Missed), Some(Answer::Run));
+        let (of, drill, slot, answer) = match &record.event.body {
+            Body::BackupDue { policy, slot } => (policy, None, Some(*slot), None),
+            Body::BackupMissed { policy, slot } => (policy, None, Some(*slot), missed),
+            Body::BackupStarted { policy, slot, .. } => (policy, None, *slot, run),
+            Body::DrillDue { policy, drill, slot } => (policy, Some(drill), Some(*slot), None),
+            Body::DrillMissed { policy, drill, slot } => (policy, Some(drill), Some(*slot), missed),
+            Body::DrillStarted { policy, drill, slot, .. } => (policy, drill.as_ref(), *slot, run),
             _ => continue,
         };
         if let Some(time) = slot.filter(|_| of == policy) {
             let known = known.entry(Slot { time, drill: drill.cloned() }).or_default();
-            known.due |= is_due;
-            known.answered |= !is_due;
+            known.due |= answer.is_none();
+            known.answer = known.answer.max(answer);
         }
     }
     known

@@ -80,6 +80,22 @@ async fn a_later_checkpoint_and_another_key_build_on_the_earlier_ones() {
 }
 
 #[tokio::test]
+async fn what_to_remember_is_found_again_in_the_bucket_and_only_under_our_key() {
+    let (bucket, signer) = (Bucket::new(), signer());
+    let ledger = bucket.ledger(&MasterKey::generate());
+    let keys = [signer.public_key().clone()];
+    ledger.append(events(2)).await.unwrap();
+    assert_eq!(ledger.newest_signed(&keys).await.unwrap(), None);
+    let checkpoint = ledger.checkpoint(&signer, None).await.unwrap();
+    ledger.append(events(1)).await.unwrap();
+
+    let found = ledger.newest_signed(&keys).await.unwrap();
+
+    assert_eq!(found, Some(checkpoint.remembered()));
+    assert_eq!(ledger.newest_signed(&[]).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn nothing_is_signed_that_does_not_agree_with_what_was_signed_before() {
     let (bucket, key, signer) = (Bucket::new(), MasterKey::generate(), signer());
     let ledger = bucket.ledger(&key);
