@@ -1,5 +1,6 @@
 //! Checked types out of files in which nothing was found wrong: paths absolute, defaults resolved.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::plan::{
 };
 use super::raw;
 use super::schedule::{Cron, Schedule};
-use super::site::{Customer, Engine, S3Settings, Scratch, Site, Store, StoreKind};
+use super::site::{Customer, DaemonSettings, Engine, S3Settings, Scratch, Site, Store, StoreKind};
 use super::sources::{FilesSettings, SourceKind, SourceSettings, SqliteSettings};
 use crate::ground::ids::Name;
 use crate::ground::secret::SecretRef;
@@ -64,6 +65,19 @@ pub(super) fn site(raw: raw::Site, root: &Path, caller: &Caller) -> Site {
         stores: raw.store.into_iter().filter_map(|one| store(one, root)).collect(),
         customers: raw.customer.into_iter().map(|one| customer(one, root)).collect(),
         signing_key: raw.signing.map(|signing| secret(root, signing.key)),
+        daemon: raw.daemon.map_or_else(DaemonSettings::default, daemon),
+    }
+}
+
+/// `references` refused a `parallel` of zero.
+fn daemon(raw: raw::Daemon) -> DaemonSettings {
+    let given = |period: Option<Period>, default| period.map_or(default, |period| period.0);
+    let default = DaemonSettings::default();
+    DaemonSettings {
+        parallel: raw.parallel.and_then(NonZeroU32::new).unwrap_or(default.parallel),
+        drain: given(raw.drain, default.drain),
+        retry_first: given(raw.retry_first, default.retry_first),
+        retry_longest: given(raw.retry_longest, default.retry_longest),
     }
 }
 

@@ -114,6 +114,17 @@ impl Diagnostic {
     }
 }
 
+impl fmt::Display for Diagnostic {
+    /// One line: `file:line:column: message`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        for place in [self.line, self.column].into_iter().flatten() {
+            write!(f, ":{place}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
 /// The part of `span` that one line can show, on whole characters, never empty where text is.
 fn underlined(text: &str, span: Range<usize>) -> Range<usize> {
     let mut start = span.start.min(text.len());

@@ -38,7 +38,9 @@ pub use self::plan::{
 pub use self::raw::Locale;
 pub use self::schedule::{Cron, Schedule};
 pub use self::setup::{DrillName, NoSuch, PolicyName, Setup};
-pub use self::site::{Customer, Engine, S3Settings, Scratch, Site, Store, StoreKind};
+pub use self::site::{
+    Customer, DaemonSettings, Engine, S3Settings, Scratch, Site, Store, StoreKind,
+};
 
 /// One of the three kinds of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,6 +30,7 @@ pub(super) struct Site {
     #[serde(default)]
     pub customer: Vec<Customer>,
     pub signing: Option<Signing>,
+    pub daemon: Option<Daemon>,
 }
 
 /// What only this host needs to know: leases, unfinished runs
@@ -37,6 +38,20 @@ pub(super) struct Site {
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
     pub url: StateUrl,
+}
+
+/// How `lifeboat daemon` runs what is scheduled
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Daemon {
+    /// How many backups and drills run at once (default: 2)
+    pub parallel: Option<u32>,
+    /// How long what runs may go on once the daemon is asked to end (default: 10m)
+    pub drain: Option<Period>,
+    /// How soon a run that could not begin is tried again; doubled each time (default: 30s)
+    pub retry_first: Option<Period>,
+    /// The longest pause between two tries (default: 30m)
+    pub retry_longest: Option<Period>,
 }
 
 /// Where drills restore to

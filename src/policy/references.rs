@@ -48,6 +48,10 @@ fn site_itself(site: &mut Document) -> Names {
     for index in 0..site.length_of("/store") {
         one_store(site, &format!("/store/{index}"));
     }
+    if site.value.pointer("/daemon/parallel").and_then(Value::as_u64) == Some(0) {
+        let hint = "say how many backups and drills may run at once, e.g. 2".to_owned();
+        site.error("/daemon/parallel", "a daemon that runs nothing", hint);
+    }
     if site.readable && site.value.get("signing").is_none() {
         site.warn("", "no [signing] key: what the ledger says can be checked but is not signed");
     }
@@ -119,16 +123,10 @@ fn one_policy(root: &Path, customers: &Names, policy: &mut Document) {
         }
         policy.warn("/retention", "nothing carries out [retention] yet: all snapshots are kept");
     }
-    if policy.value.get("schedule").is_some() {
-        policy.warn("/schedule", NO_DAEMON);
-    }
     for index in 0..policy.length_of("/source") {
         nested_paths(root, policy, &format!("/source/{index}/paths"));
     }
 }
-
-const NO_DAEMON: &str =
-    "no daemon runs schedules yet: run it yourself, e.g. from cron or a systemd timer";
 
 fn nested_paths(root: &Path, policy: &mut Document, pointer: &str) {
     let paths: Vec<PathBuf> = (0..policy.length_of(pointer))
@@ -198,9 +196,7 @@ fn sources_by_policy(customers: &Names, policies: &[Document]) -> Policies {
 }
 
 fn one_drill(policies: &Policies, drill: &mut Document) {
-    if drill.value.get("schedule").is_some() {
-        drill.warn("/schedule", NO_DAEMON);
-    } else if !drill.stands("/schedule") {
+    if !drill.stands("/schedule") {
         for key in ["/timezone", "/jitter"] {
             if drill.text_at(key).is_some() {
                 let message = format!("`{}` without a schedule", &key[1..]);

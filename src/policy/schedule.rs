@@ -16,6 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use self::cron::Cron;
 use super::leaf::Zone;
+use crate::ground::digest::Digest;
 
 /// When something is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,17 @@ impl Schedule {
     pub fn between(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = Timestamp> {
         std::iter::successors(self.next_after(from), |slot| self.next_after(*slot))
             .take_while(move |slot| *slot <= to)
+    }
+
+    /// How much after `slot` its run starts: less than the jitter, and the same whenever it is
+    /// asked. `series` tells schedules apart that share their slots.
+    pub fn delay(&self, series: &str, slot: Timestamp) -> Duration {
+        let Ok(jitter_ms @ 1..) = u64::try_from(self.jitter.as_millis()) else {
+            return Duration::ZERO;
+        };
+        let drawn = Digest::of(format!("{series} {slot}").as_bytes()).0;
+        let first = drawn.first_chunk().expect("a digest is longer than a number");
+        Duration::from_millis(u64::from_be_bytes(*first) % jitter_ms)
     }
 
     /// The stretch of unchanged clocks around `moment`.
@@ -174,6 +186,25 @@ mod tests {
         assert_eq!(slots("0 0 * * 1", "UTC", month.0, month.1).len(), 4);
         // Mondays on odd days: a field that begins with `*` restricts nothing in Vixie's sense.
         assert_eq!(slots("0 0 */2 * 1", "UTC", month.0, month.1).len(), 2);
+    }
+
+    #[test]
+    fn jitter_is_drawn_once_for_each_slot_and_spreads_those_that_share_it() {
+        let schedule = Schedule {
+            cron: "0 * * * *".parse().unwrap(),
+            zone: Zone::UTC,
+            jitter: Duration::from_secs(300),
+        };
+        let slot: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let drawn: Vec<_> =
+            (0..50).map(|number| schedule.delay(&format!("acme/p{number}"), slot)).collect();
+
+        assert!(drawn.iter().all(|delay| *delay < schedule.jitter), "{drawn:?}");
+        let distinct: std::collections::BTreeSet<_> = drawn.iter().collect();
+        assert!(distinct.len() > 40, "{drawn:?}");
+        assert_eq!(schedule.delay("acme/p0", slot), drawn[0]);
+        let at_once = Schedule { jitter: Duration::ZERO, ..schedule };
+        assert_eq!(at_once.delay("acme/p0", slot), Duration::ZERO);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The site, checked: one provider's stores and customers as this host sees them.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::leaf::Zone;
 use super::raw::Locale;
@@ -23,6 +25,31 @@ pub struct Site {
     pub customers: Vec<Customer>,
     /// The OpenSSH private key that signs checkpoints.
     pub signing_key: Option<SecretRef>,
+    pub daemon: DaemonSettings,
+}
+
+/// How the daemon runs what is scheduled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DaemonSettings {
+    /// How many backups and drills run at once.
+    pub parallel: NonZeroU32,
+    /// How long what runs may go on once the daemon is asked to end.
+    pub drain: Duration,
+    /// How soon a run that could not begin is tried again; doubled each time.
+    pub retry_first: Duration,
+    /// The longest pause between two tries.
+    pub retry_longest: Duration,
+}
+
+impl Default for DaemonSettings {
+    fn default() -> Self {
+        Self {
+            parallel: NonZeroU32::new(2).expect("two is not zero"),
+            drain: Duration::from_secs(10 * 60),
+            retry_first: Duration::from_secs(30),
+            retry_longest: Duration::from_secs(30 * 60),
+        }
+    }
 }
 
 /// Where drills restore to.

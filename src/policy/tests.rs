@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -151,7 +152,24 @@ fn a_sound_setup_loads_with_defaults_and_absolute_paths() {
     let drill = drill.unwrap();
     assert_eq!(drill.checks.len(), 2);
     assert_eq!(drill.schedule.as_ref().unwrap().zone.to_string(), "Asia/Shanghai");
-    assert_eq!(setup.warnings.len(), 2, "{}", setup.warnings.render(false));
+    assert_eq!(setup.site.daemon, DaemonSettings::default());
+    assert!(setup.warnings.is_empty(), "{}", setup.warnings.render(false));
+}
+
+#[test]
+fn a_site_says_how_its_daemon_runs() {
+    let site = format!("{SITE}\n[daemon]\nparallel = 4\ndrain = \"1h\"\nretry_first = \"5s\"\n");
+    let bench = Bench::new(&site, POLICY, DRILL);
+
+    let setup = bench.load().map_err(|found| found.render(false)).unwrap();
+
+    let expected = DaemonSettings {
+        parallel: 4.try_into().unwrap(),
+        drain: Duration::from_secs(3600),
+        retry_first: Duration::from_secs(5),
+        ..DaemonSettings::default()
+    };
+    assert_eq!(setup.site.daemon, expected);
 }
 
 #[test]
@@ -253,6 +271,9 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
         ),
         ("locale = \"zh-CN\"", "locale = \"zh-cn\"", "did you mean", "\"zh-cn\""),
         ("id = \"acme\"", "id = \"Acme\"", "is not a name", "\"Acme\""),
+        ("[signing]", "[daemon]\nparallel = 0\n[signing]", "runs nothing", "0"),
+        ("[signing]", "[daemon]\ndrain = \"soon\"\n[signing]", "not a duration", "\"soon\""),
+        ("[signing]", "[daemon]\nthreads = 2\n[signing]", "unknown key `threads`", "threads"),
         ("name = \"primary\"", "name = 5", "expected a text, found a whole number", "5"),
         ("customer = \"acme\"", "customer = \"acmee\"", "unknown customer", "\"acmee\""),
         (
