@@ -6,6 +6,8 @@
 
 // 7: the command line: parse, one act, print
 pub mod cli;
+// 5: the acts on schedule
+pub mod daemon;
 // 4: the acts
 pub mod backup;
 pub mod drill;

@@ -101,10 +101,9 @@ fn policy_text(args: &Args) -> String {
 customer = "{}"
 name     = "host"
 
-# What the daemon of a coming version will carry out. Until then cron or a timer calls
-# `lifeboat backup`, and a schedule here would put every slot on the ledger as missed.
-# [schedule]
-# backup = "30 1 * * *"          # minute hour day month weekday
+[schedule]                       # carried out by `lifeboat daemon`; without one leave it out
+backup = "30 1 * * *"            # minute hour day month weekday
+jitter = "10m"
 
 [objectives]
 rpo = "25h"                      # the newest recovery point may be so old
@@ -141,7 +140,7 @@ fn drill_text(customer: &Name) -> String {
         r#"# How it is rehearsed. Every key: lifeboat schema drill
 policy   = "{customer}/host"
 name     = "weekly"
-# schedule = "0 3 * * 0"         # as in the policy: for the daemon of a coming version
+schedule = "0 3 * * 0"           # carried out by `lifeboat daemon`
 controls = true                  # prove that the checks can fail
 
 # What must be true of the restored data, e.g. of a database:
@@ -173,7 +172,7 @@ fn text(answer: &Answer, folder: &Path) -> String {
          the backups are noise.\n\nNext:\n",
         keys.display()
     );
-    for next in ["validate", "doctor", "backup host", "drill host"] {
+    for next in ["validate", "doctor", "backup host", "drill host", "daemon"] {
         let _ = writeln!(text, "  lifeboat --config {config} {next}");
     }
     text

@@ -7,6 +7,7 @@ mod advice;
 mod app;
 mod backup;
 mod completions;
+mod daemon;
 mod doctor;
 mod drill;
 mod exit;
@@ -24,6 +25,7 @@ mod restore;
 mod schema;
 mod snapshots;
 mod starter;
+mod state;
 mod status;
 mod unlock;
 mod validate;
@@ -92,6 +94,8 @@ enum Command {
     Verify(verify::Args),
     Unlock(unlock::Args),
     Status(status::Args),
+    Daemon(daemon::Args),
+    State(state::Args),
     Ledger(ledger::Args),
     Report(report::Args),
     Schema(schema::Args),
@@ -116,7 +120,11 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return output::parse_error(&error, &arguments).into(),
     };
-    let app = App::new(cli.global);
+    let mut global = cli.global;
+    if matches!(cli.command, Command::Daemon(_)) {
+        daemon::adapt(&mut global);
+    }
+    let app = App::new(global);
     let exit = match run(cli.command, &app) {
         Ok(exit) => exit,
         Err(error) => {
@@ -133,7 +141,10 @@ pub fn main() -> ExitCode {
 fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
-        app.interrupt.listen()?;
+        // A daemon has its own ways to end.
+        if !matches!(command, Command::Daemon(_)) {
+            app.interrupt.listen()?;
+        }
         match command {
             Command::Quickstart(args) => quickstart::run(args, app).await,
             Command::Init(args) => init::run(args, app).await,
@@ -146,6 +157,8 @@ fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
             Command::Verify(args) => verify::run(args, app).await,
             Command::Unlock(args) => unlock::run(args, app).await,
             Command::Status(args) => status::run(args, app).await,
+            Command::Daemon(args) => daemon::run(args, app).await,
+            Command::State(args) => state::run(args, app).await,
             Command::Ledger(args) => ledger::run(args, app).await,
             Command::Report(args) => report::run(args, app).await,
             Command::Schema(args) => schema::run(args, app).await,

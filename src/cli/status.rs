@@ -1,17 +1,21 @@
-//! `lifeboat status`: how things stand, read from the bucket.
+//! `lifeboat status`: how things stand, read from the bucket; and what this host is about to do.
+
+mod present;
 
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use super::output::visible;
 use super::{App, Exit};
 use crate::account::{self, Account, Rooms};
 use crate::ground::digest::Digest;
 use crate::ledger::record::{Body, Record, Word};
-use crate::policy::{Policy, PolicyName, Schedule, Setup};
+use crate::policy::{Policy, PolicyName, Setup};
 use crate::repo::{self, SnapshotId};
 use crate::source::manifest;
+use present::{Here, Present};
 
 /// Show per policy: last success, data age, last drill, next runs
 #[derive(Debug, clap::Args)]
@@ -34,6 +38,8 @@ struct Standing {
     last_drill: Option<LastDrill>,
     next_backup: Option<Timestamp>,
     next_drill: Option<Timestamp>,
+    #[serde(flatten)]
+    present: Present,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,31 +62,48 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let setup = app.setup().await?;
     let policies = setup.policies_or_all(&args.policies)?;
     let rooms = app.rooms(&setup).await?;
-    let mut standings = Vec::new();
+    let here = Here::read(&rooms.state).await?;
+    let (mut standings, mut trouble) = (Vec::new(), None);
     for policy in policies {
-        standings.push(standing(&setup, policy, &rooms).await?);
+        let present = here.of(&setup, policy, rooms.clock.now());
+        let mut standing = Standing::new(policy, present);
+        // What runs and waits is told all the same: it may be what is wrong.
+        let read = read(&mut standing, &setup, policy, &rooms).await;
+        trouble = trouble.or(read.err());
+        standings.push(standing);
     }
     app.out.answer(&standings, &text(&standings))?;
-    Ok(Exit::Done)
+    trouble.map_or(Ok(Exit::Done), Err)
 }
 
-async fn standing(setup: &Setup, policy: &Policy, rooms: &Rooms) -> anyhow::Result<Standing> {
+impl Standing {
+    /// A policy of which the bucket is not asked yet.
+    fn new(policy: &Policy, present: Present) -> Self {
+        Self {
+            policy: policy.full_name(),
+            last_backup: None,
+            incomplete: None,
+            data_age_seconds: None,
+            within_rpo: None,
+            last_drill: None,
+            next_backup: present.next_slot(false),
+            next_drill: present.next_slot(true),
+            present,
+        }
+    }
+}
+
+/// Adds what the bucket says.
+async fn read(
+    standing: &mut Standing,
+    setup: &Setup,
+    policy: &Policy,
+    rooms: &Rooms,
+) -> anyhow::Result<()> {
     let now = rooms.clock.now();
-    let next = |schedule: Option<&Schedule>| schedule.and_then(|it| it.next_after(now));
-    let drills = setup.drills_of(policy).filter_map(|drill| next(drill.schedule.as_ref()));
-    let mut standing = Standing {
-        policy: policy.full_name(),
-        last_backup: None,
-        incomplete: None,
-        data_age_seconds: None,
-        within_rpo: None,
-        last_drill: None,
-        next_backup: next(policy.schedule.as_ref()),
-        next_drill: drills.min(),
-    };
     let account = match Account::open(setup, setup.customer_of(policy), rooms).await {
         Err(account::Error::Repository { source: repo::OpenError::Missing { .. }, .. }) => {
-            return Ok(standing);
+            return Ok(());
         }
         opened => opened?,
     };
@@ -108,7 +131,7 @@ async fn standing(setup: &Setup, policy: &Policy, rooms: &Rooms) -> anyhow::Resu
         standing.last_backup = Some(LastBackup { snapshot: id.0, consistent_time, bytes });
     }
     standing.last_drill = records.iter().rev().find_map(|record| last_drill(record, policy));
-    Ok(standing)
+    Ok(())
 }
 
 fn last_drill(record: &Record, policy: &Policy) -> Option<LastDrill> {
@@ -137,7 +160,7 @@ fn age(standing: &Standing) -> String {
 fn text(standings: &[Standing]) -> String {
     let mut text = String::new();
     for standing in standings {
-        let Standing { policy, last_backup, last_drill, next_backup, next_drill, .. } = standing;
+        let Standing { policy, last_backup, last_drill, present, .. } = standing;
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{policy}");
         let _ = match last_backup {
@@ -171,11 +194,7 @@ fn text(standings: &[Standing]) -> String {
                 last.record
             ),
         };
-        for (what, next) in [("backup", next_backup), ("drill", next_drill)] {
-            if let Some(next) = next {
-                let _ = writeln!(text, "  next    {what} {}", next.strftime("%Y-%m-%d %H:%M:%SZ"));
-            }
-        }
+        text.push_str(&visible(&present.text()));
     }
     if standings.is_empty() {
         text.push_str("no policies yet");
@@ -198,6 +217,7 @@ mod tests {
             last_drill: None,
             next_backup: None,
             next_drill: None,
+            present: Present::default(),
         };
 
         let text = text(&[standing]);
@@ -221,6 +241,7 @@ mod tests {
             last_drill: None,
             next_backup: None,
             next_drill: None,
+            present: Present::default(),
         };
 
         let text = text(&[standing]);

@@ -1,0 +1,117 @@
+//! One run: the act, and how it ended.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use super::queue::Task;
+use super::trouble::Trouble;
+use crate::account::{self, Place, Rooms, journal};
+use crate::backup::{self, Published};
+use crate::drill;
+use crate::ground::causes::chain;
+use crate::ledger::record::Word;
+use crate::policy::{Drill, Policy, Setup};
+
+/// How a run ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// It has a result, which is on the ledger or waits in the outbox.
+    Done,
+    /// Its slot had an answer before it began.
+    Answered { was_run: bool },
+    /// It came to nothing; `is_on_record` where its slot has its answer all the same.
+    Failed { trouble: Trouble, is_on_record: bool, error: String },
+}
+
+/// Runs `task` as `setup` declares it.
+pub(super) async fn run(task: Task, setup: Arc<Setup>, rooms: Arc<Rooms>) -> End {
+    let Some((policy, drill)) = declared(&task, &setup) else {
+        // A reload took it away between its turn and its start.
+        return End::Done;
+    };
+    let slot = task.answers.then_some(task.slot);
+    let ended = match drill {
+        None => backup::run(&setup, policy, slot, &rooms).await.map(told_of_backup).map_err(boxed),
+        Some(drill) => match reach(&setup, policy).await {
+            Ok(()) => {
+                let (setup, drill) = (&setup, Some(drill));
+                let request = drill::Request { setup, policy, drill, snapshot: None, slot };
+                drill::run(request, &rooms).await.map(told_of_drill).map_err(boxed)
+            }
+            Err(error) => Err(boxed(error)),
+        },
+    };
+    match ended {
+        Ok(()) => End::Done,
+        Err(error) => failed(&*error, &task, &rooms).await,
+    }
+}
+
+/// A drill of a store out of reach would be inconclusive on record; the daemon rather waits, as
+/// long as the slot's time lasts.
+async fn reach(setup: &Setup, policy: &Policy) -> Result<(), account::Error> {
+    Place::open(setup, setup.customer_of(policy)).await?.reach().await
+}
+
+fn declared<'a>(task: &Task, setup: &'a Setup) -> Option<(&'a Policy, Option<&'a Drill>)> {
+    let series = &task.series;
+    let policy = setup
+        .policies
+        .iter()
+        .find(|policy| policy.customer == series.customer && policy.name == series.policy)?;
+    let Some(wanted) = &series.drill else { return Some((policy, None)) };
+    let drill = setup.drills_of(policy).find(|drill| drill.name == *wanted)?;
+    Some((policy, Some(drill)))
+}
+
+fn told_of_backup(published: Published) {
+    let Published { run, snapshot, bytes, seconds, skipped, .. } = published;
+    let skipped = skipped.len();
+    if skipped == 0 {
+        tracing::info!(%run, snapshot = %snapshot.0.short(), bytes, seconds, "backed up");
+    } else {
+        tracing::warn!(%run, snapshot = %snapshot.0.short(), skipped, "backed up, but incomplete");
+    }
+}
+
+fn told_of_drill(done: drill::Done) {
+    let run = done.finished.run;
+    let record = done.record.map(|record| record.seq);
+    let why: Vec<_> = done.details.reasons.iter().map(|reason| reason.why.as_str()).collect();
+    let why = why.join("; ");
+    match done.finished.verdict {
+        Word::Pass => tracing::info!(%run, record, verdict = "pass", "drilled"),
+        Word::Fail => tracing::error!(%run, record, verdict = "fail", why, "drilled"),
+        Word::Inconclusive => {
+            tracing::warn!(%run, record, verdict = "inconclusive", why, "drilled");
+        }
+    }
+}
+
+async fn failed(error: &(dyn Error + Send + Sync + 'static), task: &Task, rooms: &Rooms) -> End {
+    let answered = match error.downcast_ref::<backup::Error>() {
+        Some(backup::Error::Account(error)) => answered(error),
+        _ => match error.downcast_ref::<drill::Error>() {
+            Some(drill::Error::Account(error)) => answered(error),
+            _ => None,
+        },
+    };
+    if let Some(was_run) = answered {
+        return End::Answered { was_run };
+    }
+    // Where that is not known, nothing is answered twice.
+    let begun = rooms.state.has_begun(&task.series.to_string(), task.slot).await.unwrap_or(true);
+    let is_on_record = !task.answers || begun;
+    End::Failed { trouble: Trouble::of(error), is_on_record, error: chain(error) }
+}
+
+fn answered(error: &account::Error) -> Option<bool> {
+    match error {
+        account::Error::Journal(journal::Error::Answered { was_run, .. }) => Some(*was_run),
+        _ => None,
+    }
+}
+
+fn boxed(error: impl Error + Send + Sync + 'static) -> Box<dyn Error + Send + Sync> {
+    Box::new(error)
+}
