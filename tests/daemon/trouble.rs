@@ -1,0 +1,100 @@
+//! Stores that go away and come back, and state that is lost.
+
+use std::fs;
+
+use crate::ledger::every_slot_once;
+use crate::site::{Daemon, clock, log, of_kind, records, scheduled, status, until, until_served};
+
+pub const CASES: &[(&str, fn())] = &[
+    ("a_slot_waits_for_its_store_and_is_run_when_it_is_back", a_slot_waits_for_its_store),
+    ("what_lasts_is_told_and_not_tried_again", what_lasts_is_told_and_not_tried_again),
+    ("with_its_state_deleted_a_daemon_runs_nothing_twice", with_its_state_deleted),
+    ("a_state_that_cannot_be_read_is_rebuilt_from_the_bucket", a_state_is_rebuilt),
+];
+
+fn a_slot_waits_for_its_store() {
+    let bench = scheduled("0 * * * *", false);
+    bench.backup();
+    let clock = clock(&bench, "2018-01-01T00:50:00Z", 240);
+    let daemon = Daemon::simulated(&bench, &clock);
+    until("the past to be settled", || !of_kind(&bench, "heartbeat").is_empty());
+    fs::rename(bench.path("store"), bench.path("away")).unwrap();
+
+    until("two tries", || status(&bench)["waiting"][0]["attempts"].as_u64() >= Some(2));
+
+    let waiting = status(&bench)["waiting"][0].clone();
+    assert!(waiting["error"].as_str().unwrap().contains("store"), "{waiting}");
+    fs::rename(bench.path("away"), bench.path("store")).unwrap();
+    until("the run", || of_kind(&bench, "backup-finished").len() == 2);
+    daemon.drain();
+    let finished = of_kind(&bench, "backup-finished");
+    assert_eq!(finished[1]["slot"], waiting["slot"], "the slot that waited was run");
+    every_slot_once(&bench);
+}
+
+fn what_lasts_is_told_and_not_tried_again() {
+    let bench = scheduled("* * * * *", false);
+    bench.backup();
+    let clock = clock(&bench, "2018-01-01T00:00:30Z", 10);
+    bench.write("keys/repository-password", "another\n".into());
+    let daemon = Daemon::simulated(&bench, &clock);
+
+    until("the error", || log(&bench).contains("came to nothing"));
+
+    daemon.drain();
+    let log = log(&bench);
+    assert!(log.contains("the password opens none"), "{log}");
+    assert!(!log.contains("came to nothing; will be tried again"), "{log}");
+}
+
+fn with_its_state_deleted() {
+    let bench = scheduled("0 * * * *", false);
+    let clock = clock(&bench, "2018-01-01T00:30:00Z", 720);
+    let daemon = Daemon::simulated(&bench, &clock);
+    until("slots", || of_kind(&bench, "backup-finished").len() >= 2);
+    daemon.kill();
+    for ending in ["", "-wal", "-shm"] {
+        // Where it ended well there is no log beside it.
+        let _ = fs::remove_file(bench.path(&format!("state/state.db{ending}")));
+    }
+
+    let daemon = Daemon::simulated(&bench, &clock);
+
+    let before = of_kind(&bench, "backup-finished").len();
+    until("more slots", || of_kind(&bench, "backup-finished").len() >= before + 2);
+    daemon.drain();
+    // One by hand says what became of the run that was killed and of the last slots.
+    bench.edit("policies/shop.toml", "0 * * * *", "0 0 1 1 *");
+    bench.backup();
+    every_slot_once(&bench);
+    bench.run(&["ledger", "verify", "acme"]).exits(0);
+}
+
+fn a_state_is_rebuilt() {
+    let bench = scheduled("0 3 * * *", false);
+    bench.backup();
+    let (code, _) = bench.drill();
+    assert_eq!(code, 0);
+    let records = records(&bench).len();
+    let file = bench.path("state/state.db");
+    for ending in ["-wal", "-shm"] {
+        let _ = fs::remove_file(bench.path(&format!("state/state.db{ending}")));
+    }
+    fs::write(&file, "no database at all ".repeat(1000)).unwrap();
+    assert_eq!(bench.run(&["backup", "shop"]).code, 1);
+
+    let rebuilt = bench.run(&["state", "rebuild", "--json"]).exits(0).json();
+
+    assert!(rebuilt["moved"].as_str().unwrap().contains("unreadable"), "{rebuilt:#}");
+    let customer = &rebuilt["customers"][0];
+    assert_eq!(customer["records"], records, "{rebuilt:#}");
+    assert_eq!(customer["remembered"], records, "the checkpoint is known again: {rebuilt:#}");
+    bench.backup();
+    let (code, _) = bench.drill();
+    assert_eq!(code, 0);
+    let daemon = Daemon::real(&bench);
+    until_served(&bench);
+    let refused = bench.run(&["state", "rebuild"]).exits(1);
+    assert!(refused.stderr.contains("a daemon uses this state"), "{}", refused.stderr);
+    daemon.drain();
+}
