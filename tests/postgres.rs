@@ -2,5 +2,13 @@
 
 mod servers;
 
+#[path = "postgres/bench.rs"]
+mod bench;
+#[path = "postgres/capturing.rs"]
+mod capturing;
 #[path = "postgres/fingerprint.rs"]
 mod fingerprint;
+#[path = "postgres/privileges.rs"]
+mod privileges;
+#[path = "postgres/refusing.rs"]
+mod refusing;

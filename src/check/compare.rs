@@ -9,8 +9,10 @@ use super::Outcome;
 /// What was compared are the rows or entries captured: without one there is nothing to compare.
 pub fn compare(kind: Kind, captured: &Fingerprint, restored: &Fingerprint) -> Outcome {
     let (prefix, items) = match kind {
-        Kind::Files => ("path", "entries"),
-        Kind::Sqlite => ("table", "rows"),
+        Kind::Files => ("path ", "entries"),
+        Kind::Sqlite => ("table ", "rows"),
+        // Its parts say themselves what they are.
+        Kind::Postgres => ("", "rows"),
     };
     let mut places = Vec::new();
     let mut compared = 0u64;
@@ -26,11 +28,11 @@ pub fn compare(kind: Kind, captured: &Fingerprint, restored: &Fingerprint) -> Ou
             }
             Some(_) => continue,
         };
-        places.push(Place { object: format!("{prefix} {name}"), what });
+        places.push(Place { object: format!("{prefix}{name}"), what });
     }
     let added = restored.parts.keys().filter(|name| !captured.parts.contains_key(*name));
     places.extend(added.map(|name| Place {
-        object: format!("{prefix} {name}"),
+        object: format!("{prefix}{name}"),
         what: "was not there at capture".to_owned(),
     }));
     for (object, was) in &captured.schema {
@@ -114,6 +116,20 @@ mod tests {
                 ("trigger t", "was not in the schema at capture"),
             ]
         );
+    }
+
+    #[test]
+    fn parts_of_a_server_say_themselves_what_they_are() {
+        let captured =
+            print(&[("shop: table public.a", 3, "x"), ("shop: sequence s", 1, "1")], &[]);
+        let restored =
+            print(&[("shop: table public.a", 3, "X"), ("shop: sequence s", 1, "2")], &[]);
+
+        let Outcome::Broke(broken) = compare(Kind::Postgres, &captured, &restored) else {
+            panic!()
+        };
+        let objects: Vec<_> = broken.places().iter().map(|place| place.object.as_str()).collect();
+        assert_eq!(objects, ["shop: sequence s", "shop: table public.a"]);
     }
 
     #[test]

@@ -273,13 +273,14 @@ impl Up {
         match self.capture.kind {
             source::Kind::Files => "entries",
             source::Kind::Sqlite => "pages",
+            source::Kind::Postgres => "relations",
         }
     }
 
     fn unit(&self) -> &'static str {
         match self.capture.kind {
             source::Kind::Files => "entries",
-            source::Kind::Sqlite => "rows",
+            source::Kind::Sqlite | source::Kind::Postgres => "rows",
         }
     }
 
@@ -340,6 +341,7 @@ fn stop(up: Vec<Up>, rehearsal: &mut Rehearsal) -> Vec<Down> {
 fn is_of(settings: &SourceSettings, capture: &Capture) -> bool {
     match &settings.kind {
         SourceKind::Sqlite(_) => capture.kind == Kind::Sqlite,
+        SourceKind::Postgres(_) => capture.kind == Kind::Postgres,
         SourceKind::Files(files) => {
             let declared: BTreeSet<_> =
                 files.paths.iter().map(|path| path.display().to_string()).collect();

@@ -70,6 +70,7 @@ impl Request<'_> {
         let kind = |source: &policy::sources::SourceSettings| match source.kind {
             policy::sources::SourceKind::Files(_) => Kind::Files,
             policy::sources::SourceKind::Sqlite(_) => Kind::Sqlite,
+            policy::sources::SourceKind::Postgres(_) => Kind::Postgres,
         };
         Plan::new(
             self.policy.sources.iter().map(|source| (&source.name, kind(source))),

@@ -14,10 +14,11 @@ use super::leaf::{Pattern, Period, Words, Zone};
 use super::plan::{
     Assertion, CheckSettings, Drill, Hooks, Limits, Objectives, Pick, Policy, Retention,
 };
+use super::postgres;
 use super::raw;
 use super::schedule::{Cron, Schedule};
 use super::site::{Customer, DaemonSettings, Engine, S3Settings, Scratch, Site, Store, StoreKind};
-use super::sources::{FilesSettings, SourceKind, SourceSettings, SqliteSettings};
+use super::sources::{FilesSettings, PostgresSettings, SourceKind, SourceSettings, SqliteSettings};
 use crate::ground::ids::Name;
 use crate::ground::secret::SecretRef;
 
@@ -195,6 +196,31 @@ fn source(raw: raw::Source, root: &Path) -> SourceSettings {
         raw::Source::Sqlite { name, path } => SourceSettings {
             name,
             kind: SourceKind::Sqlite(SqliteSettings { path: root.join(path.0) }),
+        },
+        raw::Source::Postgres {
+            name,
+            host,
+            port,
+            user,
+            password,
+            databases,
+            tls,
+            ca,
+            lock_timeout,
+            statement_deadline,
+        } => SourceSettings {
+            name,
+            kind: SourceKind::Postgres(PostgresSettings {
+                port: port.unwrap_or(postgres::PORT),
+                user: user.0,
+                password: password.map(|reference| secret(root, reference)),
+                databases: databases.into_iter().map(|Words(name)| name).collect(),
+                tls: postgres::tls(tls, ca.map(|ca| root.join(ca.0)), &host.0),
+                lock_timeout: lock_timeout.map_or(postgres::LOCK_TIMEOUT, |period| period.0),
+                statement_deadline: statement_deadline
+                    .map_or(postgres::STATEMENT_DEADLINE, |period| period.0),
+                host: host.0,
+            }),
         },
     }
 }

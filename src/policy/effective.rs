@@ -13,7 +13,7 @@ use super::raw::Locale;
 use super::schedule::Schedule;
 use super::setup::Setup;
 use super::site::{Customer, Store, StoreKind};
-use super::sources::{SourceKind, SourceSettings};
+use super::sources::{SourceKind, SourceSettings, Tls};
 use crate::ground::ids::Name;
 
 /// Whose slots a schedule makes.
@@ -156,6 +156,26 @@ fn source_value(source: &SourceSettings) -> Value {
             "name": source.name,
             "kind": "sqlite",
             "path": database.path,
+        }),
+        SourceKind::Postgres(server) => json!({
+            "name": source.name,
+            "kind": "postgres",
+            "host": server.host,
+            "port": server.port,
+            "user": server.user,
+            "password": server.password,
+            "databases": server.databases,
+            "tls": match server.tls {
+                Tls::Off => "off",
+                Tls::Require => "require",
+                Tls::Verify { .. } => "verify",
+            },
+            "ca": match &server.tls {
+                Tls::Verify { ca } => Some(ca),
+                Tls::Off | Tls::Require => None,
+            },
+            "lock_timeout_ms": milliseconds(server.lock_timeout),
+            "statement_deadline_ms": milliseconds(server.statement_deadline),
         }),
     }
 }

@@ -1,12 +1,12 @@
 //! What later versions will carry out: named, so that a policy of the future is told from a typo.
 
 /// Kinds of sources that are declared but not built yet.
-const KINDS: [&str; 5] = ["postgres", "mariadb", "mysql", "redis", "command"];
+const KINDS: [&str; 4] = ["mariadb", "mysql", "redis", "command"];
 
 /// Keys by the table they stand in: a JSON pointer with `*` for indices.
 const KEYS: [(&str, &[&str]); 3] = [
     ("site:/customer/*", &["copies"]),
-    ("policy:/source/*", &["hosts", "max_lag", "user", "password", "databases", "equality"]),
+    ("policy:/source/*", &["hosts", "max_lag", "equality"]),
     ("drill:/pick", &["random"]),
 ];
 

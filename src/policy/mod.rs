@@ -16,6 +16,7 @@ mod load;
 mod mask;
 mod nearest;
 mod plan;
+mod postgres;
 mod raw;
 mod references;
 pub mod schedule;

@@ -252,6 +252,37 @@ pub(super) enum Source {
         /// The database file
         path: PathText,
     },
+    /// Databases of a PostgreSQL server
+    Postgres {
+        name: Name,
+        /// The folder of the server's socket, or the server's name or address
+        host: Words,
+        /// Default: 5432
+        port: Option<u16>,
+        /// The role to log in as; `lifeboat grants` prints what it needs
+        user: Words,
+        password: Option<SecretRef>,
+        /// Default: all that are not templates and allow connections
+        #[serde(default)]
+        databases: Vec<Words>,
+        /// Default: off on sockets and loopback, require elsewhere
+        tls: Option<TlsMode>,
+        /// The authority (PEM) that the server's certificate must come from, for tls = "verify"
+        ca: Option<PathText>,
+        /// How long one lock is waited for (default: 10s)
+        lock_timeout: Option<Period>,
+        /// The longest that the server may leave one question without an answer (default: 1h)
+        statement_deadline: Option<Period>,
+    },
+}
+
+/// How strictly a connection is encrypted
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum TlsMode {
+    Off,
+    Require,
+    Verify,
 }
 
 /// Programs run around a backup: argv, never a shell

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::document::Document;
 use super::nearest::nearest;
+use super::postgres;
 
 /// Checks all files against each other and adds what is wrong to them.
 pub(super) fn check(
@@ -125,6 +126,7 @@ fn one_policy(root: &Path, customers: &Names, policy: &mut Document) {
     }
     for index in 0..policy.length_of("/source") {
         nested_paths(root, policy, &format!("/source/{index}/paths"));
+        postgres::check(policy, &format!("/source/{index}"));
     }
 }
 

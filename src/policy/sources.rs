@@ -1,8 +1,10 @@
 //! What a policy says of each kind of source, checked.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::ground::ids::Name;
+use crate::ground::secret::SecretRef;
 
 /// One `[[source]]` of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,7 @@ pub struct SourceSettings {
 pub enum SourceKind {
     Files(FilesSettings),
     Sqlite(SqliteSettings),
+    Postgres(PostgresSettings),
 }
 
 /// `kind = "files"`.
@@ -36,4 +39,33 @@ pub struct FilesSettings {
 pub struct SqliteSettings {
     /// Absolute.
     pub path: PathBuf,
+}
+
+/// `kind = "postgres"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresSettings {
+    /// The folder of the server's socket, absolute, or its name or address.
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    pub password: Option<SecretRef>,
+    /// Which databases; empty for all that are no templates and allow connections.
+    pub databases: Vec<String>,
+    pub tls: Tls,
+    /// How long one lock is waited for, behind which others wait in turn.
+    pub lock_timeout: Duration,
+    /// The longest that the server may leave one question without an answer.
+    pub statement_deadline: Duration,
+}
+
+/// Whether and how strictly a connection to a database is encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    Off,
+    /// Encrypted, whoever answers.
+    Require,
+    /// The server's certificate names the host and comes from `ca`, a PEM file, absolute.
+    Verify {
+        ca: PathBuf,
+    },
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::sources::SourceKind;
+use super::sources::{SourceKind, Tls};
 use super::*;
 use crate::ground::digest::Digest;
 use crate::ground::secret::SecretRef;
@@ -176,7 +176,7 @@ fn a_site_says_how_its_daemon_runs() {
 fn four_mistakes_in_three_files_are_all_shown_with_places() {
     let bench = Bench::new(
         &SITE.replace("Asia/Shanghai", "Asia/Shangai"),
-        &POLICY.replace("rpo = ", "rpoo = ").replace("kind = \"files\"", "kind = \"postgres\""),
+        &POLICY.replace("rpo = ", "rpoo = ").replace("kind = \"files\"", "kind = \"mariadb\""),
         &DRILL.replace("0 3 * * 0", "0 25 * * 0"),
     );
 
@@ -198,13 +198,13 @@ error: unknown key `rpoo`
    |
    = help: did you mean `rpo`? allowed here: rpo, rto
 
-error: this version of lifeboat does not carry out kind "postgres" yet
+error: this version of lifeboat does not carry out kind "mariadb" yet
   --> policies/shop.toml:19:8
    |
-19 | kind = "postgres"
-   |        ^^^^^^^^^^
+19 | kind = "mariadb"
+   |        ^^^^^^^^^
    |
-   = help: it carries out: files, sqlite
+   = help: it carries out: files, sqlite, postgres
 
 error: `25` does not fit the hour field
  --> drills/shop.toml:4:12
@@ -301,9 +301,9 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
         ("path = \"data/shop.db\"", "path = \"../x\"", "a path with `..`", "\"../x\""),
         (
             "path = \"data/shop.db\"",
-            "path = \"x\"\nuser = \"u\"",
-            "does not carry out `user`",
-            "user",
+            "path = \"x\"\nhosts = [\"u\"]",
+            "does not carry out `hosts`",
+            "hosts",
         ),
         ("paths = [\"/srv/uploads\"]", "paths = []", "at least one", "[]"),
         (
@@ -410,6 +410,83 @@ fn an_engine_is_a_version_and_its_folder_and_declared_once() {
     let expected = Engine::Postgres { major: 17, path: once.path("pg17/bin") };
     assert_eq!(setup.site.engines, [expected]);
     assert!(twice.shown().contains("postgres 17 is there already"), "{}", twice.shown());
+}
+
+/// A source of PostgreSQL to put into a policy.
+const SERVER: &str = "[[source]]
+name = \"ledger\"
+kind = \"postgres\"
+host = \"db1.internal\"
+user = \"backup\"
+password = { credential = \"acme-db\" }
+databases = [\"ledger\", \"it's\"]
+";
+
+#[test]
+fn a_postgres_source_has_strict_defaults() {
+    let settings = |server: String| {
+        let bench = Bench::new(SITE, &format!("{POLICY}{server}"), DRILL);
+        let setup = bench.load().map_err(|found| found.render(false)).unwrap();
+        let effective = setup.effective(&setup.policies[0])["policy"]["sources"][2].clone();
+        match setup.policies[0].sources[2].kind.clone() {
+            SourceKind::Postgres(settings) => (settings, effective),
+            other => panic!("{other:?}"),
+        }
+    };
+
+    let (remote, effective) = settings(SERVER.to_owned());
+    assert_eq!((remote.port, remote.tls), (5432, Tls::Require));
+    assert_eq!(remote.databases, ["ledger", "it's"]);
+    assert_eq!(remote.lock_timeout.as_secs(), 10);
+    assert_eq!(effective["password"], json!({ "credential": "acme-db" }));
+    assert_eq!(effective["statement_deadline_ms"], 3_600_000);
+    assert_eq!(effective["tls"], "require");
+    for near in ["/run/postgresql", "localhost", "127.0.0.1", "::1"] {
+        let (local, _) = settings(SERVER.replace("db1.internal", near));
+        assert_eq!(local.tls, Tls::Off, "{near}");
+    }
+    for verified in ["ca = \"ca.pem\"\n", "ca = \"ca.pem\"\ntls = \"verify\"\n"] {
+        let (verified, effective) = settings(format!("{SERVER}{verified}"));
+        let Tls::Verify { ca } = verified.tls else { panic!("{:?}", verified.tls) };
+        assert!(ca.is_absolute() && ca.ends_with("ca.pem"), "{}", ca.display());
+        assert_eq!(effective["tls"], "verify");
+    }
+}
+
+#[test]
+fn mistakes_of_a_postgres_source_are_found_at_their_places() {
+    let cases = [
+        ("user = \"backup\"\n", "", "missing key `user`", "[[source]]"),
+        ("host = \"db1.internal\"\n", "", "missing key `host`", "[[source]]"),
+        ("db1.internal", "run/postgresql", "neither a folder nor a name", "\"run/postgresql\""),
+        ("user", "port = 70000\nuser", "from 0 to 65535", "70000"),
+        ("user", "tls = \"prefer\"\nuser", "allowed: off, require, verify", "\"prefer\""),
+        ("user", "tls = \"verify\"\nuser", "nothing to verify", "\"verify\""),
+        ("user", "tls = \"off\"\nca = \"x\"\nuser", "verified against", "\"x\""),
+        ("\"it's\"", "\"ledger\"", "is there already", "\"ledger\"]"),
+        ("{ credential = \"acme-db\" }", "\"geheim\"", "a secret does not stand", "\"geheim\""),
+        ("user", "hosts = [\"a\"]\nuser", "does not carry out `hosts`", "hosts"),
+        ("user", "lock_timeout = \"0s\"\nuser", "a duration of zero", "\"0s\""),
+        ("user", "database = \"x\"\nuser", "did you mean `databases`", "database ="),
+    ];
+    let mut different = Vec::new();
+    for (from, to, what, place) in cases {
+        let server = SERVER.replacen(from, to, 1);
+        let bench = Bench::new(SITE, &format!("{POLICY}{server}"), DRILL);
+        let found = bench.load().expect_err(to);
+        let one = found.iter().next().unwrap();
+        let text = fs::read_to_string(&one.file).unwrap();
+        let line = text.lines().nth(one.line.unwrap() - 1).unwrap();
+        let said = format!("{} | {}", one.message, one.hint.as_deref().unwrap_or_default());
+        let at: String = line.chars().skip(one.column.unwrap() - 1).collect();
+        if found.len() != 1 || !said.contains(what) || !at.starts_with(place) {
+            different.push(format!("{to}: {} errors, {said} at {at}", found.len()));
+        }
+    }
+    let socket = SERVER.replace("db1.internal", "/run/postgresql");
+    let bench = Bench::new(SITE, &format!("{POLICY}{socket}tls = \"require\"\n"), DRILL);
+    assert!(bench.shown().contains("a socket has no TLS"), "{}", bench.shown());
+    assert!(different.is_empty(), "{}", different.join("\n"));
 }
 
 #[test]

@@ -71,6 +71,7 @@ pub enum Error {
 pub enum Kind {
     Files,
     Sqlite,
+    Postgres,
 }
 
 /// What [`Source::probe`] found out without capturing anything.
@@ -89,6 +90,7 @@ impl std::fmt::Display for Kind {
         f.write_str(match self {
             Self::Files => "files",
             Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
         })
     }
 }
@@ -108,6 +110,9 @@ pub fn of(settings: &SourceSettings, host: &Host) -> Box<dyn Source> {
         SourceKind::Files(files) => Box::new(files::Files::new(name, files.clone())),
         SourceKind::Sqlite(sqlite) => {
             Box::new(sqlite::Sqlite::new(name, sqlite.clone()).launched_by(host.launcher.clone()))
+        }
+        SourceKind::Postgres(server) => {
+            Box::new(postgres::Postgres::new(name, server.clone(), host.engines.clone()))
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use crate::servers::postgres::Server;
 
-const EVERYTHING: &str = include_str!("everything.sql");
+pub const EVERYTHING: &str = include_str!("everything.sql");
 
 /// The fingerprint of `shop`, with what the whole server shares.
 fn of(server: &Server) -> Fingerprint {
@@ -36,7 +36,8 @@ fn both(major: u32) -> (Server, Server) {
     (source, copy)
 }
 
-fn differences(before: &Fingerprint, after: &Fingerprint) -> Vec<String> {
+/// What differs between two fingerprints, by name.
+pub fn differences(before: &Fingerprint, after: &Fingerprint) -> Vec<String> {
     let names: BTreeSet<&String> = before.schema.keys().chain(after.schema.keys()).collect();
     let schema =
         names.into_iter().filter(|name| before.schema.get(*name) != after.schema.get(*name));

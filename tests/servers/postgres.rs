@@ -138,10 +138,23 @@ impl Server {
         output.stdout
     }
 
-    /// Sends it a signal, e.g. `STOP`.
+    /// Sends it a signal, e.g. `HUP`.
     pub fn signal(&self, signal: &str) {
-        let sent = command("kill").args(["-s", signal, &self.pid().to_string()]).status().unwrap();
-        assert!(sent.success());
+        self.signal_process(self.pid(), signal);
+    }
+
+    /// Sends one of its processes a signal.
+    pub fn signal_process(&self, pid: u32, signal: &str) {
+        let sent = command("kill").args(["-s", signal, &pid.to_string()]).status().unwrap();
+        assert!(sent.success(), "{signal} to {pid}");
+    }
+
+    /// The server's process and all its children.
+    pub fn processes(&self) -> Vec<u32> {
+        let children = format!("/proc/{0}/task/{0}/children", self.pid());
+        let children = fs::read_to_string(children).unwrap();
+        let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        std::iter::once(self.pid()).chain(children).collect()
     }
 
     /// Lets `lines` decide who may log in how (pg_hba.conf), from now on.
@@ -163,10 +176,15 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // A stopped server takes no other signal; immediate shutdown takes its children along.
-        let pid = self.pid().to_string();
-        let _ = command("kill").args(["-s", "CONT", &pid]).status();
-        let _ = command("kill").args(["-s", "QUIT", &pid]).status();
+        // A stopped process takes no other signal; immediate shutdown takes the children along.
+        if let Ok(None) = self.process.try_wait() {
+            for process in self.processes() {
+                let mut go_on = command("kill");
+                go_on.args(["-s", "CONT", &process.to_string()]);
+                let _ = go_on.stderr(Stdio::null()).status();
+            }
+            let _ = command("kill").args(["-s", "QUIT", &self.pid().to_string()]).status();
+        }
         let _ = self.process.wait();
     }
 }

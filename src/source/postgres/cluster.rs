@@ -14,6 +14,27 @@ pub struct Cluster {
     pub superuser: String,
     /// The databases that were dumped, in the order of their dumps; at least one.
     pub databases: Vec<Database>,
+    /// For people: how the server was made and run.
+    #[serde(default)]
+    pub server: Server,
+}
+
+/// What a rebuilt server should be like, though no dump needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Server {
+    /// Whether pages carry checksums.
+    pub page_checksums: bool,
+    pub wal_segment_bytes: u64,
+    /// `shared_preload_libraries`; empty where the login may not see it.
+    pub preload_libraries: String,
+    /// Whether it was a standby.
+    pub is_standby: bool,
+    /// Whether `globals.sql` holds the hashes of roles' passwords.
+    pub has_role_passwords: bool,
+    /// By name, with their folders: dumps leave them out.
+    pub tablespaces: Vec<String>,
+    /// What else the dumps leave out, in words.
+    pub left_out: Vec<String>,
 }
 
 /// A captured database, as `pg_database` describes it.
@@ -38,6 +59,9 @@ pub struct Database {
     pub extensions: Vec<Extension>,
     /// `pg_database_size`: about what a scratch copy takes.
     pub bytes: u64,
+    /// The moment of its snapshot, by the server's clock.
+    #[serde(default)]
+    pub snapshot_time: String,
 }
 
 /// An extension of a database.

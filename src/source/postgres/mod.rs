@@ -1,19 +1,80 @@
 //! PostgreSQL databases: captured by the server's own tools, recovered in a caged server.
 //!
-//! What both halves share stands here: a [`Session`] with pinned settings, and the
+//! What both halves share stands here too: a [`Session`] with pinned settings, and the
 //! [`fingerprint()`] and [`schema`] of a database, the same on a live server and on a scratch one.
 
 mod acl;
+mod archive;
+mod capture;
+mod client;
 mod cluster;
+mod describe;
+mod dump;
 mod engine;
 mod fingerprint;
+mod globals;
+mod live;
 pub mod names;
+mod pinned;
+mod privileges;
 pub mod schema;
 mod sequences;
 pub mod session;
 mod tables;
 
-pub use cluster::{Cluster, Database, Extension};
+pub use capture::{GLOBALS, file_of};
+pub use cluster::{Cluster, Database, Extension, Server};
 pub use engine::{Engine, Engines, MAJORS, Missing};
 pub use fingerprint::fingerprint;
 pub use session::{Login, Session, Tls};
+
+use std::path::Path;
+
+use super::{Capture, Context, Error, Facts, Recovered, Sink, Source, Trouble};
+use crate::ground::ids::Name;
+use crate::policy::sources::PostgresSettings;
+use crate::sandbox::Scratch;
+use live::Live;
+
+/// A source of `kind = "postgres"`.
+#[derive(Debug, Clone)]
+pub struct Postgres {
+    name: Name,
+    settings: PostgresSettings,
+    engines: Engines,
+}
+
+impl Postgres {
+    /// The source `name` of a policy; `engines` are this host's programs.
+    pub fn new(name: Name, settings: PostgresSettings, engines: Engines) -> Self {
+        Self { name, settings, engines }
+    }
+}
+
+impl Source for Postgres {
+    fn probe(&self, context: &Context) -> Result<Facts, Error> {
+        let live = Live::open(&self.settings, &self.engines, &context.interrupted)?;
+        let unprotected = live.unprotected.iter().map(|database| {
+            format!("database {database} is not protected: `databases` does not name it")
+        });
+        let left_out = live.cluster.server.left_out.iter().map(|what| format!("left out: {what}"));
+        Ok(Facts {
+            engine: format!("PostgreSQL {}", live.cluster.version),
+            // The dumps and the servers' files made of them.
+            scratch_bytes: live.bytes.saturating_mul(2),
+            warnings: unprotected.chain(left_out).collect(),
+        })
+    }
+
+    fn capture(&self, context: &Context, out: &dyn Sink) -> Result<Capture, Error> {
+        capture::capture(&self.name, &self.settings, &self.engines, context, out)
+    }
+
+    fn recover(&self, _: &Capture, _: &Path, _: &Scratch) -> Result<Box<dyn Recovered>, Trouble> {
+        Err(Trouble::Environment(Box::new(Error::Engine {
+            object: "PostgreSQL".to_owned(),
+            what: "this version of lifeboat captures it and does not bring it back yet".to_owned(),
+            source: None,
+        })))
+    }
+}

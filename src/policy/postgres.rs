@@ -1,0 +1,76 @@
+//! What only policies of PostgreSQL sources say: defaults, and keys that must fit each other.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::document::Document;
+use super::raw::TlsMode;
+use super::sources::Tls;
+
+/// The port that PostgreSQL listens on where nobody says another.
+pub(super) const PORT: u16 = 5432;
+
+/// How long a lock is waited for. Everybody else's next lock waits behind ours.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long one question may take: hashing a table of 400 GB takes about so long.
+pub(super) const STATEMENT_DEADLINE: Duration = Duration::from_secs(3600);
+
+/// Whether nobody else can listen between here and `host`.
+fn is_near(host: &str) -> bool {
+    host.starts_with('/') || matches!(host, "localhost" | "::1") || host.starts_with("127.")
+}
+
+/// How strictly a connection to `host` is encrypted. `check` has refused what does not fit.
+pub(super) fn tls(mode: Option<TlsMode>, ca: Option<PathBuf>, host: &str) -> Tls {
+    match (mode, ca) {
+        (Some(TlsMode::Off), _) => Tls::Off,
+        (Some(TlsMode::Verify) | None, Some(ca)) => Tls::Verify { ca },
+        (None, None) if is_near(host) => Tls::Off,
+        (Some(TlsMode::Require | TlsMode::Verify) | None, _) => Tls::Require,
+    }
+}
+
+/// Adds what is wrong with the source at `at`, e.g. `/source/0`.
+pub(super) fn check(policy: &mut Document, at: &str) {
+    if policy.text_at(&format!("{at}/kind")) != Some("postgres") {
+        return;
+    }
+    let (mode, ca) = (format!("{at}/tls"), format!("{at}/ca"));
+    let said = policy.text_at(&mode).map(str::to_owned);
+    match (said.as_deref(), policy.stands(&ca)) {
+        (Some("verify"), false) => {
+            let hint = "name the authority's certificate: ca = \"/etc/ssl/certs/db-ca.pem\"";
+            policy.error(
+                &mode,
+                "nothing to verify the server's certificate against",
+                hint.to_owned(),
+            );
+        }
+        (Some("off" | "require"), true) => {
+            let hint = "write tls = \"verify\", or leave `ca` out".to_owned();
+            policy.error(&ca, "an authority that nothing is verified against", hint);
+        }
+        _ => {}
+    }
+    let host = policy.text_at(&format!("{at}/host")).map(str::to_owned);
+    let on_socket = host.as_deref().is_some_and(|host| host.starts_with('/'));
+    if on_socket && matches!(said.as_deref(), Some("require" | "verify")) {
+        let hint = "leave `tls` out: nobody else can listen on a socket".to_owned();
+        policy.error(&mode, "a socket has no TLS", hint);
+    }
+    if host.as_deref().is_some_and(|host| host.contains('/') && !host.starts_with('/')) {
+        let hint = "write the socket's folder, e.g. \"/run/postgresql\", or the server's name";
+        policy.error(&format!("{at}/host"), "neither a folder nor a name", hint.to_owned());
+    }
+    let databases = format!("{at}/databases");
+    let mut seen: Vec<String> = Vec::new();
+    for index in 0..policy.length_of(&databases) {
+        let place = format!("{databases}/{index}");
+        let Some(name) = policy.text_at(&place).map(str::to_owned) else { continue };
+        if seen.contains(&name) {
+            policy.error(&place, format!("\"{name}\" is there already"), "leave it out".to_owned());
+        }
+        seen.push(name);
+    }
+}

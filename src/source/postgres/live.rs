@@ -1,0 +1,191 @@
+//! The live server: who we are there, which databases are meant, what is hidden from us.
+//!
+//! In: a policy's settings. Out: a [`Live`] server on which nothing that is asked for is hidden,
+//! with the programs of its major version.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::super::Error;
+use super::cluster::Cluster;
+use super::describe;
+use super::engine::{Engine, Engines};
+use super::names::literal;
+use super::privileges::{self, Hidden};
+use super::session::{Login, Session, Tls};
+use crate::policy::sources::{self, PostgresSettings};
+
+/// Databases that a server has from the beginning, in the order in which one is tried where the
+/// policy names none.
+const FIRST: [&str; 2] = ["postgres", "template1"];
+
+/// A server that may be captured.
+pub(super) struct Live {
+    pub login: Login,
+    pub engine: Engine,
+    pub cluster: Cluster,
+    /// The databases to capture.
+    pub databases: Vec<String>,
+    /// Those that the login sees and the policy leaves out.
+    pub unprotected: Vec<String>,
+    /// Bytes of the databases to capture.
+    pub bytes: u64,
+}
+
+/// A server's refusals in the source's terms.
+pub(super) fn engine_error(object: impl Into<String>, error: super::session::Error) -> Error {
+    match error {
+        super::session::Error::Interrupted => Error::Interrupted,
+        error => Error::Engine {
+            object: object.into(),
+            what: "PostgreSQL did not do what was asked".to_owned(),
+            source: Some(Box::new(error)),
+        },
+    }
+}
+
+impl Live {
+    /// Logs in, finds out what is there, and proves that nothing of it is hidden.
+    pub fn open(
+        settings: &PostgresSettings,
+        engines: &Engines,
+        interrupted: &Arc<AtomicBool>,
+    ) -> Result<Self, Error> {
+        let login = login(settings)?;
+        let server = login.server();
+        let failed = |error| engine_error(server.clone(), error);
+        let mut session = first_session(settings, &login, interrupted).map_err(failed)?;
+        let major = describe::major(&mut session).map_err(failed)?;
+        let engine = engines.find(major).map_err(|missing| Error::Engine {
+            object: server.clone(),
+            what: format!("the server is of PostgreSQL {major}"),
+            source: Some(Box::new(missing)),
+        })?;
+        let mut cluster = describe::cluster(&mut session).map_err(failed)?;
+        let there = there(&mut session).map_err(failed)?;
+        let databases = chosen(settings, &there, &server)?;
+        let unprotected = there.iter().map(|(name, _)| name);
+        let unprotected = unprotected.filter(|name| !databases.contains(name)).cloned().collect();
+        let of_databases = there.iter().filter(|(name, _)| databases.contains(name));
+        let bytes = of_databases.map(|(_, bytes)| bytes).sum();
+        drop(session);
+
+        let mut hidden = Vec::new();
+        for database in &databases {
+            let found = (|| {
+                let limit = settings.statement_deadline;
+                let mut session = Session::open(&login, database, limit, interrupted.clone())?;
+                cluster.server.left_out.extend(privileges::left_out(&mut session)?);
+                privileges::hidden(&mut session)
+            })();
+            hidden.extend(found.map_err(|error| engine_error(database, error))?);
+        }
+        match refusal(&hidden) {
+            None => Ok(Self { login, engine, cluster, databases, unprotected, bytes }),
+            Some(what) => Err(Error::Engine { object: server, what, source: None }),
+        }
+    }
+}
+
+/// What is said where something is hidden.
+fn refusal(hidden: &[Hidden]) -> Option<String> {
+    if hidden.is_empty() {
+        return None;
+    }
+    let what: Vec<&str> = hidden.iter().map(|one| one.what.as_str()).collect();
+    let mut remedies: Vec<&str> = Vec::new();
+    for one in hidden {
+        if !remedies.contains(&one.remedy.as_str()) {
+            remedies.push(&one.remedy);
+        }
+    }
+    Some(format!(
+        "the login does not see everything, so nothing was dumped: {}. A superuser mends it: {}",
+        what.join("; "),
+        remedies.join(" ")
+    ))
+}
+
+/// How to log in, with the password read now.
+pub(super) fn login(settings: &PostgresSettings) -> Result<Login, Error> {
+    let password = settings.password.as_ref().map(|password| password.reveal());
+    let password = password.transpose().map_err(|error| Error::Engine {
+        object: "password".to_owned(),
+        what: "it cannot be read".to_owned(),
+        source: Some(Box::new(error)),
+    })?;
+    Ok(Login {
+        host: settings.host.clone(),
+        port: settings.port,
+        user: settings.user.clone(),
+        password,
+        tls: match &settings.tls {
+            sources::Tls::Off => Tls::Off,
+            sources::Tls::Require => Tls::Require,
+            sources::Tls::Verify { ca } => Tls::Verify { ca: ca.clone() },
+        },
+    })
+}
+
+fn first_session(
+    settings: &PostgresSettings,
+    login: &Login,
+    interrupted: &Arc<AtomicBool>,
+) -> Result<Session, super::session::Error> {
+    let open = |database: &str| {
+        Session::open(login, database, settings.statement_deadline, interrupted.clone())
+    };
+    match settings.databases.first() {
+        Some(database) => open(database),
+        None => open(FIRST[0]).or_else(|refused| open(FIRST[1]).map_err(|_| refused)),
+    }
+}
+
+/// All databases that are no templates and allow connections, with their bytes.
+fn there(session: &mut Session) -> Result<Vec<(String, u64)>, super::session::Error> {
+    let rows = session.rows(
+        "SELECT d.datname, CASE WHEN has_database_privilege(d.oid, 'CONNECT')
+           THEN pg_database_size(d.oid) ELSE 0 END
+         FROM pg_database d WHERE d.datallowconn AND NOT d.datistemplate ORDER BY 1",
+    )?;
+    rows.into_iter()
+        .map(|row| match row.as_slice() {
+            [Some(name), Some(bytes)] => bytes
+                .parse()
+                .map(|bytes| (name.clone(), bytes))
+                .map_err(|_| session.unexpected("a size that is no number")),
+            _ => Err(session.unexpected("a database without a name")),
+        })
+        .collect()
+}
+
+/// The databases that the policy means.
+fn chosen(
+    settings: &PostgresSettings,
+    there: &[(String, u64)],
+    server: &str,
+) -> Result<Vec<String>, Error> {
+    let names = || there.iter().map(|(name, _)| name.clone());
+    if settings.databases.is_empty() {
+        return Ok(names().collect());
+    }
+    let missing: Vec<String> = settings
+        .databases
+        .iter()
+        .filter(|wanted| !names().any(|name| name == **wanted))
+        .map(|wanted| literal(wanted))
+        .collect();
+    if missing.is_empty() {
+        return Ok(settings.databases.clone());
+    }
+    let there: Vec<String> = names().collect();
+    Err(Error::Engine {
+        object: server.to_owned(),
+        what: format!(
+            "there is no database {} that allows connections; there are: {}",
+            missing.join(", "),
+            there.join(", ")
+        ),
+        source: None,
+    })
+}

@@ -1,0 +1,164 @@
+//! What a capture holds: everything, of one moment, and nothing that was hidden.
+
+use std::process::{Command, Stdio};
+
+use lifeboat::source::postgres::{fingerprint, schema};
+use lifeboat::source::{Capture, Fingerprint, Kind};
+use tokio::runtime::Runtime;
+
+use crate::bench::{Bench, Kept, settings};
+use crate::fingerprint::{EVERYTHING, differences};
+use crate::servers::postgres::{SUPERUSER, Server, bin};
+
+/// Restores what was captured on another server of the same version.
+fn restore(capture: &Capture, sink: &Kept) -> Server {
+    let cluster = capture.cluster.as_ref().unwrap();
+    let copy = Server::start(cluster.major);
+    let globals = String::from_utf8(sink.file("globals.sql")).unwrap();
+    copy.psql("postgres", &globals.replace("CREATE ROLE postgres;", ""));
+    for database in &cluster.databases {
+        let file = lifeboat::source::postgres::file_of(&database.name);
+        let path = copy.socket().join("dump");
+        std::fs::write(&path, sink.file(&file)).unwrap();
+        let path = path.to_str().unwrap();
+        let made = if database.name == "postgres" { &["--clean"][..] } else { &[] };
+        let into = ["--exit-on-error", "--create", "-d", "template1", path];
+        copy.run("pg_restore", &[made, &into].concat());
+    }
+    copy
+}
+
+/// The fingerprint of `databases` and of what they share.
+fn of(server: &Server, databases: &[&str]) -> Fingerprint {
+    let runtime = Runtime::new().unwrap();
+    let _inside = runtime.enter();
+    let mut all = Fingerprint::default();
+    for database in databases {
+        let mut session = server.session(database);
+        let found = fingerprint(&mut session).unwrap();
+        all.parts.extend(found.parts);
+        all.schema.extend(found.schema);
+        all.schema.extend(schema::of_cluster(&mut session).unwrap());
+    }
+    all
+}
+
+#[test]
+fn a_busy_server_is_captured_as_of_one_moment() {
+    let server = Server::start(15);
+    server.psql("postgres", "CREATE DATABASE shop");
+    server.psql("shop", EVERYTHING);
+    server.run("pgbench", &["-i", "-q", "-s", "2", "shop"]);
+    let mut writers = Command::new(bin(15).join("pgbench"))
+        .args(["-n", "-c", "2", "-T", "60", "-h"])
+        .arg(server.socket())
+        .args(["-U", SUPERUSER, "shop"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let sink = Kept::default();
+    let mut wanted = settings(&server);
+    wanted.databases = vec!["shop".to_owned()];
+
+    let written = || server.psql("shop", "SELECT count(*) FROM pgbench_history");
+    while written().trim() == "0" {}
+    let captured = Bench::default().capture(&wanted, &sink);
+    let before = written();
+    while written() == before {}
+    writers.kill().unwrap();
+    writers.wait().unwrap();
+    let captured = captured.unwrap();
+
+    assert_eq!(captured.kind, Kind::Postgres);
+    assert!(captured.engine.starts_with("PostgreSQL 15."), "{}", captured.engine);
+    assert!(captured.started <= captured.consistent_time && captured.skipped.is_empty());
+    let live = of(&server, &["shop"]);
+    assert_ne!(differences(&captured.fingerprint, &live), Vec::<String>::new(), "nobody wrote");
+    let copy = restore(&captured, &sink);
+    let restored = of(&copy, &["shop"]);
+    assert_eq!(differences(&captured.fingerprint, &restored), Vec::<String>::new());
+    assert_eq!(restored.parts["shop: table public.pgbench_accounts"].rows, 200_000);
+}
+
+#[test]
+fn every_version_is_captured_with_its_own_programs_and_names_what_is_left_out() {
+    for major in [17, 18] {
+        let server = Server::start_with(major, &["wal_level=logical"]);
+        server.psql("postgres", "CREATE DATABASE shop");
+        server.psql("shop", EVERYTHING);
+        let far = "CREATE SUBSCRIPTION far CONNECTION 'host=/nowhere password=canary' \
+                   PUBLICATION news WITH (connect = false)";
+        server.psql("shop", far);
+        let sink = Kept::default();
+
+        let captured = Bench::default().capture(&settings(&server), &sink).unwrap();
+
+        let cluster = captured.cluster.clone().unwrap();
+        assert_eq!((cluster.major, cluster.superuser.as_str()), (major, SUPERUSER));
+        let names: Vec<_> = cluster.databases.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["postgres", "shop"]);
+        assert_eq!(cluster.databases[1].encoding, "UTF8");
+        assert!(cluster.databases[1].extensions.iter().any(|one| one.name == "pg_trgm"));
+        assert_eq!(cluster.server.page_checksums, major == 18);
+        let left_out = cluster.server.left_out.join("\n");
+        for what in
+            ["unlogged tables sales.cache", "foreign tables sales.distant", "subscriptions far"]
+        {
+            assert!(left_out.contains(what), "{what} in {left_out}");
+        }
+        let copy = restore(&captured, &sink);
+        let restored = of(&copy, &["postgres", "shop"]);
+        assert_eq!(differences(&captured.fingerprint, &restored), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn names_that_want_to_be_something_else_are_names() {
+    let server = Server::start(15);
+    let names = ["a=b dbname=x", "-Fp", "it's \"\\\" \n 50%/../x", "ünï", "postgres://x"];
+    for name in names {
+        let quoted = name.replace('"', "\"\"");
+        server.psql("postgres", &format!("CREATE DATABASE \"{quoted}\""));
+        let make = format!(
+            "CREATE SCHEMA \"{quoted}\"; CREATE TABLE \"{quoted}\".\"{quoted}\" (\"{quoted}\" text);
+             INSERT INTO \"{quoted}\".\"{quoted}\" VALUES ('\\.'), (E'\\n\\\\.\\n'), (NULL);
+             CREATE SEQUENCE \"{quoted}\".\"s, 1, {quoted}\"; CREATE ROLE \"{quoted}\";
+             ALTER TABLE \"{quoted}\".\"{quoted}\" OWNER TO \"{quoted}\";"
+        );
+        server.psql(name, &make);
+    }
+    let (bench, sink) = (Bench::default(), Kept::default());
+    let mut wanted = settings(&server);
+    wanted.databases = names.map(str::to_owned).to_vec();
+
+    let captured = bench.capture(&wanted, &sink).unwrap();
+
+    let copy = restore(&captured, &sink);
+    let restored = of(&copy, &names);
+    assert_eq!(differences(&captured.fingerprint, &restored), Vec::<String>::new());
+    for name in names {
+        let part = format!("{name}: table {name}.{name}");
+        assert_eq!(captured.fingerprint.parts[&part].rows, 3, "{name}");
+    }
+}
+
+#[test]
+fn doctor_names_databases_that_nobody_protects() {
+    let server = Server::start(15);
+    server.psql("postgres", "CREATE DATABASE shop");
+    let mut wanted = settings(&server);
+    wanted.databases = vec!["shop".to_owned()];
+
+    let facts = Bench::default().probe(&wanted).unwrap();
+
+    assert!(facts.engine.starts_with("PostgreSQL 15."), "{}", facts.engine);
+    assert!(facts.scratch_bytes > 10 << 20, "{}", facts.scratch_bytes);
+    let warnings = facts.warnings.join("\n");
+    assert!(warnings.contains("database postgres is not protected"), "{warnings}");
+    assert!(!warnings.contains("database shop"), "{warnings}");
+
+    wanted.databases = vec!["shpo".to_owned()];
+    let refused = lifeboat::ground::causes::chain(&Bench::default().probe(&wanted).unwrap_err());
+    assert!(refused.contains("shpo"), "{refused}");
+}
