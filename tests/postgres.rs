@@ -1,11 +1,15 @@
 //! PostgreSQL: what a capture sees of a live server, and what it refuses.
 
+#[path = "bench/mod.rs"]
+mod household;
 mod servers;
 
 #[path = "postgres/bench.rs"]
 mod bench;
 #[path = "postgres/capturing.rs"]
 mod capturing;
+#[path = "postgres/command.rs"]
+mod command;
 #[path = "postgres/fingerprint.rs"]
 mod fingerprint;
 #[path = "postgres/privileges.rs"]

@@ -73,6 +73,8 @@ fn a_busy_server_is_captured_as_of_one_moment() {
     assert_eq!(captured.kind, Kind::Postgres);
     assert!(captured.engine.starts_with("PostgreSQL 15."), "{}", captured.engine);
     assert!(captured.started <= captured.consistent_time && captured.skipped.is_empty());
+    let kept: usize = sink.files.lock().unwrap().values().map(Vec::len).sum();
+    assert_eq!((captured.entries, captured.bytes), (2, kept as u64));
     let live = of(&server, &["shop"]);
     assert_ne!(differences(&captured.fingerprint, &live), Vec::<String>::new(), "nobody wrote");
     let copy = restore(&captured, &sink);

@@ -71,12 +71,13 @@ pub(super) fn capture(
         found.parts.extend(dumped.fingerprint.parts);
         found.schema.extend(dumped.fingerprint.schema);
         moments.push(dumped.time);
-        bytes += dumped.described.bytes;
+        bytes += dumped.bytes;
         live.cluster.databases.push(dumped.described);
         used.push((database, dumped.roles));
     }
     let shared = settled_globals(&globals, before, &used, settings, &live, context)?;
     found.schema.extend(shared.schema);
+    bytes += shared.text.len() as u64;
     put(out, GLOBALS, Text(shared.text), context)?;
     all_read(out)?;
     Ok(Capture {
@@ -99,6 +100,7 @@ pub(super) fn capture(
 struct Dumped {
     fingerprint: Fingerprint,
     time: Timestamp,
+    bytes: u64,
     described: Database,
     /// The roles that it refers to, as SQL names them.
     roles: Vec<String>,
@@ -152,7 +154,7 @@ fn one(
     let roles = pinned::roles_used(&mut pinned.session).map_err(failed)?;
     let Pinned { mut session, time, server_time, .. } = pinned;
     let described = describe::database(&mut session, server_time).map_err(failed)?;
-    Ok(Dumped { fingerprint: found, time, described, roles })
+    Ok(Dumped { fingerprint: found, time, bytes: contents.bytes, described, roles })
 }
 
 /// The server deparses views and functions as they are now, whatever the snapshot: whoever changed

@@ -39,8 +39,11 @@ pub(super) fn hidden(session: &mut Session) -> Result<Vec<Hidden>, Error> {
     let objects = names(session, &large_objects())?;
     let numbers: Vec<&str> =
         objects.iter().map(|name| name.trim_start_matches("large object ")).collect();
-    let remedy =
-        format!("GRANT SELECT ON LARGE OBJECT {} TO {}", numbers.join(", "), identifier(&user));
+    let remedy = if numbers.len() <= MOST_NAMED {
+        format!("GRANT SELECT ON LARGE OBJECT {} TO {}", numbers.join(", "), identifier(&user))
+    } else {
+        "what `lifeboat grants` prints for large objects".to_owned()
+    };
     found.extend(told(session.database(), &objects, "cannot be read", &remedy));
     Ok(found)
 }

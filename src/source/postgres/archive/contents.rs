@@ -15,11 +15,17 @@ pub(in super::super) struct Contents {
     pub tables: BTreeMap<String, u64>,
     pub sequences: BTreeMap<String, SequenceValue>,
     pub large_objects: u64,
+    /// Of the whole archive.
+    pub bytes: u64,
 }
 
 /// Puts together what the table of contents announces and what was seen.
-pub(super) fn of(entries: Entries, seen: BTreeMap<u64, Seen>) -> Result<Contents, Damaged> {
-    let mut contents = Contents::default();
+pub(super) fn of(
+    entries: Entries,
+    seen: BTreeMap<u64, Seen>,
+    bytes: u64,
+) -> Result<Contents, Damaged> {
+    let mut contents = Contents { bytes, ..Contents::default() };
     for (id, entry) in entries {
         let key = format!("{}.{}", hex::encode(&entry.schema), hex::encode(&entry.name));
         let data = match (seen.get(&id), entry.has_data) {

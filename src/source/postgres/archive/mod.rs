@@ -46,6 +46,7 @@ pub enum Damaged {
 /// Reads one archive.
 pub(super) struct Archive {
     stage: Stage,
+    bytes: u64,
 }
 
 enum Stage {
@@ -63,13 +64,14 @@ enum Stage {
 
 impl Default for Archive {
     fn default() -> Self {
-        Self { stage: Stage::Head { gathered: Vec::new(), try_at: 4096 } }
+        Self { stage: Stage::Head { gathered: Vec::new(), try_at: 4096 }, bytes: 0 }
     }
 }
 
 impl Archive {
     /// Takes the next bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Damaged> {
+        self.bytes += bytes.len() as u64;
         match &mut self.stage {
             Stage::Data { entries, data } => data.feed(bytes, entries),
             Stage::Head { gathered, try_at } => {
@@ -90,7 +92,7 @@ impl Archive {
         }
         match self.stage {
             Stage::Head { .. } => Err(Damaged::NoContents),
-            Stage::Data { entries, data } => contents::of(entries, data.finish()?),
+            Stage::Data { entries, data } => contents::of(entries, data.finish()?, self.bytes),
         }
     }
 

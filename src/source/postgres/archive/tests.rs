@@ -73,6 +73,7 @@ fn what_an_archive_holds_is_counted_however_it_is_cut() {
             let value = SequenceValue { last: 42, is_called: true };
             assert_eq!(contents.sequences[&format!("{public}.{numbers}")], value);
             assert_eq!(contents.large_objects, 2);
+            assert_eq!(contents.bytes, whole(minor).len() as u64);
         }
     }
 }

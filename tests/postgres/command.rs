@@ -1,0 +1,119 @@
+//! The whole way through the command line: backed up, restored, refused.
+
+use std::fs;
+use std::process::Command;
+
+use crate::household::{Bench, PASSWORD, Ran};
+use crate::servers::postgres::{Server, bin};
+
+const CANARY: &str = "canary-of-the-database";
+
+/// A household whose policy has a database server, too, which asks for a password.
+fn household() -> (Bench, Server) {
+    let server = Server::start(15);
+    server.psql(
+        "postgres",
+        &format!(
+            "CREATE ROLE backup LOGIN BYPASSRLS PASSWORD '{CANARY}';
+             GRANT pg_read_all_data TO backup; CREATE DATABASE shop"
+        ),
+    );
+    server.psql("shop", "CREATE TABLE t AS SELECT n FROM generate_series(1, 50000) n");
+    server.allow("local all backup scram-sha-256\nlocal all all trust\n");
+    let bench = Bench::new();
+    bench.write("keys/database", format!("{CANARY}\n"));
+    let policy = fs::read_to_string(bench.path("policies/shop.toml")).unwrap();
+    let host = server.socket().display();
+    bench.write(
+        "policies/shop.toml",
+        format!(
+            "{policy}
+[[source]]
+name = \"ledger\"
+kind = \"postgres\"
+host = \"{host}\"
+user = \"backup\"
+password = {{ file = \"keys/database\" }}
+databases = [\"shop\"]
+"
+        ),
+    );
+    (bench, server)
+}
+
+#[test]
+fn a_servers_dump_is_restored_as_a_file_and_its_password_is_nowhere() {
+    let (bench, server) = household();
+    let trace = bench.path("trace");
+    let mut said = String::new();
+    for arguments in [
+        &["validate"][..],
+        &["doctor"],
+        &["backup", "shop", "-vv"],
+        &["verify", "shop"],
+        &["restore", "shop", "--to", "back", "-vv"],
+        &["ledger", "log", "shop"],
+        &["ledger", "verify", "shop"],
+    ] {
+        let ran = traced(&bench, arguments, &trace).exits(0);
+        said += &(ran.stdout + &ran.stderr);
+    }
+    assert!(said.contains("PostgreSQL 15."), "{said}");
+
+    let dump = bench.path("back/ledger/databases/shop.dump");
+    let list = Command::new(bin(15).join("pg_restore")).arg("-l").arg(&dump).output().unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    assert!(list.contains("TABLE DATA public t"), "{list}");
+    let globals = fs::read_to_string(bench.path("back/ledger/globals.sql")).unwrap();
+    assert!(globals.contains("CREATE ROLE backup;"), "{globals}");
+    let programs = fs::read_to_string(&trace).unwrap();
+    assert!(programs.contains("/pg_dump\"") && programs.contains("/pg_dumpall\""), "{programs}");
+    let visible = [("argv and environment", programs), ("output", said), ("log", server.log())];
+    for (place, text) in visible {
+        assert!(!text.contains(CANARY), "the password stands in {place}");
+    }
+    for file in ["state", "store", "back", "scratch"].iter().flat_map(|name| bench.files(name)) {
+        let bytes = fs::read(&file).unwrap_or_default();
+        let found = bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
+        assert!(!found, "the password stands in {}", file.display());
+    }
+}
+
+#[test]
+fn a_run_that_cannot_capture_a_server_publishes_nothing_of_the_other_sources_either() {
+    let (bench, server) = household();
+    bench.run(&["backup", "shop"]).exits(0);
+    let before = bench.run(&["snapshots", "shop", "--json"]).exits(0).json();
+    server
+        .psql("shop", "CREATE TABLE hidden (a int); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY");
+    server.psql("postgres", "ALTER ROLE backup NOBYPASSRLS");
+
+    let refused = bench.run(&["backup", "shop"]).exits(1);
+
+    assert!(refused.stderr.contains("public.hidden"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("ALTER ROLE \"backup\" BYPASSRLS;"), "{}", refused.stderr);
+    bench.write("keys/database", "canary-wrong\n".to_owned());
+    let refused = bench.run(&["backup", "shop"]).exits(1);
+    assert!(refused.stderr.contains("password authentication failed"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("canary"), "{}", refused.stderr);
+    let doctor = bench.run(&["doctor"]).exits(1);
+    assert!(doctor.stdout.contains("cannot log in"), "{}", doctor.stdout);
+    assert_eq!(bench.run(&["snapshots", "shop", "--json"]).exits(0).json(), before);
+    let log = bench.run(&["ledger", "log", "shop"]).exits(0).stdout;
+    assert_eq!(log.matches("aborted").count(), 2, "{log}");
+    assert!(!log.contains("canary") && !log.contains(PASSWORD), "{log}");
+}
+
+/// Runs the binary; every program that it starts, with arguments and environment, goes to `trace`.
+fn traced(bench: &Bench, arguments: &[&str], trace: &std::path::Path) -> Ran {
+    let inner = bench.command(arguments);
+    Command::new("strace")
+        .args(["-f", "-s", "4096", "-v", "-e", "trace=execve", "-A", "-o"])
+        .arg(trace)
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .current_dir(bench.path("."))
+        .output()
+        .unwrap()
+        .into()
+}
