@@ -11,7 +11,7 @@ use crate::fingerprint::{EVERYTHING, differences};
 use crate::servers::postgres::{SUPERUSER, Server, bin};
 
 /// Restores what was captured on another server of the same version.
-fn restore(capture: &Capture, sink: &Kept) -> Server {
+pub fn restore(capture: &Capture, sink: &Kept) -> Server {
     let cluster = capture.cluster.as_ref().unwrap();
     let copy = Server::start(cluster.major);
     let globals = String::from_utf8(sink.file("globals.sql")).unwrap();
@@ -29,7 +29,7 @@ fn restore(capture: &Capture, sink: &Kept) -> Server {
 }
 
 /// The fingerprint of `databases` and of what they share.
-fn of(server: &Server, databases: &[&str]) -> Fingerprint {
+pub fn of(server: &Server, databases: &[&str]) -> Fingerprint {
     let runtime = Runtime::new().unwrap();
     let _inside = runtime.enter();
     let mut all = Fingerprint::default();

@@ -27,6 +27,7 @@ pub struct Server {
     pub major: u32,
     folder: TempDir,
     process: Child,
+    port: u16,
 }
 
 /// The folder of a version's programs: Debian's own, or unpacked by tests/tools.
@@ -47,12 +48,59 @@ impl Server {
 
     /// The same with further settings, e.g. `wal_level=logical`.
     pub fn start_with(major: u32, settings: &[&str]) -> Self {
+        Self::start_in(folder(), major, settings, 5432)
+    }
+
+    /// The same, listening on loopback with TLS: `keys` with `.key` and `.pem`.
+    pub fn start_with_tls(major: u32, keys: &Path) -> Self {
         let folder = folder();
+        for kind in ["key", "pem"] {
+            let file = folder.path().join(kind);
+            fs::copy(keys.with_extension(kind), &file).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+            if let Some((uid, gid)) = unprivileged() {
+                chown(&file, Some(uid), Some(gid)).unwrap();
+            }
+        }
+        let of = |name: &str| folder.path().join(name).display().to_string();
+        let (key, certificate) = (of("key"), of("pem"));
+        // Free a moment ago; the tests of one program run in threads that ask for one each.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let settings = [
+            "listen_addresses=127.0.0.1",
+            "ssl=on",
+            &format!("ssl_key_file={key}"),
+            &format!("ssl_cert_file={certificate}"),
+        ];
+        Self::start_in(folder, major, &settings, port)
+    }
+
+    /// A hot standby of this server.
+    pub fn standby(&self) -> Self {
+        let folder = folder();
+        let copied = command(bin(self.major).join("pg_basebackup"))
+            .args(["-R", "-X", "stream", "-c", "fast", "-U", SUPERUSER, "-h"])
+            .arg(self.socket())
+            .args(["-p", &self.port.to_string(), "-D"])
+            .arg(folder.path().join("data"))
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        Self::serve(folder, self.major, &[], 5432)
+    }
+
+    fn start_in(folder: TempDir, major: u32, settings: &[&str], port: u16) -> Self {
         let data = folder.path().join("data");
         let copied = command("cp").arg("-a").arg(template(major)).arg(&data).status().unwrap();
         assert!(copied.success());
+        Self::serve(folder, major, settings, port)
+    }
+
+    /// Starts the server whose files are in `folder`.
+    fn serve(folder: TempDir, major: u32, settings: &[&str], port: u16) -> Self {
+        let data = folder.path().join("data");
         let mut postgres = command(bin(major).join("postgres"));
-        postgres.arg("-D").arg(&data).arg("-k").arg(folder.path());
+        postgres.arg("-D").arg(&data).arg("-k").arg(folder.path()).args(["-p", &port.to_string()]);
         for setting in
             ["listen_addresses=", "fsync=off", "shared_buffers=16MB"].iter().chain(settings)
         {
@@ -60,7 +108,7 @@ impl Server {
         }
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let process = postgres.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let server = Self { major, folder, process };
+        let server = Self { major, folder, process, port };
         server.wait_until_it_answers();
         server
     }
@@ -68,6 +116,11 @@ impl Server {
     /// The folder that holds the socket.
     pub fn socket(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Where it listens, on its socket too.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The server's own process.
@@ -84,7 +137,7 @@ impl Server {
     pub fn login(&self, user: &str) -> Login {
         Login {
             host: self.socket().to_str().unwrap().to_owned(),
-            port: 5432,
+            port: self.port,
             user: user.to_owned(),
             password: None,
             tls: Tls::Off,
@@ -106,7 +159,9 @@ impl Server {
     pub fn psql_as(&self, user: &str, database: &str, script: &str) -> Result<String, String> {
         let database = format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'"));
         let mut psql = command(bin(self.major).join("psql"));
-        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", user, "-h"])
+        psql.env("PGCLIENTENCODING", "UTF8")
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", user])
+            .args(["-p", &self.port.to_string(), "-h"])
             .arg(self.socket())
             .args(["-d", &database, "-f", "-"])
             .stdin(Stdio::piped())
@@ -126,6 +181,7 @@ impl Server {
     pub fn run(&self, program: &str, arguments: &[&str]) -> Vec<u8> {
         let output = command(bin(self.major).join(program))
             .env("PGHOST", self.socket())
+            .env("PGPORT", self.port.to_string())
             .env("PGUSER", SUPERUSER)
             .args(arguments)
             .output()
@@ -165,7 +221,7 @@ impl Server {
 
     fn wait_until_it_answers(&self) {
         let begun = Instant::now();
-        while !self.socket().join(".s.PGSQL.5432").exists()
+        while !self.socket().join(format!(".s.PGSQL.{}", self.port)).exists()
             || self.psql_as(SUPERUSER, "postgres", "SELECT 1").is_err()
         {
             assert!(begun.elapsed() < PATIENCE, "the server did not start: {}", self.log());
