@@ -177,7 +177,7 @@ fn a_pg_dump_that_lies_and_exits_0_is_found_out() {
 }
 
 #[test]
-fn a_dump_with_a_row_more_or_another_value_of_a_sequence_is_found_out() {
+fn a_dump_that_saw_another_moment_is_found_out() {
     let server = shop(17);
     server.psql("shop", "CREATE SEQUENCE numbers; SELECT nextval('numbers')");
     let cases = [
@@ -185,6 +185,10 @@ fn a_dump_with_a_row_more_or_another_value_of_a_sequence_is_found_out() {
         (
             r#"psql -X -q -c 'INSERT INTO c_last VALUES (0)'; exec "$real" "${@/--snapshot=*/--no-comments}""#,
             "101 rows of table public.c_last",
+        ),
+        (
+            r#"psql -X -q -c "CREATE OR REPLACE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 3'" >&2; exec "$real" "$@""#,
+            "function public.one()",
         ),
         (
             r#"psql -X -q -c "SELECT nextval('numbers')" >&2; "$real" "$@"; psql -X -q -c "SELECT setval('numbers', 1)" >&2"#,

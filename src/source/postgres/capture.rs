@@ -133,8 +133,8 @@ fn one(
     });
     let file = file_of(database);
     put(out, &file, dump, context)?;
-    let mut found = match fingerprint(&mut pinned.session) {
-        Ok(found) => found,
+    let parts = match fingerprint::parts(&mut pinned.session) {
+        Ok(parts) => parts,
         // A dump that failed has said why; the session may only have been taken along.
         Err(error) => {
             ending.abandon();
@@ -145,10 +145,11 @@ fn one(
             });
         }
     };
+    let mut found = Fingerprint { parts, schema: pinned.schema.clone() };
     out.settle()?;
     let contents = ending.outcome().map_err(|error| of_dump(database, error))?;
     let high = sequences::values(&mut pinned.session, &sequences).map_err(failed)?;
-    unchanged(database, &found.schema, &mut pinned)?;
+    unchanged(database, &mut pinned)?;
     let standing = whole(database, &pinned, &sequences, (&low, &high), &found, &contents)?;
     found.parts.extend(standing);
     let roles = pinned::roles_used(&mut pinned.session).map_err(failed)?;
@@ -159,11 +160,8 @@ fn one(
 
 /// The server deparses views and functions as they are now, whatever the snapshot: whoever changed
 /// one while it was dumped leaves a dump of no single moment.
-fn unchanged(
-    database: &str,
-    before: &BTreeMap<String, Digest>,
-    pinned: &mut Pinned,
-) -> Result<(), Error> {
+fn unchanged(database: &str, pinned: &mut Pinned) -> Result<(), Error> {
+    let before = &pinned.schema;
     let after = schema::of_database(&mut pinned.session)
         .map_err(|error| engine_error(format!("database {database}"), error))?;
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();

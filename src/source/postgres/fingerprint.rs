@@ -6,6 +6,8 @@
 //! another collation too. Hashes are sums of PostgreSQL's 64-bit hash under two seeds, so the
 //! order of rows plays no part and twins count twice. Where sequences stand is read as it is now.
 
+use std::collections::BTreeMap;
+
 use super::super::{Fingerprint, Part};
 use super::session::{Error, Row, Session};
 use super::tables::{self, Table};
@@ -15,23 +17,28 @@ use crate::ground::digest::Digest;
 /// The second seed; any number but the first, which is 0.
 const SEED: &str = "8675309";
 
-/// The fingerprint of the session's database: [`parts`] and [`schema::of_database`].
+/// The fingerprint of the session's database: its content and its schema.
 pub fn fingerprint(session: &mut Session) -> Result<Fingerprint, Error> {
     let schema = schema::of_database(session)?;
-    let mut found = Fingerprint { schema, ..Fingerprint::default() };
+    Ok(Fingerprint { parts: parts(session)?, schema })
+}
+
+/// The content: tables, sequences, large objects.
+pub(super) fn parts(session: &mut Session) -> Result<BTreeMap<String, Part>, Error> {
+    let mut found = BTreeMap::new();
     for table in tables::stored(session)? {
         let part = rows(session, &table)?;
-        found.parts.insert(part_name(session.database(), &table), part);
+        found.insert(part_name(session.database(), &table), part);
     }
     let sequences = sequences::stored(session)?;
     let values = sequences::values(session, &sequences)?;
     for sequence in sequences {
         if let Some(value) = values.get(&sequence.key) {
-            found.parts.insert(sequence.part_name(session.database()), value.part());
+            found.insert(sequence.part_name(session.database()), value.part());
         }
     }
     if let Some(part) = large_objects(session)? {
-        found.parts.insert(large_objects_name(session.database()), part);
+        found.insert(large_objects_name(session.database()), part);
     }
     Ok(found)
 }

@@ -1,20 +1,24 @@
-//! A database pinned to one moment: tables locked first, seen after.
+//! A database pinned to one moment: tables locked first, seen after, definitions settled.
 //!
 //! In: a login and a database. Out: a [`Pinned`] transaction whose exported snapshot `pg_dump`
 //! shares. Locks that only forbid dropping, altering and truncating are taken before the snapshot:
 //! a table that was truncated in between would be empty in it, in the dump and in the fingerprint
-//! alike.
+//! alike. The server deparses definitions as they are now, whatever the snapshot, so they are looked
+//! at before it and in it, and must be the same.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::super::Context;
 use super::names::literal;
+use super::schema;
 use super::session::{Error, Session};
 use super::tables::{self, Table};
+use crate::ground::digest::Digest;
 
-/// How often tables that came or went while others were locked make it begin again.
+/// How often tables that came or went, or definitions that changed, make it begin again.
 const ATTEMPTS: u32 = 5;
 
 /// SQLSTATE of a relation that is gone; of a lock that was not given in time.
@@ -31,6 +35,8 @@ pub(super) struct Pinned {
     /// The same moment by the server's clock.
     pub server_time: String,
     pub tables: Vec<Table>,
+    /// The definitions of this very moment: none changed between a look before and one after.
+    pub schema: BTreeMap<String, Digest>,
 }
 
 impl Pinned {
@@ -43,6 +49,7 @@ impl Pinned {
         session.run(&format!("SET lock_timeout = {}", lock_timeout.as_millis()))?;
         for _ in 0..ATTEMPTS {
             let tables = tables::stored(&mut session)?;
+            let schema = schema::of_database(&mut session)?;
             session.run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
             match lock(&mut session, &tables) {
                 Ok(()) => {}
@@ -58,13 +65,15 @@ impl Pinned {
                 return Err(session.unexpected("no snapshot"));
             };
             let (snapshot, server_time) = (snapshot.clone(), server_time.clone());
-            if tables::stored(&mut session)? == tables {
-                return Ok(Self { session, snapshot, time, server_time, tables });
+            let is_settled = tables::stored(&mut session)? == tables
+                && schema::of_database(&mut session)? == schema;
+            if is_settled {
+                return Ok(Self { session, snapshot, time, server_time, tables, schema });
             }
             session.run("ROLLBACK")?;
         }
         Err(session.unexpected(format!(
-            "tables come and go so fast that {ATTEMPTS} attempts to lock all of them failed"
+            "its schema changes so fast that {ATTEMPTS} attempts to pin it failed"
         )))
     }
 }

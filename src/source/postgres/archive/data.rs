@@ -94,6 +94,10 @@ impl Data {
 
     fn step(&mut self, token: &[u8], entries: &Entries) -> Result<(), Damaged> {
         let number = || magnitude(&token[1..]);
+        // An integer's sign comes first, and nothing here is negative.
+        if token.len() > 1 && token[0] != 0 {
+            return Err(Damaged::BadBlock);
+        }
         self.next = match (self.next, self.entry) {
             (Next::Kind, _) => {
                 let kind = token[0];

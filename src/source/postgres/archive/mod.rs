@@ -43,6 +43,9 @@ pub enum Damaged {
     BadBlock,
 }
 
+/// A longer table of contents is damage, or malice: a million objects have a third of it.
+const MOST_HEAD_BYTES: usize = 1 << 30;
+
 /// Reads one archive.
 pub(super) struct Archive {
     stage: Stage,
@@ -78,6 +81,9 @@ impl Archive {
                 gathered.extend_from_slice(bytes);
                 if gathered.len() < *try_at {
                     return Ok(());
+                }
+                if gathered.len() > MOST_HEAD_BYTES {
+                    return Err(Damaged::BadContents);
                 }
                 *try_at = gathered.len() * 2;
                 self.begin_data().map(drop)
