@@ -127,7 +127,7 @@ async fn everything_in_a_repository_of_restics_is_read_and_trees_are_written_aga
         assert!(read_everything(&repository).await >= 4);
         let (id, snapshot) = repository.snapshots().await.unwrap().remove(0);
         assert_eq!(snapshot.tags, ["lifeboat"]);
-        assert_eq!(repository.find(&id.0.short()).await.unwrap(), id);
+        assert_eq!(repository.find(&id.0.short(), &[]).await.unwrap(), id);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -264,7 +264,7 @@ fn we_verify_and_read_what_restic_wrote_and_restic_checks_what_we_add() {
         runtime.block_on(async {
             let store = folder.load().await;
             let repository = open(&store).await;
-            let verified = verify(&repository, Depth::ReadData, &Silent).await.unwrap();
+            let verified = verify(&repository, &[], Depth::ReadData, &Silent).await.unwrap();
             assert_eq!(verified.errors, [], "{init:?} {backup:?}");
             assert_eq!((verified.snapshots, verified.hints), (1, vec![]));
             let snapshots = repository.snapshots().await.unwrap();
@@ -272,7 +272,7 @@ fn we_verify_and_read_what_restic_wrote_and_restic_checks_what_we_add() {
 
             files.insert("later".into(), b"a later line\n".repeat(1000));
             back_up(&repository, &files).await;
-            let verified = verify(&repository, Depth::ReadData, &Silent).await.unwrap();
+            let verified = verify(&repository, &[], Depth::ReadData, &Silent).await.unwrap();
             assert_eq!(verified.errors, [], "{init:?} {backup:?}");
             folder.save(&store).await;
         });

@@ -7,25 +7,13 @@ use std::path::Path;
 use std::process::Command;
 
 use bench::{Bench, Ran, contents, must, new_restic, old_restic};
-use seaweed::{ADMIN, Seaweed, seaweed};
+use seaweed::{ADMIN, seaweed};
 
 /// A site whose store is a folder of a new bucket.
 fn on_s3(bucket: &str) -> Bench {
     seaweed().bucket(bucket);
-    in_bucket(seaweed(), bucket)
-}
-
-fn in_bucket(service: &Seaweed, bucket: &str) -> Bench {
     let bench = Bench::new();
-    let folder = format!("url = \"file://{}\"", bench.path("store").display());
-    let endpoint = service.endpoint();
-    let store = format!(
-        "url = \"s3://{bucket}/lifeboat\"\nendpoint = \"{endpoint}\"\n\
-         access_key = {{ file = \"keys/s3-id\" }}\nsecret_key = {{ file = \"keys/s3-secret\" }}"
-    );
-    bench.edit("lifeboat.toml", &folder, &store);
-    bench.write("keys/s3-id", ADMIN.access.into());
-    bench.write("keys/s3-secret", ADMIN.secret.into());
+    bench.move_to_bucket(&seaweed().endpoint(), bucket, ADMIN.access, ADMIN.secret);
     bench
 }
 

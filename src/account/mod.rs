@@ -8,6 +8,7 @@ mod lease;
 mod lock;
 pub mod store;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,11 +25,11 @@ use crate::ground::digest::Digest;
 use crate::ground::progress::Progress;
 use crate::ground::secret;
 use crate::ledger::outbox::Outbox;
-use crate::ledger::record::{Actor, Record};
+use crate::ledger::record::{Actor, Body, Record};
 use crate::ledger::sign::{self, Signer};
 use crate::ledger::{self, Ledger, Remembered};
 use crate::policy::{Customer, Setup};
-use crate::repo::{self, Index, Repository, SharedIndex};
+use crate::repo::{self, Index, Repository, SharedIndex, Snapshot, SnapshotId};
 use crate::sandbox;
 use crate::seal;
 use crate::source;
@@ -37,6 +38,12 @@ use crate::store::{Creation, ObjectName, Prefixed, Shared, probe};
 
 /// How soon waiting work learns that somebody asked for an end.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What a repository holds, and what it should hold besides.
+pub struct Snapshots {
+    pub files: Vec<(SnapshotId, Result<Snapshot, repo::Error>)>,
+    pub gone: Vec<SnapshotId>,
+}
 
 /// What this process has for itself, whoever the customer is. Clones share it.
 #[derive(Clone)]
@@ -241,6 +248,16 @@ impl Account {
         Ok(reading.lines.into_iter().map(|line| line.record).collect())
     }
 
+    /// The repository's snapshots by id, the unreadable ones with their error, and those that the
+    /// ledger says were published and that are not there: somebody removed them.
+    pub async fn snapshots(&self) -> Result<Snapshots, Error> {
+        let published = published(&self.records().await?);
+        let files = self.repository.snapshot_files_with(&published).await?;
+        let there: HashSet<_> = files.iter().map(|(id, _)| *id).collect();
+        let gone = published.into_iter().filter(|id| !there.contains(id)).collect();
+        Ok(Snapshots { files, gone })
+    }
+
     /// Every record of a ledger that holds together and is what was signed before; fails with the
     /// alarms of [`Ledger::checkpoint`] otherwise.
     pub async fn proven_records(&self, rooms: &Rooms) -> Result<Vec<Record>, Error> {
@@ -288,6 +305,16 @@ impl Account {
     pub fn signer(&self) -> Option<&Signer> {
         self.signer.as_ref()
     }
+}
+
+/// The snapshots that `records` say were published, in their order. They must be in the
+/// repository, whatever a listing of it says.
+pub fn published(records: &[Record]) -> Vec<SnapshotId> {
+    let snapshot = |record: &Record| match &record.event.body {
+        Body::BackupFinished(finished) => Some(SnapshotId(finished.snapshot)),
+        _ => None,
+    };
+    records.iter().filter_map(snapshot).collect()
 }
 
 /// What this host signed of `ledger` the last time.

@@ -10,9 +10,8 @@ mod hooks;
 mod node;
 mod sink;
 
-use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -30,7 +29,7 @@ use crate::ground::ids::{Name, RunId};
 use crate::ground::progress::Progress;
 use crate::ledger::canonical;
 use crate::ledger::details;
-use crate::ledger::record::{BackupFinished, Body};
+use crate::ledger::record::BackupFinished;
 use crate::policy::{Policy, Setup};
 use crate::repo::{
     self, Added, BlobId, ReadError, Reader, Repository, SharedIndex, Snapshot, SnapshotId,
@@ -324,10 +323,13 @@ async fn record(
 /// The index of the packs that the store has at their full length: what only a lost or cut pack
 /// holds is stored again, for success means that everything is there.
 async fn stored_index(account: &Account, progress: &dyn Progress) -> Result<SharedIndex, Error> {
-    let index = account.index().await?;
-    let sizes = account.repository.pack_sizes().await.map_err(account::Error::from)?;
-    let lost = index.read().unwrap_or_else(PoisonError::into_inner).without(&sizes);
-    let Some((rest, lost)) = lost else { return Ok(index) };
+    let repository = &account.repository;
+    let index = repository.load_index().await.map_err(account::Error::from)?;
+    let sizes = repository.pack_sizes(&index).await;
+    let sizes = sizes.map_err(|error| account::Error::from(repo::Error::Store(error)))?;
+    let Some((rest, lost)) = index.without(&sizes) else {
+        return Ok(Arc::new(RwLock::new(index)));
+    };
     for pack in lost {
         progress.note(&format!("pack {pack} is missing or damaged: what it held is stored again"));
     }
@@ -343,19 +345,14 @@ async fn newest_of(
 ) -> Result<Option<(SnapshotId, Snapshot)>, Error> {
     let tag = policy_tag(&policy.name);
     let records = account.records().await?;
-    let published: BTreeSet<_> = records
-        .iter()
-        .filter_map(|record| match &record.event.body {
-            Body::BackupFinished(finished) => Some(finished.snapshot),
-            _ => None,
-        })
-        .collect();
+    let published = account::published(&records);
     let mut newest: Option<(SnapshotId, Snapshot)> = None;
-    for (id, file) in account.repository.snapshot_files().await.map_err(account::Error::from)? {
+    let files = account.repository.snapshot_files_with(&published).await;
+    for (id, file) in files.map_err(account::Error::from)? {
         match file {
             Ok(snapshot) => {
                 let is_newer = newest.as_ref().is_none_or(|(_, other)| snapshot.time > other.time);
-                let is_ours = snapshot.tags.contains(&tag) && published.contains(&id.0);
+                let is_ours = snapshot.tags.contains(&tag) && published.contains(&id);
                 if is_newer && is_ours {
                     newest = Some((id, snapshot));
                 }

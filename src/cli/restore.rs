@@ -13,10 +13,11 @@ use super::output::visible;
 use super::{App, Exit};
 use crate::account::{self, Account, Locked};
 use crate::ground::ids::{Name, RunId};
+use crate::ground::progress::Progress;
 use crate::ground::size::ByteSize;
 use crate::ledger::record::Body;
 use crate::policy::{Policy, PolicyName};
-use crate::repo::{BlobId, Reader, SnapshotId};
+use crate::repo::{self, BlobId, Reader, SnapshotId};
 use crate::restore::{self, Fidelity, Occupied, Select};
 use crate::source::{Place, manifest};
 
@@ -66,7 +67,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let Opened { policy, account, rooms } = app.open(&args.policy).await?;
     let lock = Locked::to_read(&account, &rooms).await?;
     let begun = Instant::now();
-    let (snapshot, tree) = find(&account, &policy, &args.snapshot).await?;
+    let (snapshot, tree) = find(&account, &policy, &args.snapshot, &*rooms.progress).await?;
     let (index, unread) = account.repository.load_readable_index().await?;
     let reader = Reader::new(account.repository.clone(), Arc::new(RwLock::new(index)));
     let request = restore::Request {
@@ -122,16 +123,25 @@ async fn find(
     account: &Account,
     policy: &Policy,
     wanted: &str,
+    progress: &dyn Progress,
 ) -> anyhow::Result<(SnapshotId, BlobId)> {
+    let repository = &account.repository;
+    let known = match account.records().await {
+        Ok(records) => account::published(&records),
+        // A ledger that is out of reach must not keep the data from coming back.
+        Err(error) => {
+            let why = crate::ground::causes::chain(&error);
+            progress.note(&format!("snapshots are those that are listed: {why}"));
+            Vec::new()
+        }
+    };
     if wanted != "latest" {
-        let id = account.repository.find(wanted).await.hint("`lifeboat snapshots` lists them")?;
-        return Ok((id, account.repository.snapshot(&id).await?.tree));
+        let id = repository.find(wanted, &known).await.hint("`lifeboat snapshots` lists them")?;
+        return Ok((id, repository.snapshot(&id).await?.tree));
     }
     let tag = manifest::policy_tag(&policy.name);
-    let all = account
-        .repository
-        .snapshots()
-        .await
+    let files = repository.snapshot_files_with(&known).await?;
+    let all = repo::in_order(files)
         .hint("`lifeboat snapshots` lists the others; name one with --snapshot")?;
     let of_policy = all.iter().rev().find(|(_, snapshot)| snapshot.tags.contains(&tag));
     match of_policy.or(all.last()) {

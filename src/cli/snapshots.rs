@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::output::visible;
 use super::{App, Exit};
-use crate::account::{self, Account};
+use crate::account::{self, Account, Snapshots};
 use crate::ground::causes;
 use crate::ground::ids::Name;
 use crate::policy::PolicyName;
@@ -54,7 +54,11 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         };
         let tag = policy.map(|policy| manifest::policy_tag(&policy.name));
         let mut snapshots = Vec::new();
-        for (id, file) in account.repository.snapshot_files().await? {
+        let Snapshots { files, gone } = account.snapshots().await?;
+        for id in gone {
+            rooms.progress.note(&format!("snapshot {id} is on the ledger, but not here any more"));
+        }
+        for (id, file) in files {
             match file {
                 Ok(snapshot) => snapshots.push((id, snapshot)),
                 Err(error) => {

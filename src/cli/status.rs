@@ -108,7 +108,9 @@ async fn read(
         opened => opened?,
     };
     let tag = manifest::policy_tag(&policy.name);
-    let snapshots = account.repository.snapshots().await?;
+    let records = account.records().await?;
+    let files = account.repository.snapshot_files_with(&account::published(&records)).await?;
+    let snapshots = repo::in_order(files)?;
     let is_whole = |snapshot: &repo::Snapshot| {
         !snapshot.tags.iter().any(|tag| tag == manifest::INCOMPLETE) && snapshot.time <= now
     };
@@ -116,7 +118,6 @@ async fn read(
     let partial = |(_, snapshot): &&&(SnapshotId, repo::Snapshot)| !is_whole(snapshot);
     standing.incomplete = of_policy.peek().filter(partial).map(|(id, _)| id.0);
     let newest = of_policy.find(|(_, snapshot)| is_whole(snapshot));
-    let records = account.records().await?;
     if let Some((id, snapshot)) = newest {
         let recorded = records.iter().rev().find_map(|record| match &record.event.body {
             Body::BackupFinished(finished) if finished.snapshot == id.0 => Some(finished),

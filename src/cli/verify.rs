@@ -26,7 +26,8 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let Opened { policy, account, rooms } = app.open(&args.policy).await?;
     let lock = Locked::to_read(&account, &rooms).await?;
     let depth = if args.read_data { Depth::ReadData } else { Depth::Structure };
-    let verifying = repo::verify(&account.repository, depth, &*rooms.progress);
+    let known = account::published(&account.records().await?);
+    let verifying = repo::verify(&account.repository, &known, depth, &*rooms.progress);
     let verified = rooms.unless_interrupted(verifying).await;
     if let Some(lock) = lock {
         lock.release().await?;

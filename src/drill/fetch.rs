@@ -158,7 +158,9 @@ async fn point(
     let begun = Instant::now();
     // Before the listing: what is on record by now must be listed then.
     let (mut records, alarm) = on_record(account, rooms).await?;
-    let listing = account.repository.snapshot_files().await.map_err(|error| unknown(&error))?;
+    let published = account::published(&records);
+    let listing = account.repository.snapshot_files_with(&published).await;
+    let listing = listing.map_err(|error| unknown(&error))?;
     // After it: whoever is not alive by now has left a record of what was listed.
     let living = rooms.state.living_runs().await.map_err(|error| unknown(&error))?;
     let listed: Vec<SnapshotId> = listing.iter().map(|(id, _)| *id).collect();

@@ -10,6 +10,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use super::chain::{self, Fault, Line, Tail, Walk};
 use super::record::{Event, Record};
 use super::{Created, Error, Ledger, object};
+use crate::seal::MasterKey;
 use crate::store::{self, ObjectName};
 
 const FOLDER: &str = "segments";
@@ -76,7 +77,8 @@ impl Ledger {
 
     /// Every line, with what does not hold together.
     ///
-    /// Fails only where the store does; damaged, missing and foreign segments are faults.
+    /// Fails only where the store does; damaged, missing and foreign segments are faults. What the
+    /// listing leaves out is asked for by name: a segment's name follows from the one before.
     pub async fn read(&self) -> Result<Reading, Error> {
         let (firsts, strays) = self.segments().await?;
         let fetched: Vec<_> = stream::iter(firsts)
@@ -85,24 +87,48 @@ impl Ledger {
             .try_collect::<Vec<_>>()
             .await
             .map_err(|error: store::Error| Error::Store(error))?;
-        let key = self.key.clone();
-        let walked = tokio::task::spawn_blocking(move || {
-            let mut walk = Walk::new();
-            for (first, sealed) in fetched {
-                walk.segment(first);
-                let text = sealed.and_then(|sealed| {
-                    key.open(&sealed).map_err(|error| format!("its segment: {error}"))
-                });
-                match text {
-                    Ok(text) => walk.text(&text),
-                    Err(what) => walk.lost(first, what),
-                }
-            }
-            walk.finish()
-        });
-        let (lines, faults) =
-            walked.await.map_err(|died| store::Error::io("read", FOLDER, died))?;
+        let opened = self.on_thread(fetched, |key, fetched| open_all(&key, fetched)).await?;
+        let opened = self.with_unlisted(opened).await?;
+        let (lines, faults) = self.on_thread(opened, |_, opened| walk_all(opened)).await?;
         Ok(Reading { lines, faults, strays })
+    }
+
+    /// `listed`, and the segments between and after them that the listing left out.
+    async fn with_unlisted(&self, listed: Vec<Opened>) -> Result<Vec<Opened>, Error> {
+        let mut all: Vec<Opened> = Vec::with_capacity(listed.len());
+        // Unknown after a segment that cannot be read.
+        let mut next = Some(1);
+        for ahead in listed.into_iter().map(Some).chain([None]) {
+            while let Some(first) = next
+                && ahead.as_ref().is_none_or(|(ahead, _)| first < *ahead)
+            {
+                let sealed = match self.store.get(&name(first), None).await {
+                    Ok(sealed) => sealed,
+                    Err(store::Error::Missing { .. }) => break,
+                    Err(error) => return Err(error.into()),
+                };
+                tracing::warn!(segment = first, "the store's listing leaves out a segment");
+                let found = (first, opened(&self.key, &sealed));
+                next = after(&found);
+                all.push(found);
+            }
+            if let Some(ahead) = ahead {
+                next = after(&ahead);
+                all.push(ahead);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Runs CPU work beside the async threads.
+    async fn on_thread<A: Send + 'static, T: Send + 'static>(
+        &self,
+        argument: A,
+        work: fn(MasterKey, A) -> T,
+    ) -> Result<T, Error> {
+        let key = self.key.clone();
+        let done = tokio::task::spawn_blocking(move || work(key, argument)).await;
+        Ok(done.map_err(|died| store::Error::io("read", FOLDER, died))?)
     }
 
     /// Every record of a ledger that holds together; [`Error::Broken`] otherwise.
@@ -181,6 +207,37 @@ pub async fn is_empty(store: &dyn store::Store) -> Result<bool, Error> {
         Err(store::Error::Missing { .. }) => Ok(true),
         Err(error) => Err(error.into()),
     }
+}
+
+/// A segment by its first record: its plain text, or what is wrong with the object.
+type Opened = (u64, Result<Vec<u8>, String>);
+
+fn opened(key: &MasterKey, sealed: &[u8]) -> Result<Vec<u8>, String> {
+    key.open(sealed).map_err(|error| format!("its segment: {error}"))
+}
+
+fn open_all(key: &MasterKey, fetched: Vec<(u64, Result<Bytes, String>)>) -> Vec<Opened> {
+    let open = |sealed: Result<Bytes, String>| sealed.and_then(|sealed| opened(key, &sealed));
+    fetched.into_iter().map(|(first, sealed)| (first, open(sealed))).collect()
+}
+
+/// The first record of the segment after this one.
+fn after((first, text): &Opened) -> Option<u64> {
+    let text = text.as_ref().ok()?;
+    let lines = text.iter().filter(|byte| **byte == b'\n').count() as u64;
+    (lines > 0).then(|| first.saturating_add(lines))
+}
+
+fn walk_all(opened: Vec<Opened>) -> (Vec<Line>, Vec<Fault>) {
+    let mut walk = Walk::new();
+    for (first, text) in opened {
+        walk.segment(first);
+        match text {
+            Ok(text) => walk.text(&text),
+            Err(what) => walk.lost(first, what),
+        }
+    }
+    walk.finish()
 }
 
 /// The name of the segment that begins with record `first`.

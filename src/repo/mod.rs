@@ -34,7 +34,7 @@ pub use lock::Lock;
 pub use node::{Node, NodeKind, Tree};
 pub use pack::{PackBuilder, Packed, PackedBlob};
 pub use reader::{Fetched, ReadError, Reader};
-pub use repository::{Error, OpenError, Repository};
+pub use repository::{Error, OpenError, Repository, in_order};
 pub use snapshot::{Snapshot, Summary};
 pub use tree::TreeError;
 pub use verify::{Damage, Depth, Verified, VerifyError, verify};

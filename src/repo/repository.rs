@@ -3,13 +3,14 @@
 //! In: a store rooted at the repository. Out: its index and its snapshots, read and written.
 //! Async; what takes time on the CPU runs on tokio's blocking threads.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use secrecy::SecretString;
 
 use super::file::{self, FileError};
 use super::layout::{self, Folder};
+use super::pack::expected_size;
 use super::{Config, Index, IndexFile, IndexId, PackId, Snapshot, SnapshotId};
 use crate::ground::clock::Clock;
 use crate::ground::digest::Digest;
@@ -238,10 +239,44 @@ impl Repository {
         Ok((Index::of_files(files), errors))
     }
 
-    /// The packs that the store lists, and their sizes in bytes.
-    pub async fn pack_sizes(&self) -> Result<HashMap<PackId, u64>, Error> {
-        let listed = Folder::Data.list(&*self.store).await.map_err(Error::Store)?;
-        Ok(listed.into_iter().map(|(id, object)| (PackId(id), object.size)).collect())
+    /// The packs that the store has, and their sizes in bytes: those it lists, and those that
+    /// `index` names and a listing left out.
+    pub async fn pack_sizes(&self, index: &Index) -> Result<HashMap<PackId, u64>, store::Error> {
+        let listed = Folder::Data.list(&*self.store).await?;
+        let mut sizes: HashMap<PackId, u64> =
+            listed.into_iter().map(|(id, object)| (PackId(id), object.size)).collect();
+        let missing: Vec<_> = index
+            .packs()
+            .filter(|(pack, _)| !sizes.contains_key(pack))
+            .map(|(pack, blobs)| (pack, expected_size(&blobs)))
+            .collect();
+        let asked = missing.into_iter().map(|(pack, size)| async move {
+            Ok::<_, store::Error>((pack, self.unlisted_size(&pack, size).await?))
+        });
+        let found: Vec<_> = stream::iter(asked).buffered(FETCHES).try_collect().await?;
+        for (pack, size) in found {
+            if let Some(size) = size {
+                tracing::warn!(%pack, "the store's listing leaves out a pack");
+                sizes.insert(pack, size);
+            }
+        }
+        Ok(sizes)
+    }
+
+    /// The size of a pack that was not listed, as far as the `expected` one goes; none if it is
+    /// not there.
+    async fn unlisted_size(
+        &self,
+        pack: &PackId,
+        expected: u64,
+    ) -> Result<Option<u64>, store::Error> {
+        let last = expected.saturating_sub(1)..expected;
+        match self.store.get(&layout::pack(pack), Some(last)).await {
+            Ok(_) => Ok(Some(expected)),
+            Err(store::Error::Short { size, .. }) => Ok(Some(size)),
+            Err(store::Error::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Stores an index file; every pack that it names must be durable already.
@@ -251,14 +286,7 @@ impl Repository {
 
     /// All snapshots, oldest first; an unreadable one is an error that names it.
     pub async fn snapshots(&self) -> Result<Vec<(SnapshotId, Snapshot)>, Error> {
-        let mut snapshots = self
-            .snapshot_files()
-            .await?
-            .into_iter()
-            .map(|(id, snapshot)| Ok((id, snapshot?)))
-            .collect::<Result<Vec<_>, Error>>()?;
-        snapshots.sort_by_key(|(id, snapshot)| (snapshot.time, *id));
-        Ok(snapshots)
+        in_order(self.snapshot_files().await?)
     }
 
     /// All snapshots by id, the unreadable ones with their error; a failed listing or a store that
@@ -270,19 +298,46 @@ impl Repository {
         Ok(files.into_iter().map(|(id, file)| (SnapshotId(id), file)).collect())
     }
 
+    /// [`Self::snapshot_files`], and those of `known` that the listing left out and that are there
+    /// all the same.
+    pub async fn snapshot_files_with(
+        &self,
+        known: &[SnapshotId],
+    ) -> Result<Vec<(SnapshotId, Result<Snapshot, Error>)>, Error> {
+        let mut files = self.snapshot_files().await?;
+        let listed: HashSet<SnapshotId> = files.iter().map(|(id, _)| *id).collect();
+        let unlisted: Vec<_> = known.iter().filter(|id| !listed.contains(id)).copied().collect();
+        let asked = unlisted.into_iter().map(|id| async move {
+            match self.snapshot(&id).await {
+                Err(Error::Store(store::Error::Missing { .. })) => Ok(None),
+                Err(error) if error.is_environment() => Err(error),
+                found => Ok(Some((id, found))),
+            }
+        });
+        let found: Vec<_> = stream::iter(asked).buffered(FETCHES).try_collect().await?;
+        for (id, file) in found.into_iter().flatten() {
+            tracing::warn!(snapshot = %id, "the store's listing leaves out a snapshot");
+            files.push((id, file));
+        }
+        Ok(files)
+    }
+
     /// One snapshot.
     pub async fn snapshot(&self, id: &SnapshotId) -> Result<Snapshot, Error> {
         self.load(Folder::Snapshots, &id.0, Snapshot::decode).await
     }
 
-    /// The one snapshot whose id begins with `prefix`.
-    pub async fn find(&self, prefix: &str) -> Result<SnapshotId, Error> {
-        let mut ids = Folder::Snapshots.list(&*self.store).await.map_err(Error::Store)?;
-        ids.retain(|(id, _)| !prefix.is_empty() && id.to_string().starts_with(prefix));
-        match ids[..] {
-            [(id, _)] => Ok(SnapshotId(id)),
-            [] => Err(Error::NoSnapshot { prefix: prefix.to_owned() }),
-            _ => Err(Error::Ambiguous { prefix: prefix.to_owned(), count: ids.len() }),
+    /// The one snapshot whose id begins with `prefix`: of those listed, and of those `known` that a
+    /// listing may leave out.
+    pub async fn find(&self, prefix: &str, known: &[SnapshotId]) -> Result<SnapshotId, Error> {
+        let listed = Folder::Snapshots.list(&*self.store).await.map_err(Error::Store)?;
+        let listed = listed.into_iter().map(|(id, _)| SnapshotId(id));
+        let fits = |id: &SnapshotId| !prefix.is_empty() && id.to_string().starts_with(prefix);
+        let ids: BTreeSet<_> = listed.chain(known.iter().copied()).filter(fits).collect();
+        match (ids.first(), ids.len()) {
+            (Some(id), 1) => Ok(*id),
+            (None, _) => Err(Error::NoSnapshot { prefix: prefix.to_owned() }),
+            (_, count) => Err(Error::Ambiguous { prefix: prefix.to_owned(), count }),
         }
     }
 
@@ -338,6 +393,16 @@ impl Repository {
         });
         stream::iter(fetches).buffered(FETCHES).try_collect().await
     }
+}
+
+/// Snapshots oldest first; an unreadable one is an error that names it.
+pub fn in_order(
+    files: Vec<(SnapshotId, Result<Snapshot, Error>)>,
+) -> Result<Vec<(SnapshotId, Snapshot)>, Error> {
+    let read = files.into_iter().map(|(id, snapshot)| Ok((id, snapshot?)));
+    let mut snapshots = read.collect::<Result<Vec<_>, Error>>()?;
+    snapshots.sort_by_key(|(id, snapshot)| (snapshot.time, *id));
+    Ok(snapshots)
 }
 
 fn open_key(bytes: &[u8], password: &SecretString) -> Result<MasterKey, seal::Error> {
@@ -467,9 +532,9 @@ pub(crate) mod tests {
             [(older, snapshot(1)), (newer, snapshot(2))]
         );
         assert_eq!(repository.snapshot(&newer).await.unwrap(), snapshot(2));
-        assert_eq!(repository.find(&newer.to_string()[..32]).await.unwrap(), newer);
-        assert!(matches!(repository.find("").await, Err(Error::NoSnapshot { .. })));
-        assert!(matches!(repository.find("latest").await, Err(Error::NoSnapshot { .. })));
+        assert_eq!(repository.find(&newer.to_string()[..32], &[]).await.unwrap(), newer);
+        assert!(matches!(repository.find("", &[]).await, Err(Error::NoSnapshot { .. })));
+        assert!(matches!(repository.find("latest", &[]).await, Err(Error::NoSnapshot { .. })));
     }
 
     #[tokio::test]

@@ -170,6 +170,19 @@ files_in = "uploads"
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
+    /// Moves the store, while it is empty, into a folder of a bucket.
+    pub fn move_to_bucket(&self, endpoint: &str, bucket: &str, access: &str, secret: &str) {
+        let folder = format!("url = \"file://{}\"", self.path("store").display());
+        let store = format!(
+            "url = \"s3://{bucket}/lifeboat\"\nendpoint = \"{endpoint}\"\n\
+             access_key = {{ file = \"keys/s3-id\" }}\n\
+             secret_key = {{ file = \"keys/s3-secret\" }}"
+        );
+        self.edit("lifeboat.toml", &folder, &store);
+        self.write("keys/s3-id", access.into());
+        self.write("keys/s3-secret", secret.into());
+    }
+
     /// Replaces text in a file that must hold it.
     pub fn edit(&self, name: &str, from: &str, to: &str) {
         let text = fs::read_to_string(self.path(name)).unwrap();

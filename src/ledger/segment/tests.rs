@@ -1,11 +1,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::testing::{Bucket, Fault, events};
+use super::super::testing::{Bucket, Fault as WriteFault, events};
 use super::*;
 use crate::ground::digest::Digest;
 use crate::seal::MasterKey;
-use crate::store::{Put, Store};
+use crate::store::{Act, Fault, Faulty, Harm, Memory, Put, Store};
 
 async fn plain(bucket: &Bucket, key: &MasterKey, first: u64) -> String {
     let sealed = bucket.inner.get(&name(first), None).await.unwrap();
@@ -27,6 +27,30 @@ async fn what_is_appended_is_read_back_chained_and_sealed() {
     assert_eq!(Digest::of(text.lines().next().unwrap().as_bytes()), records[1].prev);
     let sealed = bucket.inner.get(&name(1), None).await.unwrap();
     assert!(!sealed.windows(5).any(|five| five == b"alice"), "a name lies in the clear");
+}
+
+#[tokio::test]
+async fn records_that_a_listing_leaves_out_are_read_all_the_same() {
+    let (memory, key): (store::Shared, _) = (Arc::new(Memory::new()), MasterKey::generate());
+    let whole = Ledger::open(memory.clone(), key.clone());
+    for _ in 0..5 {
+        whole.append(events(2)).await.unwrap();
+    }
+    let records = whole.records().await.unwrap();
+
+    for hidden in [FOLDER, name(1).as_str(), name(5).as_str(), name(9).as_str()] {
+        let hide = Harm::Hide;
+        let fault = Fault { act: Act::List, name: hidden.into(), calls: 0..u64::MAX, harm: hide };
+        let liar: store::Shared = Arc::new(Faulty::new(memory.clone(), vec![fault]));
+
+        let ledger = Ledger::open(liar.clone(), key.clone());
+
+        assert_eq!(ledger.records().await.unwrap(), records, "{hidden}");
+        assert!(!is_empty(&*liar).await.unwrap(), "{hidden}");
+        let added = ledger.append(events(1)).await.unwrap();
+        assert_eq!(added[0].seq, 11, "{hidden}");
+        memory.delete(&name(11)).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -68,7 +92,7 @@ async fn writers_that_race_never_fork_the_chain_and_lose_nothing() {
 async fn a_lost_reply_is_settled_by_reading_back() {
     let bucket = Bucket::new();
     let ledger = bucket.ledger(&MasterKey::generate());
-    bucket.fail_after(0, Fault::ReplyLost);
+    bucket.fail_after(0, WriteFault::ReplyLost);
 
     let appended = ledger.append(events(1)).await.unwrap();
 
@@ -81,7 +105,7 @@ async fn a_write_that_failed_is_an_error_and_a_rerun_succeeds() {
     let bucket = Bucket::new();
     let ledger = bucket.ledger(&MasterKey::generate());
     ledger.append(events(1)).await.unwrap();
-    bucket.fail_after(0, Fault::Lost);
+    bucket.fail_after(0, WriteFault::Lost);
 
     let error = ledger.append(events(1)).await.unwrap_err();
 

@@ -144,7 +144,7 @@ impl Bench {
 
     fn verify(&self, depth: Depth) -> Result<Verified, VerifyError> {
         let silent = crate::ground::progress::Silent;
-        self.runtime.block_on(verify(&self.repository, depth, &silent))
+        self.runtime.block_on(verify(&self.repository, &[], depth, &silent))
     }
 
     /// The names below `folder`, sorted.

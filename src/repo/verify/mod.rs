@@ -7,15 +7,14 @@
 mod packs;
 mod trees;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::{Arc, RwLock};
 
 use serde::Serialize;
 
 use self::packs::Losses;
-use super::layout::Folder;
 use super::reader::{ReadError, Reader};
-use super::{Error, Index, PackId, Repository, SharedIndex};
+use super::{Error, Index, PackId, Repository, SharedIndex, SnapshotId};
 use crate::ground::progress::Progress;
 use crate::store;
 
@@ -43,7 +42,8 @@ pub struct Damage {
 pub struct Verified {
     /// Empty where all is well.
     pub errors: Vec<Damage>,
-    /// What deserves a look and harms nobody: packs that no index file names.
+    /// What deserves a look and harms nobody: packs that no index file names, snapshots that
+    /// somebody removed.
     pub hints: Vec<String>,
     /// Snapshots that were read; no damage in a repository with none says little.
     pub snapshots: u64,
@@ -84,15 +84,17 @@ pub enum VerifyError {
     Thread(#[source] tokio::task::JoinError),
 }
 
-/// Verifies a repository.
+/// Verifies a repository; `known` are snapshots that were published, whatever a listing says.
 pub async fn verify(
     repository: &Arc<Repository>,
+    known: &[SnapshotId],
     depth: Depth,
     progress: &dyn Progress,
 ) -> Result<Verified, VerifyError> {
     let mut found = Verified::default();
     let index = load_index(repository, &mut found, progress).await?;
-    let listed = list_packs(repository, progress).await?;
+    progress.phase("list packs", None);
+    let listed = repository.pack_sizes(&index).await.map_err(VerifyError::ListPacks)?;
 
     let mut losses = Losses::default();
     packs::compare_with_listing(&index, &listed, &mut losses, &mut found);
@@ -100,7 +102,7 @@ pub async fn verify(
         packs::read_all(repository, &index, &listed, &mut losses, &mut found, progress).await?;
     }
 
-    let snapshots = read_snapshots(repository, &mut found, progress).await?;
+    let snapshots = read_snapshots(repository, known, &mut found, progress).await?;
     let index: SharedIndex = Arc::new(RwLock::new(index));
     let reader = Reader::new(repository.clone(), index.clone());
     trees::follow(&reader, &index, snapshots, &losses, &mut found, progress).await?;
@@ -130,25 +132,21 @@ async fn load_index(
     Ok(index)
 }
 
-/// Packs and their sizes as the store has them.
-async fn list_packs(
-    repository: &Repository,
-    progress: &dyn Progress,
-) -> Result<HashMap<PackId, u64>, VerifyError> {
-    progress.phase("list packs", None);
-    let listed = Folder::Data.list(&**repository.store()).await.map_err(VerifyError::ListPacks)?;
-    progress.advance(listed.len() as u64, 0);
-    Ok(listed.into_iter().map(|(id, object)| (PackId(id), object.size)).collect())
-}
-
 async fn read_snapshots(
     repository: &Repository,
+    known: &[SnapshotId],
     found: &mut Verified,
     progress: &dyn Progress,
-) -> Result<Vec<(super::SnapshotId, super::BlobId)>, VerifyError> {
+) -> Result<Vec<(SnapshotId, super::BlobId)>, VerifyError> {
     progress.phase("read snapshots", None);
+    let files = repository.snapshot_files_with(known).await?;
+    let there: HashSet<SnapshotId> = files.iter().map(|(id, _)| *id).collect();
+    for lost in known.iter().filter(|id| !there.contains(id)) {
+        // restic's `forget` leaves no record: whether that was right, only people know.
+        found.hints.push(format!("snapshot {lost} was published, and is not here any more"));
+    }
     let mut roots = Vec::new();
-    for (id, outcome) in repository.snapshot_files().await? {
+    for (id, outcome) in files {
         progress.advance(1, 0);
         match outcome {
             Ok(snapshot) => roots.push((id, snapshot.tree)),

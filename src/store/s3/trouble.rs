@@ -94,7 +94,13 @@ impl Trouble {
     /// Whether the same request may well succeed a moment later. What the client itself has tried
     /// again already does not count.
     pub(super) fn passes(&self) -> bool {
-        matches!(self, Self::Conflict | Self::Cut { .. } | Self::Answer { .. })
+        matches!(
+            self,
+            Self::Conflict
+                | Self::Cut { .. }
+                | Self::Answer { .. }
+                | Self::Refused { status: 429, .. }
+        )
     }
 
     /// Whether the service may have carried the request out all the same.

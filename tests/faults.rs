@@ -1,0 +1,287 @@
+//! An S3 service that fails, cuts, loses and lies, seen through the built binary.
+//!
+//! After every fault the same questions (design, 13): do earlier snapshots restore byte for byte?
+//! Does every listed snapshot restore? Was there an error that names the thing? Does a plain rerun
+//! succeed? Did nothing pass that should not? Is nothing left? Did the fault really fire?
+
+mod bench;
+mod proxy;
+mod seaweed;
+
+use std::time::Duration;
+
+use bench::{Bench, Ran, contents};
+use proxy::{ALL, Fault, Harm, Proxy};
+use seaweed::{ADMIN, seaweed, wait_for};
+use serde_json::Value;
+
+/// A site in a bucket behind a proxy, with one snapshot that was drilled.
+struct Stage {
+    bench: Bench,
+    proxy: Proxy,
+    bucket: String,
+    baseline: String,
+    content: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Backup,
+    Restore,
+    Verify,
+    Drill,
+}
+
+const ACTS: [Act; 4] = [Act::Backup, Act::Restore, Act::Verify, Act::Drill];
+
+/// How acts may end under a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// As if there were none.
+    Well,
+    /// With an error that names the thing.
+    Told,
+    /// Either of the two; but never well and wrong.
+    Either,
+}
+
+fn fresh(bucket: &str) -> (Bench, Proxy) {
+    let bucket = seaweed().bucket(bucket);
+    let delete = move |path: &str| {
+        let (client, path) = (seaweed().client(), path.trim_start_matches('/').to_owned());
+        let (bucket, key) =
+            path.split_once('/').map(|(b, k)| (b.to_owned(), k.to_owned())).unwrap();
+        wait_for(async move { client.delete_object().bucket(bucket).key(key).send().await })
+            .unwrap();
+    };
+    let proxy = Proxy::start(seaweed().port(), delete);
+    let bench = Bench::new();
+    bench.move_to_bucket(&proxy.endpoint(), &bucket, ADMIN.access, ADMIN.secret);
+    (bench, proxy)
+}
+
+impl Stage {
+    fn new(bucket: &str) -> Self {
+        let (bench, proxy) = fresh(bucket);
+        let baseline = bench.backup()["snapshot"].as_str().unwrap().to_owned();
+        let content = contents(&bench.path("data/files"));
+        let (code, drilled) = bench.drill();
+        assert_eq!(code, 0, "{drilled}");
+        Self { bench, proxy, bucket: bucket.to_owned(), baseline, content }
+    }
+
+    fn run(&self, act: Act) -> Ran {
+        match act {
+            Act::Backup => self.bench.run(&["backup", "shop", "--json"]),
+            Act::Verify => self.bench.run(&["verify", "shop", "--read-data", "--json"]),
+            Act::Drill => self.bench.run(&["drill", "shop", "--json"]),
+            Act::Restore => {
+                let _ = std::fs::remove_dir_all(self.bench.path("back"));
+                let which = ["--snapshot", &self.baseline, "--to", "back", "--json"];
+                self.bench.run(&[&["restore", "shop"], &which[..]].concat())
+            }
+        }
+    }
+
+    /// Whatever ended well must be true.
+    fn is_true(&self, act: Act, ran: &Ran, what: &str) {
+        let answer = ran.json();
+        match act {
+            Act::Backup => assert!(answer["snapshot"].is_string(), "{what}: {answer}"),
+            Act::Verify => assert_eq!(answer["errors"], Value::Array(vec![]), "{what}"),
+            Act::Drill => assert_eq!(answer["verdict"], "pass", "{what}: {answer}"),
+            Act::Restore => self.came_back(&self.baseline, what),
+        }
+    }
+
+    /// What the restore of the baseline wrote is what was there.
+    fn came_back(&self, snapshot: &str, what: &str) {
+        let below = self.bench.path("data/files").display().to_string();
+        let restored = contents(&self.bench.path(&format!("back/uploads{below}")));
+        assert_eq!(restored, self.content, "{what}: snapshot {snapshot}");
+    }
+
+    /// Runs acts under faults, and asks what must be asked after each.
+    fn suffer(&self, what: &str, faults: &[Fault], acts: &[Act], end: End) {
+        for act in acts {
+            let what = format!("{what}, {act:?}");
+            // Something new to store, or a backup would meet few faults.
+            self.bench.write("data/files/changing", format!("{what} {}", "x".repeat(5_000)));
+            self.proxy.arm(faults);
+            let ran = self.run(*act);
+            let fired = self.proxy.disarm();
+
+            assert!(fired > 0, "{what}: the fault did not fire");
+            if ran.code == 0 {
+                assert_ne!(end, End::Told, "{what}: ended well: {}", ran.stdout);
+                self.is_true(*act, &ran, &what);
+            } else {
+                let told = format!("{}{}", ran.stdout, ran.stderr);
+                assert_ne!(end, End::Well, "{what}: {told}");
+                let things =
+                    ["acme/", "pack ", "snapshot", "index", "tree", "blob", "lock", "keys"];
+                assert!(things.iter().any(|thing| told.contains(thing)), "{what}: {told}");
+                assert!(!told.contains("panicked"), "{what}: {told}");
+            }
+            assert!(self.bench.leftovers().is_empty(), "{what}: {:?}", self.bench.leftovers());
+            let again = self.run(*act);
+            assert_eq!(again.code, 0, "{what}: rerun: {}{}", again.stdout, again.stderr);
+            self.is_true(*act, &again, &what);
+        }
+        self.run(Act::Restore).exits(0);
+        self.came_back(&self.baseline, what);
+    }
+
+    /// Every listed snapshot restores, the baseline among them; the ledger is sound; there is one
+    /// repository.
+    fn stands(&self) {
+        let listed = self.bench.run(&["snapshots", "shop", "--json"]).exits(0).json();
+        let ids: Vec<&str> =
+            listed.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+        assert!(ids.contains(&self.baseline.as_str()), "{ids:?}");
+        for id in ids {
+            let _ = std::fs::remove_dir_all(self.bench.path("back"));
+            let arguments = ["restore", "shop", "--snapshot", id, "--to", "back", "--json"];
+            let answer = self.bench.run(&arguments).exits(0).json();
+            assert_eq!(answer["damaged"], Value::Array(vec![]), "{id}: {answer}");
+        }
+        let ledger = self.bench.run(&["ledger", "verify", "acme", "--json"]).exits(0).json();
+        assert_eq!(ledger["ok"], true, "{ledger}");
+        let keys = self.objects("lifeboat/acme/repo/keys/");
+        assert_eq!(keys.len(), 1, "a second repository was begun: {keys:?}");
+        let locks = self.objects("lifeboat/acme/repo/locks/");
+        assert!(locks.len() <= 2, "locks were left behind: {locks:?}");
+    }
+
+    fn objects(&self, prefix: &str) -> Vec<String> {
+        let (client, bucket) = (seaweed().client(), self.bucket.clone());
+        let prefix = prefix.to_owned();
+        wait_for(async move {
+            let list = client.list_objects_v2().bucket(bucket).prefix(prefix).send().await.unwrap();
+            list.contents().iter().map(|object| object.key().unwrap().to_owned()).collect()
+        })
+    }
+}
+
+fn on(act: &'static str, name: &'static str, harm: Harm) -> [Fault; 1] {
+    [Fault { act, name, calls: ALL, harm }]
+}
+
+/// The fault meets the second and third of such requests.
+fn twice(act: &'static str, harm: Harm) -> [Fault; 1] {
+    [Fault { act, name: "", calls: 1..3, harm }]
+}
+
+#[test]
+fn refusals_that_pass_are_outlived() {
+    let stage = Stage::new("passing-refusals");
+    for (what, faults) in [
+        ("500", twice("", Harm::Refuse(500, "InternalError"))),
+        ("503", twice("", Harm::Refuse(503, "SlowDown"))),
+        ("429", twice("", Harm::Refuse(429, "TooManyRequests"))),
+        ("slow", on("", "", Harm::Slow(Duration::from_millis(50)))),
+    ] {
+        stage.suffer(what, &faults, &ACTS, End::Well);
+    }
+    stage.stands();
+}
+
+#[test]
+fn connections_and_answers_that_break_for_a_moment_are_outlived() {
+    let stage = Stage::new("passing-breaks");
+    for (what, faults) in [
+        ("reset", twice("", Harm::Reset)),
+        ("reply lost", twice("PUT", Harm::LoseReply)),
+        ("body cut", twice("GET", Harm::Truncate)),
+        ("error inside", twice("", Harm::ErrorInside)),
+    ] {
+        stage.suffer(what, &faults, &ACTS, End::Well);
+    }
+    stage.stands();
+}
+
+#[test]
+fn refusals_and_breaks_that_last_are_told_and_harm_nothing() {
+    let stage = Stage::new("lasting");
+    for (what, faults) in [
+        ("500", on("", "/data/", Harm::Refuse(500, "InternalError"))),
+        ("reset", on("", "/data/", Harm::Reset)),
+        ("body cut", on("GET", "/data/", Harm::Truncate)),
+        ("error inside", on("GET", "/data/", Harm::ErrorInside)),
+    ] {
+        stage.suffer(what, &faults, &ACTS, End::Told);
+    }
+    let midway =
+        [Fault { act: "", name: "", calls: 12..u64::MAX, harm: Harm::Refuse(403, "AccessDenied") }];
+    stage.suffer("403 midway", &midway, &ACTS, End::Told);
+    stage.suffer("reply lost", &on("PUT", "/data/", Harm::LoseReply), &[Act::Backup], End::Told);
+    stage.stands();
+}
+
+#[test]
+fn wrong_bytes_never_pass() {
+    let stage = Stage::new("wrong-bytes");
+    let wrong = on("GET", "/data/", Harm::WrongByte);
+    stage.suffer("packs", &wrong, &[Act::Restore, Act::Verify, Act::Drill], End::Told);
+    stage.suffer("packs", &wrong, &[Act::Backup], End::Either);
+    for name in ["/index/", "/snapshots/", "/segments/", "/repo/config"] {
+        stage.suffer(name, &on("GET", name, Harm::WrongByte), &ACTS, End::Either);
+    }
+    stage.stands();
+}
+
+#[test]
+fn listings_that_lack_snapshots_records_or_packs_change_nothing() {
+    let stage = Stage::new("lying-listings");
+    for harm in [Harm::Empty, Harm::Partial, Harm::Stale] {
+        for name in ["snapshots", "segments"] {
+            stage.suffer(&format!("{harm:?} {name}"), &on("LIST", name, harm), &ACTS, End::Well);
+        }
+        let (data, checkpoints) = (on("LIST", "%2Fdata", harm), on("LIST", "checkpoints", harm));
+        let packs = [Act::Backup, Act::Verify];
+        stage.suffer(&format!("{harm:?} data"), &data, &packs, End::Well);
+        stage.suffer(&format!("{harm:?} checkpoints"), &checkpoints, &[Act::Drill], End::Well);
+    }
+    stage.stands();
+}
+
+#[test]
+fn listings_that_lack_indexes_keys_or_everything_are_told_or_outlived() {
+    let stage = Stage::new("lying-listings-of-keys");
+    for harm in [Harm::Empty, Harm::Partial, Harm::Stale] {
+        for name in ["index", "keys", "locks", ""] {
+            stage.suffer(&format!("{harm:?} {name}"), &on("LIST", name, harm), &ACTS, End::Either);
+        }
+    }
+    stage.stands();
+}
+
+#[test]
+fn a_lost_repository_is_not_begun_anew_because_listings_are_empty() {
+    let stage = Stage::new("lost-behind-listings");
+    let (client, bucket) = (seaweed().client(), stage.bucket.clone());
+    wait_for(async move {
+        client.delete_object().bucket(bucket).key("lifeboat/acme/repo/config").send().await.unwrap()
+    });
+    stage.proxy.arm(&on("LIST", "", Harm::Empty));
+
+    let ran = stage.bench.run(&["backup", "shop", "--json"]).exits(10);
+
+    assert!(stage.proxy.disarm() > 0);
+    assert!(ran.stderr.contains("the ledger beside it has records"), "{}", ran.stderr);
+    assert!(stage.objects("lifeboat/acme/repo/config").is_empty(), "a second one was begun");
+}
+
+#[test]
+fn a_service_that_creates_twice_holds_no_ledger() {
+    let (bench, proxy) = fresh("unconditional");
+    proxy.arm(&on("PUT", "", Harm::Unconditional));
+
+    let refused = bench.run(&["backup", "shop", "--json"]).exits(1);
+    let doctor = bench.run(&["doctor", "shop"]).exits(1);
+
+    assert!(proxy.disarm() > 0);
+    assert!(refused.stderr.contains("it cannot hold a ledger"), "{}", refused.stderr);
+    assert!(doctor.stdout.contains("a repository, but no ledger"), "{}", doctor.stdout);
+    bench.backup();
+}
