@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use bench::{Bench, Ran, contents, must, new_restic, old_restic};
-use seaweed::{ADMIN, seaweed};
+use seaweed::{ADMIN, GRANTED, PRINCIPAL, seaweed, wait_for};
 
 /// A site whose store is a folder of a new bucket.
 fn on_s3(bucket: &str) -> Bench {
@@ -155,4 +155,98 @@ fn the_secret_key_is_nowhere_in_logs_state_ledger_or_repository() {
         "{}",
         log.stdout
     );
+}
+
+/// Lets [`GRANTED`] do what `lifeboat grants` prints for a kind of host, and the bench be it.
+fn grant(bench: &Bench, bucket: &str, host: &str) {
+    let arguments = ["grants", "shop", "--for", host, "--principal", PRINCIPAL, "--json"];
+    let printed = bench.run(&arguments).exits(0).json();
+    let policy = printed["store"]["bucket_policy"].to_string();
+    bench.write("keys/s3-id", GRANTED.access.into());
+    bench.write("keys/s3-secret", GRANTED.secret.into());
+    let (administrator, granted) = (seaweed().client(), seaweed().client_of(GRANTED));
+    let bucket = bucket.to_owned();
+    wait_for(async move {
+        // The first time there is none.
+        let _ = administrator.delete_bucket_policy().bucket(&bucket).send().await;
+        // Its parts learn of it one after the other.
+        let mut allowed = true;
+        while allowed {
+            let list = granted.list_objects_v2().bucket(&bucket).prefix("lifeboat/acme/");
+            allowed = list.send().await.is_ok();
+        }
+        administrator.put_bucket_policy().bucket(&bucket).policy(policy).send().await.unwrap();
+        while !allowed {
+            let list = granted.list_objects_v2().bucket(&bucket).prefix("lifeboat/acme/");
+            allowed = list.send().await.is_ok();
+        }
+    });
+}
+
+/// Asserts that [`GRANTED`] may not do what no host needs.
+fn nothing_more_is_allowed(bucket: &str, may_put: bool) {
+    let (administrator, granted) = (seaweed().client(), seaweed().client_of(GRANTED));
+    let bucket = bucket.to_owned();
+    wait_for(async move {
+        let list = administrator.list_objects_v2().bucket(&bucket).send().await.unwrap();
+        for key in list.contents().iter().filter_map(|object| object.key()) {
+            if !key.contains("/locks/") {
+                let deleted = granted.delete_object().bucket(&bucket).key(key).send().await;
+                assert!(deleted.is_err(), "{key} could be deleted");
+            }
+        }
+        let put = |key| granted.put_object().bucket(&bucket).key(key).send();
+        assert!(
+            put("lifeboat/umbrella/repo/config").await.is_err(),
+            "another customer's was written"
+        );
+        assert!(put("elsewhere").await.is_err());
+        assert_eq!(put("lifeboat/acme/repo/data/00/x").await.is_ok(), may_put);
+        let list = |prefix| granted.list_objects_v2().bucket(&bucket).prefix(prefix).send();
+        assert!(list("lifeboat/umbrella/").await.is_err(), "another customer's were listed");
+        assert!(list("").await.is_err(), "all customers were listed");
+        let get = granted.get_object().bucket(&bucket).key("lifeboat/umbrella/repo/config");
+        assert!(get.send().await.is_err(), "another customer's was read");
+    });
+}
+
+#[test]
+fn the_printed_bucket_policy_is_enough_for_each_kind_of_host_and_no_more() {
+    let bench = on_s3("least-privilege");
+
+    grant(&bench, "least-privilege", "backup");
+    bench.run(&["doctor", "shop"]).exits(0);
+    bench.backup();
+    bench.sql("UPDATE orders SET cents = 1 WHERE id = 7");
+    bench.backup();
+    let (code, drilled) = bench.drill();
+    assert_eq!(code, 0, "{drilled}");
+    for act in [&["verify", "shop", "--read-data"][..], &["unlock", "shop"], &["status"]] {
+        bench.run(act).exits(0);
+    }
+    bench.run(&["ledger", "verify", "acme"]).exits(0);
+    bench.run(&["restore", "shop", "--to", "back"]).exits(0);
+    nothing_more_is_allowed("least-privilege", true);
+
+    grant(&bench, "least-privilege", "drill");
+    bench.run(&["doctor", "shop"]).exits(0);
+    let (code, drilled) = bench.drill();
+    assert_eq!((code, drilled["verdict"].as_str()), (0, Some("pass")), "{drilled}");
+    bench.run(&["verify", "shop"]).exits(0);
+    bench.run(&["ledger", "verify", "acme"]).exits(0);
+    bench.write("data/files/new", "something to store".into());
+    let refused = bench.run(&["backup", "shop"]).exits(1);
+    assert!(
+        refused.stderr.contains("not allowed") && refused.stderr.contains("lifeboat grants"),
+        "{}",
+        refused.stderr
+    );
+    nothing_more_is_allowed("least-privilege", false);
+
+    grant(&bench, "least-privilege", "restore");
+    bench.run(&["snapshots", "shop"]).exits(0);
+    let restored = bench.run(&["restore", "shop", "--to", "back-again"]).exits(0);
+    assert!(restored.stderr.contains("read without a lock"), "{}", restored.stderr);
+    bench.run(&["verify", "shop", "--read-data"]).exits(0);
+    nothing_more_is_allowed("least-privilege", false);
 }

@@ -85,12 +85,17 @@ impl App {
             progress: self.progress(),
             interrupted: self.interrupt.flag(),
             actor: Actor { name: person(), host: process::host_name() },
-            host: source::Host {
-                launcher: Launcher::this_program(),
-                engines: source::postgres::Engines::of(&setup.site.engines),
-            },
+            host: Self::host(setup),
             outbox: account::outbox_beside(file),
         })
+    }
+
+    /// What sources work with on this host.
+    pub(super) fn host(setup: &Setup) -> source::Host {
+        source::Host {
+            launcher: Launcher::this_program(),
+            engines: source::postgres::Engines::of(&setup.site.engines),
+        }
     }
 
     /// The policy that `name` leads to, with its customer's belongings.

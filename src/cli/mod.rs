@@ -11,6 +11,7 @@ mod daemon;
 mod doctor;
 mod drill;
 mod exit;
+mod grants;
 mod hint;
 mod init;
 mod interrupt;
@@ -96,6 +97,7 @@ enum Command {
     Status(status::Args),
     Daemon(daemon::Args),
     State(state::Args),
+    Grants(grants::Args),
     Ledger(ledger::Args),
     Report(report::Args),
     Schema(schema::Args),
@@ -159,6 +161,7 @@ fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
             Command::Status(args) => status::run(args, app).await,
             Command::Daemon(args) => daemon::run(args, app).await,
             Command::State(args) => state::run(args, app).await,
+            Command::Grants(args) => grants::run(args, app).await,
             Command::Ledger(args) => ledger::run(args, app).await,
             Command::Report(args) => report::run(args, app).await,
             Command::Schema(args) => schema::run(args, app).await,

@@ -5,10 +5,13 @@
 //! turns [`Entry`]s into nodes.
 
 pub mod files;
+mod grants;
 pub mod manifest;
 pub mod postgres;
 pub mod sqlite;
 pub mod sum;
+
+pub use grants::Grants;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -121,6 +124,9 @@ pub fn of(settings: &SourceSettings, host: &Host) -> Box<dyn Source> {
 pub trait Source: Send + Sync {
     /// Looks whether a capture can work here: tools, logins, privileges, size.
     fn probe(&self, context: &Context) -> Result<Facts, Error>;
+
+    /// What this source must be allowed, so that a capture can work; asks nobody.
+    fn grants(&self) -> Grants;
 
     /// Captures everything the policy selects into `out`, as of one consistent point.
     ///

@@ -40,9 +40,15 @@ pub fn seaweed() -> &'static Seaweed {
     SERVER.get_or_init(|| Seaweed::start(&identities(), &[]))
 }
 
-/// The one identity that every server knows.
+/// Who may do nothing but what a bucket's policy allows.
+pub const GRANTED: Keys = Keys { access: "granted", secret: "canary-s3-secret-of-the-granted" };
+
+/// How a policy names [`GRANTED`].
+pub const PRINCIPAL: &str = "arn:aws:iam::000000000000:user/granted";
+
 fn identities() -> serde_json::Value {
-    serde_json::json!({ "identities": [identity(ADMIN, &["Admin", "Read", "Write", "List"])] })
+    let all = ["Admin", "Read", "Write", "List"];
+    serde_json::json!({ "identities": [identity(ADMIN, &all), identity(GRANTED, &[])] })
 }
 
 /// An identity as SeaweedFS declares it.
@@ -139,7 +145,11 @@ impl Seaweed {
 
     /// A client that may do everything.
     pub fn client(&self) -> Client {
-        let keys = Credentials::new(ADMIN.access, ADMIN.secret, None, None, "tests");
+        self.client_of(ADMIN)
+    }
+
+    pub fn client_of(&self, keys: Keys) -> Client {
+        let keys = Credentials::new(keys.access, keys.secret, None, None, "tests");
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .http_client(aws_smithy_http_client::Builder::new().build_http())

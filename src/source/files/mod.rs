@@ -20,7 +20,7 @@ use std::path::{Component, Path};
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-use super::{Capture, Context, Error, Facts, Recovered, Sink, Source, Trouble};
+use super::{Capture, Context, Error, Facts, Grants, Recovered, Sink, Source, Trouble};
 use crate::ground::ids::Name;
 use crate::policy::sources::FilesSettings;
 use crate::sandbox::Scratch;
@@ -66,6 +66,26 @@ impl Source for Files {
         probe::probe(self, context)
     }
 
+    fn grants(&self) -> Grants {
+        let folders = self.settings.paths.iter().map(|path| path.display().to_string());
+        let read = "who runs lifeboat enters and reads every folder and reads every file below, or \
+                    has the capability CAP_DAC_READ_SEARCH; what it cannot read is listed, and the \
+                    backup ends with 3";
+        Grants {
+            needs: folders.clone().map(|path| format!("{path}: {read}")).collect(),
+            statements: folders
+                .flat_map(|path| {
+                    let path = quoted(&path);
+                    // The second is inherited by what is made later.
+                    [
+                        format!("setfacl -R -m u:USER:rX {path}"),
+                        format!("setfacl -R -d -m u:USER:rX {path}"),
+                    ]
+                })
+                .collect(),
+        }
+    }
+
     fn capture(&self, context: &Context, out: &dyn Sink) -> Result<Capture, Error> {
         capture::capture(self, context, out)
     }
@@ -78,6 +98,11 @@ impl Source for Files {
     ) -> Result<Box<dyn Recovered>, Trouble> {
         self.recovered(capture, data)
     }
+}
+
+/// `path` as one word of a shell.
+fn quoted(path: &str) -> String {
+    format!("'{}'", path.replace('\'', r"'\''"))
 }
 
 /// The path of an entry: the absolute path without the leading `/`, empty for `/` itself.

@@ -30,7 +30,7 @@ pub use session::{Login, Session, Tls};
 
 use std::path::Path;
 
-use super::{Capture, Context, Error, Facts, Recovered, Sink, Source, Trouble};
+use super::{Capture, Context, Error, Facts, Grants, Recovered, Sink, Source, Trouble};
 use crate::ground::ids::Name;
 use crate::policy::sources::PostgresSettings;
 use crate::sandbox::Scratch;
@@ -64,6 +64,18 @@ impl Source for Postgres {
             scratch_bytes: live.bytes.saturating_mul(2),
             warnings: unprotected.chain(left_out).collect(),
         })
+    }
+
+    fn grants(&self) -> Grants {
+        Grants {
+            needs: vec![
+                "the login reads every schema, table, sequence and large object of its databases, \
+                 and row security hides no row from it; every run proves that first, and names \
+                 what is missing and the GRANT for it"
+                    .to_owned(),
+            ],
+            statements: Vec::new(),
+        }
     }
 
     fn capture(&self, context: &Context, out: &dyn Sink) -> Result<Capture, Error> {

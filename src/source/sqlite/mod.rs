@@ -22,7 +22,7 @@ pub use recover::Error as RecoverError;
 
 use std::path::Path;
 
-use super::{Capture, Context, Error, Facts, Recovered, Sink, Source, Trouble};
+use super::{Capture, Context, Error, Facts, Grants, Recovered, Sink, Source, Trouble};
 use crate::ground::ids::Name;
 use crate::policy::sources::SqliteSettings;
 use crate::sandbox::{Launcher, Scratch};
@@ -61,6 +61,24 @@ impl Source for Sqlite {
             ));
         }
         Ok(Facts { engine: engine_version(), scratch_bytes: pinned.bytes(), warnings })
+    }
+
+    fn grants(&self) -> Grants {
+        let path = self.settings.path.display();
+        Grants {
+            needs: vec![
+                format!(
+                    "who runs lifeboat reads and writes {path}, and its -wal, -shm and -journal: \
+                     no statement changes anything, but what a writer left half done when it died \
+                     must be undone as its own next connection would"
+                ),
+                "and makes and removes files in its folder: a reader of a database with a \
+                 write-ahead log makes one where there is none"
+                    .to_owned(),
+                "best run as the application's own user, so that no file is another's".to_owned(),
+            ],
+            statements: Vec::new(),
+        }
     }
 
     fn capture(&self, context: &Context, out: &dyn Sink) -> Result<Capture, Error> {

@@ -1,0 +1,104 @@
+//! `lifeboat grants`: what a policy needs to be allowed, and no more.
+
+mod store;
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::output::visible;
+use super::{App, Exit};
+use crate::ground::ids::Name;
+use crate::policy::PolicyName;
+use crate::source::{self, Grants};
+
+/// Show what a policy needs to be allowed: bucket policy, file permissions, GRANTs
+///
+/// Changes nothing and asks no server.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Policy to grant for: POLICY or CUSTOMER/POLICY
+    policy: PolicyName,
+    /// What the host that gets the keys to the store does
+    #[arg(long = "for", value_name = "HOST", value_enum, default_value_t = Host::Backup)]
+    host: Host,
+    /// Who the keys belong to, as the service names them, e.g. arn:aws:iam::123456789012:user/backup
+    /// [default: nobody, for a policy that is attached to a user]
+    #[arg(long, value_name = "ARN")]
+    principal: Option<String>,
+}
+
+/// What a host does with the keys to a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+enum Host {
+    /// Backs up; whatever the others do, too
+    Backup,
+    /// Drills, verifies and writes reports; stores no data
+    Drill,
+    /// Restores and verifies, and can change nothing
+    Restore,
+}
+
+/// The answer of `grants --json`.
+#[derive(Debug, Serialize)]
+struct Answer {
+    policy: String,
+    r#for: Host,
+    store: store::Needs,
+    /// None for hosts that capture nothing.
+    sources: Vec<SourceGrants>,
+}
+
+#[derive(Debug, Serialize)]
+struct SourceGrants {
+    name: Name,
+    #[serde(flatten)]
+    grants: Grants,
+}
+
+pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    let setup = app.setup().await?;
+    let policy = setup.policy(&args.policy)?;
+    let customer = setup.customer_of(policy);
+    let host = App::host(&setup);
+    let captured = policy.sources.iter().filter(|_| args.host == Host::Backup);
+    let sources = captured.map(|settings| SourceGrants {
+        name: settings.name.clone(),
+        grants: source::of(settings, &host).grants(),
+    });
+    let answer = Answer {
+        policy: policy.full_name(),
+        r#for: args.host,
+        store: store::Needs::of(
+            setup.store_of(customer),
+            &customer.id,
+            args.host,
+            args.principal.as_deref(),
+        ),
+        sources: sources.collect(),
+    };
+    app.out.answer(&answer, &text(&answer))?;
+    Ok(Exit::Done)
+}
+
+fn text(answer: &Answer) -> String {
+    let mut text = format!("store {}\n", answer.store.url);
+    // Writing to a string cannot fail.
+    for need in &answer.store.needs {
+        let _ = writeln!(text, "  {need}");
+    }
+    if let Some(policy) = &answer.store.bucket_policy {
+        let _ = writeln!(text, "\n{policy:#}");
+    }
+    for SourceGrants { name, grants } in &answer.sources {
+        let _ = writeln!(text, "\nsource {name}");
+        for need in &grants.needs {
+            let _ = writeln!(text, "  {}", visible(need));
+        }
+        for statement in &grants.statements {
+            let _ = writeln!(text, "    {}", visible(statement));
+        }
+    }
+    text
+}
