@@ -39,7 +39,7 @@ impl Bench {
     }
 
     fn cage(&self) -> Cage {
-        Cage::raise(&self.scratch, &[], bounds()).unwrap()
+        Cage::raise(&self.scratch, self.scratch.dir(), &[], bounds()).unwrap()
     }
 
     /// Runs a line of shell in a cage.
@@ -127,6 +127,22 @@ fn keys_state_and_secrets_of_the_host_are_not_in_sight() {
         let finished = bench.shell(&format!("echo x > {place}/x || echo x > {place}"));
         assert!(!matches!(finished.ending, Ending::Exited(0)), "{place}: {finished:?}");
     }
+}
+
+#[test]
+fn a_room_is_all_that_is_seen_of_the_scratch() {
+    let bench = Bench::new();
+    let (room, other) = (bench.scratch.dir().join("room"), bench.scratch.dir().join("other"));
+    for folder in [&room, &other] {
+        std::fs::create_dir(folder).unwrap();
+        std::fs::write(folder.join("file"), "here").unwrap();
+    }
+    bench.scratch.hand_over(bench.scratch.dir()).unwrap();
+    let cage = Cage::raise(&bench.scratch, &room, &[], bounds()).unwrap();
+
+    let finished = cage.run(&shell("cat file; ls ..; cat ../other/file"), Out::Kept, LONG).unwrap();
+
+    assert_eq!(printed(&finished), "hereroom\n", "{finished:?}");
 }
 
 #[test]
@@ -275,7 +291,7 @@ fn nothing_is_left_of_an_owner_that_was_killed() {
 fn own_a_scratch_until_killed() {
     let Some(root) = std::env::var_os(OWNER) else { return };
     let scratch = Scratch::create(Path::new(&root), None).unwrap();
-    let cage = Cage::raise(&scratch, &[], bounds()).unwrap();
+    let cage = Cage::raise(&scratch, scratch.dir(), &[], bounds()).unwrap();
     let server = cage.start(&shell("echo up >&2; setsid sleep 600 & sleep 600")).unwrap();
     wait_until(|| server.last_words() == "up");
     println!("\ntoken {}", scratch.token());
@@ -290,7 +306,7 @@ fn without_bubblewrap_nothing_runs_unless_the_site_waives_it_and_that_is_told() 
     let passable = std::os::unix::fs::PermissionsExt::from_mode(0o711);
     std::fs::set_permissions(bench.folder.path(), passable).unwrap();
 
-    let cage = Cage::raise(&scratch, &[], bounds()).unwrap();
+    let cage = Cage::raise(&scratch, scratch.dir(), &[], bounds()).unwrap();
     let finished = cage.run(&shell("id -u; grep NoNewPrivs /proc/self/status"), Out::Kept, LONG);
 
     assert!(cage.confinement().starts_with("NO SANDBOX"), "{}", cage.confinement());
@@ -316,7 +332,8 @@ fn a_program_that_is_not_there_ends_with_its_name() {
 fn a_folder_that_is_not_there_is_refused_before_anything_runs() {
     let bench = Bench::new();
 
-    let refused = Cage::raise(&bench.scratch, &["/nowhere/bin".into()], bounds());
+    let refused =
+        Cage::raise(&bench.scratch, bench.scratch.dir(), &["/nowhere/bin".into()], bounds());
 
     let Err(Error::Refused { reason }) = refused else { panic!("{refused:?}") };
     assert!(reason.contains("/nowhere/bin"), "{reason}");

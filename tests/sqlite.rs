@@ -138,20 +138,20 @@ fn what_came_back_equals_what_was_captured() {
     let Outcome::Held { compared } = bench.equality(&mut *recovered) else { panic!() };
     assert_eq!(compared.get(), 2002);
     let answer = recovered
-        .query("SELECT count(*), 0.1 FROM orders", std::time::Duration::from_secs(60))
+        .query(None, "SELECT count(*), 0.1 FROM orders", std::time::Duration::from_secs(60))
         .unwrap();
     assert_eq!(answer.rows, [vec![Cell::Integer(2000), Cell::Real(0.1)]]);
     let expectation = "= 'paid'".parse().unwrap();
     let answer = recovered
-        .query("SELECT DISTINCT status FROM orders", std::time::Duration::from_secs(60))
+        .query(None, "SELECT DISTINCT status FROM orders", std::time::Duration::from_secs(60))
         .unwrap();
     assert!(matches!(check::expect("all paid", &expectation, &answer), Outcome::Held { .. }));
     assert!(matches!(
-        recovered.query("SELECT * FROM gone", std::time::Duration::from_secs(60)),
+        recovered.query(None, "SELECT * FROM gone", std::time::Duration::from_secs(60)),
         Err(Trouble::Data(_))
     ));
     assert!(matches!(
-        recovered.query("DELETE FROM orders", std::time::Duration::from_secs(60)),
+        recovered.query(None, "DELETE FROM orders", std::time::Duration::from_secs(60)),
         Err(Trouble::Environment(_))
     ));
     assert!(recovered.confinement().is_some_and(|said| said.contains("uid")));

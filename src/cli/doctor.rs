@@ -277,7 +277,7 @@ fn walls(scratch: &Scratch) -> Result<String, String> {
         file_bytes: 1 << 20,
         wall: Duration::from_secs(30),
     };
-    let cage = Cage::raise(scratch, &[], bounds).map_err(|error| chain(&error))?;
+    let cage = Cage::raise(scratch, scratch.dir(), &[], bounds).map_err(|error| chain(&error))?;
     Ok(cage.confinement().to_owned())
 }
 

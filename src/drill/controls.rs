@@ -1,26 +1,26 @@
 //! Controls: deliberate faults, each of which the right assertion must find at the right place.
 //!
-//! They run after everything was judged, on copies in the same scratch, so that one fault never
-//! hides another. A control that finds nothing speaks against the checks, not against the data.
+//! They run after everything was judged, on copies in the same scratch or in transactions that are
+//! rolled back, so that one fault never hides another. A control that finds nothing speaks against the checks, not against the data.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Rehearsal;
-use super::examine::{Bench, Down, of_restore, whole};
+use super::examine::{Bench, Down, Up, of_restore, whole};
 use crate::check::{self, Control, ControlOutcome, ControlResult, NotRun, Outcome, Why};
 use crate::ground::causes::chain;
 use crate::repo::{BlobId, NodeKind};
 use crate::restore::{self, Fidelity, Occupied, Select};
-use crate::source::{Fault, Place, Trouble};
+use crate::source::{Capture, Fault, Place, Recovered, Trouble};
 
-/// Runs every declared control.
-pub(super) fn run(bench: &Bench, down: &[Down], rehearsal: &mut Rehearsal) {
+/// Runs every declared control; sources that undo faults are still up for it.
+pub(super) fn run(bench: &Bench, up: &mut [Up], down: &[Down], rehearsal: &mut Rehearsal) {
     for (number, control) in rehearsal.plan.controls().to_vec().into_iter().enumerate() {
         let (injured, outcome) = match baseline(&control, rehearsal) {
             Some(doubt) => (None, doubt),
-            None => bench.inject(number, &control, down),
+            None => bench.inject(number, &control, up, down),
         };
         rehearsal.injured.push(injured.map_or_else(String::new, |place| place.object));
         rehearsal.controls.push(ControlResult { control, outcome });
@@ -38,7 +38,11 @@ fn baseline(control: &Control, rehearsal: &Rehearsal) -> Option<ControlOutcome> 
 type Injected = (Option<Place>, ControlOutcome);
 
 impl Bench {
-    fn inject(&self, number: usize, control: &Control, down: &[Down]) -> Injected {
+    fn inject(&self, number: usize, control: &Control, up: &mut [Up], down: &[Down]) -> Injected {
+        if let Some(up) = up.iter_mut().find(|up| Some(&up.name) == control.source.as_ref()) {
+            return injure(control, &up.capture, &mut *up.recovered)
+                .unwrap_or_else(|doubt| (None, doubt));
+        }
         let copy = self.scratch.dir().join(format!("control-{number}"));
         let of_name = |down: &&Down| Some(&down.name) == control.source.as_ref();
         let injected = match (control.fault, down.iter().find(of_name)) {
@@ -65,14 +69,9 @@ impl Bench {
         self.scratch.hand_over(copy).map_err(|error| environment(&error))?;
         let recovered = down.source.recover(&down.capture, copy, &self.scratch);
         let mut recovered = recovered.map_err(|trouble| doubt(&trouble))?;
-        let injured = recovered.injure(control.fault).map_err(|trouble| doubt(&trouble))?;
-        let Some(injured) = injured else { return Ok((None, nothing_to_injure())) };
-        let outcome = match recovered.fingerprint() {
-            Ok(found) => check::compare(down.capture.kind, &down.capture.fingerprint, &found),
-            Err(trouble) => Outcome::of_trouble(&control.must_fail, &trouble),
-        };
+        let injected = injure(control, &down.capture, &mut *recovered)?;
         recovered.stop().map_err(|trouble| doubt(&trouble))?;
-        Ok(judged(injured, &outcome))
+        Ok(injected)
     }
 
     /// One byte of a restored file flips; reading it back against the trees must tell.
@@ -131,6 +130,21 @@ impl Bench {
         }
         Ok(fallback)
     }
+}
+
+/// One row changes or goes; the fingerprint must tell.
+fn injure(
+    control: &Control,
+    capture: &Capture,
+    recovered: &mut dyn Recovered,
+) -> Result<Injected, ControlOutcome> {
+    let injured = recovered.injure(control.fault).map_err(|trouble| doubt(&trouble))?;
+    let Some(injured) = injured else { return Ok((None, nothing_to_injure())) };
+    let outcome = match recovered.fingerprint() {
+        Ok(found) => check::compare(capture.kind, &capture.fingerprint, &found),
+        Err(trouble) => Outcome::of_trouble(&control.must_fail, &trouble),
+    };
+    Ok(judged(injured, &outcome))
 }
 
 fn judged(injured: Place, outcome: &Outcome) -> Injected {

@@ -41,7 +41,7 @@ pub(super) struct Up {
     pub(super) source: Box<dyn Source>,
     pub(super) capture: Capture,
     pub(super) data: PathBuf,
-    recovered: Box<dyn Recovered>,
+    pub(super) recovered: Box<dyn Recovered>,
 }
 
 /// Climbs the rungs above restore.
@@ -90,12 +90,16 @@ impl Bench {
             let (outcome, found) = self.ask(&id, check, &mut up);
             rehearsal.settle_check(id, outcome, check, found, begun.elapsed());
         }
-        let stopped = stop(up, rehearsal);
-        if !rehearsal.plan.controls().is_empty() {
+        let controls = !rehearsal.plan.controls().is_empty();
+        let (mut standing, rest): (Vec<_>, Vec<_>) =
+            up.into_iter().partition(|up| controls && up.recovered.undoes_faults());
+        let down = stop(rest, rehearsal);
+        if controls {
             tracing::info!(phase = "controls");
             self.progress.phase("controls", None);
-            controls::run(self, &stopped, rehearsal);
+            controls::run(self, &mut standing, &down, rehearsal);
         }
+        stop(standing, rehearsal);
     }
 
     /// Brings up every source of the policy that the snapshot holds; the load and start phases.
@@ -187,10 +191,11 @@ impl Bench {
         let Some(source) = up.iter_mut().find(|up| up.name == check.source) else {
             return not_up(&check.source);
         };
-        let rows = match source.recovered.query(&check.query, check.deadline) {
-            Ok(rows) => rows,
-            Err(trouble) => return (Outcome::of_trouble(id, &trouble), None),
-        };
+        let rows =
+            match source.recovered.query(check.database.as_deref(), &check.query, check.deadline) {
+                Ok(rows) => rows,
+                Err(trouble) => return (Outcome::of_trouble(id, &trouble), None),
+            };
         match (&check.assertion, folder) {
             (Assertion::Expect(expectation), _) => {
                 let found = format!("{} rows", rows.rows.len());

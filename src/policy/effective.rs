@@ -202,6 +202,7 @@ fn check_value(check: &CheckSettings) -> Value {
     json!({
         "name": check.name,
         "source": check.source,
+        "database": check.database,
         "query": check.query,
         "deadline_ms": milliseconds(check.deadline),
         key: value,

@@ -94,8 +94,10 @@ pub enum Pick {
 pub struct CheckSettings {
     /// As the user calls it; unique in its drill.
     pub name: String,
-    /// The database of the policy that answers.
+    /// The source of the policy that answers.
     pub source: Name,
+    /// Its database, where the source has several.
+    pub database: Option<String>,
     pub query: String,
     pub assertion: Assertion,
     /// The longest its query may take.

@@ -334,8 +334,10 @@ pub(super) enum Pick {
 #[serde(deny_unknown_fields)]
 pub(super) struct Check {
     pub name: Words,
-    /// The database that answers
+    /// The source that answers
     pub source: Name,
+    /// Its database, where the source has several
+    pub database: Option<Words>,
     pub query: Words,
     pub expect: Option<Expectation>,
     /// The source whose files the query's values must name

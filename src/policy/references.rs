@@ -151,6 +151,7 @@ fn nested_paths(root: &Path, policy: &mut Document, pointer: &str) {
 struct SourceFacts {
     kind: Option<String>,
     paths: usize,
+    databases: Vec<String>,
 }
 
 /// A policy's sources by name.
@@ -183,6 +184,7 @@ fn sources_by_policy(customers: &Names, policies: &[Document]) -> Policies {
             let facts = SourceFacts {
                 kind: at("kind").map(str::to_owned),
                 paths: policy.length_of(&format!("/source/{index}/paths")),
+                databases: texts(policy, &format!("/source/{index}/databases")),
             };
             // Of two with one name either may be meant.
             sources.names.some_unknown |= sources.facts.contains_key(name);
@@ -250,6 +252,43 @@ fn one_check(sources: Option<&Sources>, drill: &mut Document, at: &str) {
         }
         _ => {}
     }
+    if let Some(facts) = facts(drill, &source) {
+        let wrong = one_database(facts, drill.text_at(&format!("{at}/database")));
+        if let Some((message, hint)) = wrong {
+            let key = format!("{at}/database");
+            let place = if drill.stands(&key) { key } else { source };
+            drill.error(&place, message, hint);
+        }
+    }
+}
+
+/// What is wrong with the database that a check names, or does not name: message and hint.
+fn one_database(source: &SourceFacts, named: Option<&str>) -> Option<(String, String)> {
+    let is_server = source.kind.as_deref() == Some("postgres");
+    let listed = source.databases.join(", ");
+    match (named, &source.databases[..]) {
+        (Some(_), _) if !is_server => {
+            let message = "the source has no databases to choose from".to_owned();
+            Some((message, "leave `database` out".to_owned()))
+        }
+        (Some(name), known @ [_, ..]) if !known.iter().any(|known| known == name) => {
+            Some((format!("unknown database \"{name}\""), format!("there are: {listed}")))
+        }
+        (None, [] | [_, _, ..]) if is_server => {
+            let hint = match source.databases[..] {
+                [] => "add `database`, the name of the one that is asked".to_owned(),
+                _ => format!("add `database`, one of: {listed}"),
+            };
+            Some(("the source has several databases".to_owned(), hint))
+        }
+        _ => None,
+    }
+}
+
+fn texts(document: &Document, pointer: &str) -> Vec<String> {
+    (0..document.length_of(pointer))
+        .filter_map(|index| document.text_at(&format!("{pointer}/{index}")).map(str::to_owned))
+        .collect()
 }
 
 /// Names that may be referred to.

@@ -353,6 +353,12 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
         ),
         (
             "source = \"orders\"\nquery = \"SELECT count",
+            "source = \"orders\"\ndatabase = \"shop\"\nquery = \"SELECT count",
+            "no databases to choose from",
+            "\"shop\"",
+        ),
+        (
+            "source = \"orders\"\nquery = \"SELECT count",
             "source = \"order\"\nquery = \"SELECT count",
             "unknown source",
             "\"order\"",

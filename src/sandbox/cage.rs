@@ -1,7 +1,7 @@
 //! Cages: walls around foreign programs, i.e. database servers and restore clients.
 //!
 //! In: a scratch, folders with programs, bounds. Out: a [`Cage`] in which programs see the
-//! system's programs and libraries, those folders, and the scratch's data; no network, no other
+//! system's programs and libraries, those folders, and a room in the scratch; no network, no other
 //! process, no privileges. The walls are bubblewrap's (bwrap(1)), of namespaces and private mounts;
 //! what they are worth on this host is measured once, from inside, before anything else runs.
 
@@ -60,12 +60,13 @@ pub struct Bounds {
 pub struct Program {
     argv: Vec<OsString>,
     environment: Vec<(&'static str, OsString)>,
+    folder: Option<PathBuf>,
 }
 
 impl Program {
     /// The program at an absolute path.
     pub fn new(path: impl Into<OsString>) -> Self {
-        Self { argv: vec![path.into()], environment: Vec::new() }
+        Self { argv: vec![path.into()], environment: Vec::new(), folder: None }
     }
 
     /// With one more argument.
@@ -86,6 +87,12 @@ impl Program {
         self
     }
 
+    /// With another working folder than the room: one in it, absolute.
+    pub fn within(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
     /// The file's own name, for errors.
     pub(super) fn name(&self) -> String {
         let path = self.argv.first().map_or(Path::new(""), Path::new);
@@ -101,7 +108,8 @@ pub struct Cage {
     filter: Option<Filter>,
     account: Option<Account>,
     token: String,
-    data: PathBuf,
+    /// All of the scratch that is seen inside.
+    room: PathBuf,
     /// The folder that is `/etc` inside.
     etc: PathBuf,
     folders: Vec<PathBuf>,
@@ -110,12 +118,19 @@ pub struct Cage {
 }
 
 impl Cage {
-    /// Puts walls around `scratch` and measures them from inside.
+    /// Puts walls around `room`, a folder in [`Scratch::dir`] that was handed over, and measures them
+    /// from inside.
     ///
-    /// `folders` are readable inside, at their own paths, beside the system's. Fails with
+    /// The room is all of the scratch that programs see, and where they work; whoever uses it from
+    /// outside follows no links in it. `folders` are readable inside, at their own paths, beside the system's. Fails with
     /// [`Error::NoBubblewrap`] or [`Error::Refused`] where this host gives no walls worth the
     /// name: nothing may be run then.
-    pub fn raise(scratch: &Scratch, folders: &[PathBuf], bounds: Bounds) -> Result<Self, Error> {
+    pub fn raise(
+        scratch: &Scratch,
+        room: &Path,
+        folders: &[PathBuf],
+        bounds: Bounds,
+    ) -> Result<Self, Error> {
         let bubblewrap = match scratch.is_sandbox_waived() {
             true => None,
             false => {
@@ -128,7 +143,7 @@ impl Cage {
             bubblewrap,
             account: scratch.account(),
             token: scratch.token().to_owned(),
-            data: scratch.dir().to_owned(),
+            room: room.to_owned(),
             etc: scratch.private_folder("etc")?,
             folders: folders.to_owned(),
             bounds,
@@ -208,12 +223,12 @@ impl Cage {
             argv.extend(self.walls(filter));
         }
         argv.extend(self.limits());
-        argv.extend(self.user());
+        argv.extend(self.user(program));
         argv.extend(program.argv.iter().cloned());
         let mut command = Command::new(&argv[0]);
         command
             .args(&argv[1..])
-            .current_dir(&self.data)
+            .current_dir(&self.room)
             .env_clear()
             .env(TOKEN_VARIABLE, &self.token)
             .env("LANG", "C.UTF-8")
@@ -258,7 +273,7 @@ impl Cage {
         for folder in &self.folders {
             walls.folder("--ro-bind", folder, folder);
         }
-        walls.folder("--bind", &self.data, &self.data);
+        walls.folder("--bind", &self.room, &self.room);
         walls.words(["--remount-ro", "/", "--chdir", "/"]);
         if let Some(filter) = filter {
             walls.words(["--seccomp", &filter.to_string()]);
@@ -287,7 +302,7 @@ impl Cage {
         limits.into_iter().map(OsString::from).collect()
     }
 
-    fn user(&self) -> Vec<OsString> {
+    fn user(&self, program: &Program) -> Vec<OsString> {
         let mut argv = Words::default();
         argv.words(["/usr/bin/setpriv", "--no-new-privs", "--inh-caps=-all"]);
         if let Some(Account { uid, gid }) = self.account {
@@ -299,7 +314,7 @@ impl Cage {
         }
         // Nobody but that user may enter it.
         argv.words(["--", "/usr/bin/env", "--chdir"]);
-        argv.argv.push(self.data.clone().into());
+        argv.argv.push(program.folder.as_ref().unwrap_or(&self.room).into());
         argv.argv
     }
 

@@ -284,13 +284,24 @@ pub trait Recovered: Send {
     fn first_answer(&mut self) -> Result<(), Trouble>;
 
     /// Answers a read-only query; one that takes longer than `limit` is the environment's trouble.
-    fn query(&mut self, sql: &str, limit: Duration) -> Result<Rows, Trouble>;
+    /// Of a source with several databases `database` names the one that is asked.
+    fn query(
+        &mut self,
+        database: Option<&str>,
+        sql: &str,
+        limit: Duration,
+    ) -> Result<Rows, Trouble>;
 
     /// Where the files are, for the kinds that are files.
     fn files(&self) -> Option<&Path>;
 
     /// Damages the scratch copy on purpose (a control) and tells where.
     fn injure(&mut self, fault: Fault) -> Result<Option<Place>, Trouble>;
+
+    /// Whether a fault is undone once the fingerprint was taken: then controls need no copy.
+    fn undoes_faults(&self) -> bool {
+        false
+    }
 
     /// How what opens the data is confined, for the record; none where nothing is run on it.
     fn confinement(&self) -> Option<String> {

@@ -97,7 +97,7 @@ impl Recovered for RestoredFiles {
         self.root().map(drop).map_err(environment)
     }
 
-    fn query(&mut self, _: &str, _: Duration) -> Result<Rows, Trouble> {
+    fn query(&mut self, _: Option<&str>, _: &str, _: Duration) -> Result<Rows, Trouble> {
         Err(environment(Error::NoDatabase))
     }
 

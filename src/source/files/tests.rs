@@ -354,7 +354,7 @@ fn an_injured_file_keeps_its_size_and_times() {
     assert_eq!(recovered.injure(Fault::RowChanged).unwrap(), None);
     assert_eq!(recovered.files(), Some(dir.path()));
     assert!(matches!(
-        recovered.query("SELECT 1", std::time::Duration::from_secs(1)),
+        recovered.query(None, "SELECT 1", std::time::Duration::from_secs(1)),
         Err(Trouble::Environment(_))
     ));
 }

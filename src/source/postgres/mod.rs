@@ -1,6 +1,6 @@
 //! PostgreSQL databases: captured by the server's own tools, recovered in a caged server.
 //!
-//! What both halves share stands here too: a [`Session`] with pinned settings, and the
+//! What both halves share stands here: a [`Session`] with pinned settings, and the
 //! [`fingerprint()`] and [`schema`] of a database, the same on a live server and on a scratch one.
 
 mod acl;
@@ -17,6 +17,7 @@ mod live;
 pub mod names;
 mod pinned;
 mod privileges;
+mod recover;
 pub mod schema;
 mod sequences;
 pub mod session;
@@ -26,6 +27,7 @@ pub use capture::{GLOBALS, file_of};
 pub use cluster::{Cluster, Database, Extension, Server};
 pub use engine::{Engine, Engines, MAJORS, Missing};
 pub use fingerprint::fingerprint;
+pub use recover::{Error as RecoverError, recover};
 pub use session::{Login, Session, Tls};
 
 use std::path::Path;
@@ -82,11 +84,12 @@ impl Source for Postgres {
         capture::capture(&self.name, &self.settings, &self.engines, context, out)
     }
 
-    fn recover(&self, _: &Capture, _: &Path, _: &Scratch) -> Result<Box<dyn Recovered>, Trouble> {
-        Err(Trouble::Environment(Box::new(Error::Engine {
-            object: "PostgreSQL".to_owned(),
-            what: "this version of lifeboat captures it and does not bring it back yet".to_owned(),
-            source: None,
-        })))
+    fn recover(
+        &self,
+        capture: &Capture,
+        data: &Path,
+        scratch: &Scratch,
+    ) -> Result<Box<dyn Recovered>, Trouble> {
+        recover(&self.engines, &self.name, capture, data, scratch)
     }
 }

@@ -16,6 +16,11 @@ pub fn literal(text: &str) -> String {
     }
 }
 
+/// A database as libpq's programs take it: a bare name with `=` in it would be read as settings.
+pub fn connection_to(database: &str) -> String {
+    format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -24,6 +29,7 @@ mod tests {
     fn names_and_texts_cannot_leave_their_quotes() {
         assert_eq!(identifier("a\"; DROP TABLE t; --"), "\"a\"\"; DROP TABLE t; --\"");
         assert_eq!(literal("a'; --"), "'a''; --'");
+        assert_eq!(connection_to("a' host='x"), "dbname='a\\' host=\\'x'");
         assert_eq!(literal("\\'"), " E'\\\\'''");
     }
 }

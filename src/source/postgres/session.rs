@@ -50,6 +50,14 @@ const PINNED: [(&str, &str); 16] = [
 /// One answer's row: a text or NULL for each column.
 pub type Row = Vec<Option<String>>;
 
+/// A column of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    /// Its type's name, e.g. `INT8`, `NUMERIC`, `TEXT`.
+    pub kind: String,
+}
+
 /// How to reach a server, and as whom.
 #[derive(Clone)]
 pub struct Login {
@@ -157,13 +165,17 @@ impl Session {
         self.asked(sql)?.iter().map(|row| self.texts(row)).collect()
     }
 
-    /// As [`Session::rows`], with the names of the columns; without rows there are none.
-    pub fn table(&mut self, sql: &str) -> Result<(Vec<String>, Vec<Row>), Error> {
-        use sqlx::Column as _;
+    /// As [`Session::rows`], with the columns; without rows there are none.
+    pub fn table(&mut self, sql: &str) -> Result<(Vec<Column>, Vec<Row>), Error> {
+        use sqlx::{Column as _, TypeInfo as _};
 
         let rows = self.asked(sql)?;
         let names = rows.first().map_or_else(Vec::new, |row| {
-            row.columns().iter().map(|column| column.name().to_owned()).collect()
+            let columns = row.columns().iter().map(|column| Column {
+                name: column.name().to_owned(),
+                kind: column.type_info().name().to_owned(),
+            });
+            columns.collect()
         });
         let rows = rows.iter().map(|row| self.texts(row)).collect::<Result<_, _>>()?;
         Ok((names, rows))

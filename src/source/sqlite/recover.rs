@@ -163,10 +163,10 @@ impl Recovered for Database {
     }
 
     fn first_answer(&mut self) -> Result<(), Trouble> {
-        self.query("SELECT count(*) FROM sqlite_schema", self.patience).map(drop)
+        self.query(None, "SELECT count(*) FROM sqlite_schema", self.patience).map(drop)
     }
 
-    fn query(&mut self, sql: &str, limit: Duration) -> Result<Rows, Trouble> {
+    fn query(&mut self, _: Option<&str>, sql: &str, limit: Duration) -> Result<Rows, Trouble> {
         let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         let request = Request::Query { sql: sql.to_owned(), limit_ms };
         match self.ask(&request, limit.saturating_add(GRACE))? {

@@ -1,0 +1,164 @@
+//! The way back: dumps become a scratch server, in a cage of its own.
+//!
+//! In: the folder a snapshot's source came out to, and the capture's [`Cluster`]. Out: a
+//! [`Recovered`]. Dumps are hostile code until proven otherwise: server and clients run caged, and
+//! whatever the restore complains of is trouble. What this host lacks is told before the restore
+//! where it can be, so that it is not held against the data.
+
+mod amcheck;
+mod complaint;
+mod dumps;
+mod injure;
+mod needs;
+mod recovered;
+mod server;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::super::{Capture, Recovered, Trouble};
+use super::engine::{Engines, Missing};
+use super::{Cluster, session};
+use crate::ground::ids::Name;
+use crate::ground::size::ByteSize;
+use crate::sandbox::{self, Bounds, Cage, Scratch};
+use dumps::Dumps;
+use recovered::Restored;
+use server::Server;
+
+/// What a server writes beside its databases, at least.
+const OWN_BYTES: u64 = 192 << 20;
+
+/// Slower than this, a restore has got stuck.
+const SLOWEST_BYTES_PER_SECOND: u64 = 256 << 10;
+
+/// Processes of server and clients at once.
+const PROCESSES: u32 = 120;
+
+/// The least a server with its workers is given to work with.
+const LEAST_MEMORY_BYTES: u64 = 2 << 30;
+
+/// A server's files are cut at 1 GiB each.
+const FILE_BYTES: u64 = (1 << 30) + (64 << 20);
+
+/// Why dumps could not be brought up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("cannot {action} {}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("the capture does not tell what its server was like")]
+    NoCluster,
+    #[error("{name} is missing")]
+    DumpMissing { name: String },
+    #[error("{name} is no regular file")]
+    NotAFile { name: String },
+    #[error(
+        "the scratch folder has {} free, and about {} are needed: [scratch] dir in the site file \
+         may name another disk",
+        ByteSize(*free), ByteSize(*needed)
+    )]
+    NoSpace { needed: u64, free: u64 },
+    #[error(transparent)]
+    Engine(#[from] Missing),
+    #[error(
+        "the extension {name} {version} of database {database:?} is not on this host ({found}): \
+         install its package for PostgreSQL {major}"
+    )]
+    Extension { database: String, name: String, version: String, found: String, major: u32 },
+    #[error(
+        "database {database:?} cannot be made on this host: {what}; its locale must be installed \
+         (locale-gen)"
+    )]
+    Locale { database: String, what: String },
+    #[error("{program} failed ({how}): {what}")]
+    Program { program: String, how: String, what: String },
+    #[error("the scratch server did not start ({how}): {what}")]
+    NotStarted { how: String, what: String },
+    #[error("{0}")]
+    Query(&'static str),
+    #[error("the query failed: {what} (SQLSTATE {code})")]
+    Refused { code: String, what: String },
+    #[error(transparent)]
+    Session(#[from] session::Error),
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
+}
+
+impl Error {
+    fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Io { action, path: path.into(), source }
+    }
+}
+
+/// The data is at fault.
+fn data(error: impl Into<Error>) -> Trouble {
+    Trouble::Data(Box::new(error.into()))
+}
+
+/// This host is at fault, and nothing is known of the data.
+fn environment(error: impl Into<Error>) -> Trouble {
+    match error.into() {
+        // The sandbox's own errors tell a time-out from a crash.
+        Error::Sandbox(error) => Trouble::Environment(Box::new(error)),
+        error => Trouble::Environment(Box::new(error)),
+    }
+}
+
+/// Whose fault it is that a server gave no answer.
+fn of_session(error: session::Error) -> Trouble {
+    let session::Error::Refused { code, .. } = &error else { return environment(error) };
+    // Resources, operator's doings, the system around the server, what its build lacks.
+    match code.get(..2) {
+        Some("53" | "57" | "58" | "08" | "0A") | None => environment(error),
+        Some(_) => data(error),
+    }
+}
+
+/// Brings up what was captured; blocking, on a thread that tokio's runtime knows.
+pub fn recover(
+    engines: &Engines,
+    name: &Name,
+    capture: &Capture,
+    folder: &Path,
+    scratch: &Scratch,
+) -> Result<Box<dyn Recovered>, Trouble> {
+    let cluster = capture.cluster.clone().ok_or_else(|| environment(Error::NoCluster))?;
+    let engine = engines.find(cluster.major).map_err(environment)?;
+    let own = scratch.dir().join(format!("postgres-{name}-{}", uuid::Uuid::new_v4()));
+    let dumps = Dumps::lend(folder, &own, &cluster, scratch)?;
+    leave_room(&cluster, dumps.bytes(), scratch)?;
+
+    let bounds = bounds(&cluster, dumps.bytes());
+    let cage = Cage::raise(scratch, &own, engine.folders(), bounds).map_err(environment)?;
+    let server = Server::create(engine, cage, &cluster, own, scratch)?;
+    needs::check(&server, &cluster)?;
+    server.load_globals(dumps.globals())?;
+    for (database, dump) in dumps.databases(&cluster) {
+        server.load(database, dump)?;
+    }
+    dumps.take_back()?;
+    Ok(Box::new(Restored::new(server, cluster)))
+}
+
+fn leave_room(cluster: &Cluster, dumped: u64, scratch: &Scratch) -> Result<(), Trouble> {
+    let live: u64 = cluster.databases.iter().map(|database| database.bytes).sum();
+    // The dump lacks indexes, the live size has room that a fresh copy does not need.
+    let needed = live.max(dumped).saturating_add(dumped / 4).saturating_add(OWN_BYTES);
+    let free = scratch.free_bytes().map_err(environment)?;
+    if free < needed { Err(environment(Error::NoSpace { needed, free })) } else { Ok(()) }
+}
+
+fn bounds(cluster: &Cluster, dumped: u64) -> Bounds {
+    let live: u64 = cluster.databases.iter().map(|database| database.bytes).sum();
+    let patience = 3600 + live.max(dumped) / SLOWEST_BYTES_PER_SECOND;
+    let system = rustix::system::sysinfo();
+    let memory = system.totalram.saturating_mul(u64::from(system.mem_unit));
+    Bounds {
+        memory_bytes: (memory / 4 * 3).max(LEAST_MEMORY_BYTES),
+        processes: PROCESSES,
+        file_bytes: FILE_BYTES,
+        wall: Duration::from_secs(patience),
+    }
+}

@@ -1,0 +1,196 @@
+//! PostgreSQL from a policy to a verdict, through the built binary.
+
+mod bench;
+mod servers;
+
+use std::fs;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use bench::{Bench, files_below};
+use serde_json::Value;
+use servers::postgres::Server;
+
+const SECRET: &str = "canary-login-password";
+
+/// A site whose policy protects two databases of a server, with checks, controls and files.
+fn shop(server: &Server) -> Bench {
+    let bench = Bench::new();
+    server.psql(
+        "postgres",
+        &format!("CREATE DATABASE shop; CREATE DATABASE stock; CREATE ROLE backup SUPERUSER LOGIN PASSWORD '{SECRET}'"),
+    );
+    server.psql(
+        "shop",
+        "CREATE TABLE orders (id int PRIMARY KEY, note text);
+         INSERT INTO orders SELECT n, 'canary-row ' || n FROM generate_series(1, 500) n;
+         CREATE TABLE products (picture text);
+         INSERT INTO products SELECT 'p' || n || '.jpg' FROM generate_series(0, 11) n",
+    );
+    server.psql("stock", "CREATE TABLE shelf (a int); INSERT INTO shelf VALUES (1)");
+    bench.write("keys/login", format!("{SECRET}\n"));
+    bench.write(
+        "policies/shop.toml",
+        format!(
+            r#"customer = "acme"
+name = "shop"
+
+[objectives]
+rpo = "6h"
+rto = "45m"
+
+[[source]]
+name = "orders"
+kind = "postgres"
+host = "{}"
+user = "backup"
+password = {{ file = "keys/login" }}
+databases = ["shop", "stock"]
+
+[[source]]
+name = "uploads"
+kind = "files"
+paths = ["data/files"]
+"#,
+            server.socket().display()
+        ),
+    );
+    bench.write(
+        "drills/weekly.toml",
+        r#"policy = "acme/shop"
+name = "weekly"
+controls = true
+
+[[check]]
+name = "there are orders"
+source = "orders"
+database = "shop"
+query = "SELECT count(*) FROM orders"
+expect = "= 500"
+
+[[check]]
+name = "every picture exists"
+source = "orders"
+database = "shop"
+query = "SELECT picture FROM products"
+files_in = "uploads"
+"#
+        .to_owned(),
+    );
+    bench
+}
+
+#[test]
+fn a_drill_passes_its_controls_are_found_and_no_secret_shows() {
+    let server = Server::start(15);
+    let bench = shop(&server);
+    bench.backup();
+    // The drill asks the bucket alone.
+    drop(server);
+
+    let ran = bench.run(&["drill", "shop", "--json"]);
+
+    let report = ran.json();
+    assert_eq!(
+        (ran.code, &report["verdict"]),
+        (0, &Value::from("pass")),
+        "{report:#} {}",
+        ran.stderr
+    );
+    for part in ["restorable", "intact", "within_rto", "within_rpo", "cleaned_up"] {
+        assert_eq!(report["parts"][part], "yes", "{part}: {report:#}");
+    }
+    let told = bench.run(&["report", "drill", "shop"]);
+    let told = format!("{report}{}{}{}", ran.stderr, told.stdout, told.stderr);
+    assert!(told.contains("bubblewrap"), "{told}");
+    for secret in [SECRET, "canary-row", "canary-repository-password"] {
+        assert!(!told.contains(secret), "{secret} shows");
+    }
+    assert!(bench.leftovers().is_empty());
+    for file in files_below(&bench.path("state")) {
+        let held = fs::read(&file).unwrap();
+        let shows = held.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
+        assert!(!shows, "{} holds the password", file.display());
+    }
+}
+
+#[test]
+fn a_check_that_does_not_hold_and_a_missing_engine_are_told_apart() {
+    let server = Server::start(15);
+    let bench = shop(&server);
+    bench.backup();
+    bench.edit("drills/weekly.toml", "= 500", "= 501");
+    let (code, report) = bench.drill();
+    assert_eq!((code, &report["verdict"]), (4, &Value::from("fail")), "{report:#}");
+
+    let other = Server::start(18);
+    let bench = shop(&other);
+    let engine = servers::postgres::bin(18);
+    let site = fs::read_to_string(bench.path("lifeboat.toml")).unwrap();
+    let engine = format!(
+        "\n[[engine]]\nkind = \"postgres\"\nversion = \"18\"\npath = \"{}\"\n",
+        engine.display()
+    );
+    bench.write("lifeboat.toml", site.clone() + &engine);
+    bench.backup();
+    let (code, report) = bench.drill();
+    assert_eq!((code, &report["verdict"]), (0, &Value::from("pass")), "{report:#}");
+    bench.write("lifeboat.toml", site);
+    let (code, report) = bench.drill();
+    assert_eq!((code, &report["verdict"]), (5, &Value::from("inconclusive")), "{report:#}");
+    assert!(report.to_string().contains("install postgresql-18"), "{report:#}");
+}
+
+#[test]
+fn a_drill_killed_while_its_server_runs_leaves_nothing_after_the_next() {
+    let server = Server::start(15);
+    let bench = shop(&server);
+    bench.backup();
+    let mut drill = bench
+        .command(&["drill", "shop"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    let mine = bench.path("scratch");
+    while processes_in(&mine).is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no server came up");
+        assert!(drill.try_wait().unwrap().is_none(), "the drill was over first");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+
+    drill.kill().unwrap();
+    drill.wait().unwrap();
+    let (code, report) = bench.drill();
+
+    assert_eq!(code, 0, "{report:#}");
+    assert!(bench.leftovers().is_empty());
+    assert_eq!(processes_in(&mine), Vec::<String>::new());
+}
+
+#[test]
+fn a_check_of_one_of_several_databases_must_name_it() {
+    let server = Server::start(15);
+    let bench = shop(&server);
+    bench.edit(
+        "drills/weekly.toml",
+        "database = \"shop\"\nquery = \"SELECT count",
+        "query = \"SELECT count",
+    );
+
+    let ran = bench.run(&["validate"]).exits(2);
+
+    let told = ran.stdout + &ran.stderr;
+    assert!(told.contains("one of: shop, stock"), "{told}");
+}
+
+/// Servers that work in the scratch folder.
+fn processes_in(folder: &std::path::Path) -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let inside = processes.filter(|process| {
+        let cwd = fs::read_link(process.path().join("cwd")).unwrap_or_default();
+        cwd.starts_with(folder) && cwd.ends_with("cluster")
+    });
+    inside.map(|process| process.file_name().to_string_lossy().into_owned()).collect()
+}
