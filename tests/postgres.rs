@@ -12,6 +12,8 @@ mod capturing;
 mod command;
 #[path = "postgres/fingerprint.rs"]
 mod fingerprint;
+#[path = "postgres/grants.rs"]
+mod grants;
 #[path = "postgres/kinds.rs"]
 mod kinds;
 #[path = "postgres/privileges.rs"]

@@ -8,18 +8,12 @@ use crate::servers::postgres::{Server, bin};
 
 const CANARY: &str = "canary-of-the-database";
 
-/// A household whose policy has a database server, too, which asks for a password.
+/// A household whose policy has a database server, too, whose login has exactly the grants that
+/// `lifeboat grants` prints, and a password.
 fn household() -> (Bench, Server) {
     let server = Server::start(15);
-    server.psql(
-        "postgres",
-        &format!(
-            "CREATE ROLE backup LOGIN BYPASSRLS PASSWORD '{CANARY}';
-             GRANT pg_read_all_data TO backup; CREATE DATABASE shop"
-        ),
-    );
+    server.psql("postgres", "CREATE DATABASE shop");
     server.psql("shop", "CREATE TABLE t AS SELECT n FROM generate_series(1, 50000) n");
-    server.allow("local all backup scram-sha-256\nlocal all all trust\n");
     let bench = Bench::new();
     bench.write("keys/database", format!("{CANARY}\n"));
     let policy = fs::read_to_string(bench.path("policies/shop.toml")).unwrap();
@@ -38,6 +32,12 @@ databases = [\"shop\"]
 "
         ),
     );
+    let grants = bench.run(&["grants", "shop", "--json"]).exits(0).json();
+    let statements = grants["sources"][2]["statements"].as_array().unwrap().iter();
+    let statements: Vec<&str> = statements.map(|one| one.as_str().unwrap()).collect();
+    server.psql("postgres", &statements.join("\n"));
+    server.psql("postgres", &format!("ALTER ROLE backup PASSWORD '{CANARY}'"));
+    server.allow("local all backup scram-sha-256\nlocal all all trust\n");
     (bench, server)
 }
 

@@ -13,6 +13,7 @@ mod dump;
 mod engine;
 mod fingerprint;
 mod globals;
+mod grants;
 mod live;
 pub mod names;
 mod pinned;
@@ -70,13 +71,8 @@ impl Source for Postgres {
 
     fn grants(&self) -> Grants {
         Grants {
-            needs: vec![
-                "the login reads every schema, table, sequence and large object of its databases, \
-                 and row security hides no row from it; every run proves that first, and names \
-                 what is missing and the GRANT for it"
-                    .to_owned(),
-            ],
-            statements: Vec::new(),
+            needs: grants::needs(&self.settings),
+            statements: grants::statements(&self.settings),
         }
     }
 
