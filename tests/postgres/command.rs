@@ -1,8 +1,9 @@
 //! The whole way through the command line: backed up, restored, refused.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use crate::fingerprint::EVERYTHING;
 use crate::household::{Bench, PASSWORD, Ran};
 use crate::servers::postgres::{Server, bin};
 
@@ -77,6 +78,45 @@ fn a_servers_dump_is_restored_as_a_file_and_its_password_is_nowhere() {
         let found = bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
         assert!(!found, "the password stands in {}", file.display());
     }
+}
+
+#[test]
+fn a_busy_server_with_one_of_everything_is_drilled_to_a_pass() {
+    let (bench, server) = household();
+    server.psql("shop", EVERYTHING);
+    let objects = "SELECT format('GRANT SELECT ON LARGE OBJECT %s TO backup;', oid)
+                   FROM pg_largeobject_metadata";
+    server.psql("shop", &server.psql("shop", objects));
+    server.run("pgbench", &["-i", "-q", "-s", "1", "shop"]);
+    let mut writers = Command::new(bin(15).join("pgbench"))
+        .args(["-n", "-c", "2", "-T", "120", "-U", "postgres", "-h"])
+        .arg(server.socket())
+        .arg("shop")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let check = "
+[[check]]
+name = \"tellers are there\"
+source = \"ledger\"
+query = \"SELECT count(*) FROM pgbench_tellers\"
+expect = \"= 10\"
+";
+    let drill = fs::read_to_string(bench.path("drills/weekly.toml")).unwrap();
+    bench.write("drills/weekly.toml", format!("{drill}{check}"));
+    let written = || server.psql("shop", "SELECT count(*) FROM pgbench_history");
+    while written().trim() == "0" {}
+
+    bench.run(&["backup", "shop"]).exits(0);
+    let then = written();
+    while written() == then {}
+    writers.kill().unwrap();
+    writers.wait().unwrap();
+    let drilled = bench.run(&["drill", "shop", "--json"]).exits(0).json();
+
+    assert_eq!(drilled["verdict"], "pass", "{drilled:#}");
+    assert_eq!(drilled["parts"]["intact"], "yes", "{drilled:#}");
 }
 
 #[test]
