@@ -16,6 +16,8 @@ mod fingerprint;
 mod grants;
 #[path = "postgres/kinds.rs"]
 mod kinds;
+#[path = "postgres/library.rs"]
+mod library;
 #[path = "postgres/privileges.rs"]
 mod privileges;
 #[path = "postgres/refusing.rs"]
