@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::session::{Login, Tls};
+use super::login::{Login, Tls};
 use crate::ground::secret::ExposeSecret;
 
 /// How programs connect: everything but the database.

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::super::{Open, Stream};
 use super::client::Client;
+use super::entries;
+use crate::source;
 
 /// How often the globals are read until two readings in a row are the same.
 pub(super) const ATTEMPTS: u32 = 5;
@@ -112,25 +113,14 @@ fn all(mut pipe: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Bytes in memory as an entry's content.
-pub(super) struct Text(pub Vec<u8>);
-
-impl Open for Text {
-    fn open(self: Box<Self>) -> io::Result<Box<dyn Stream>> {
-        Ok(Box::new(Spoken(io::Cursor::new(self.0))))
-    }
-}
-
-struct Spoken(io::Cursor<Vec<u8>>);
-
-impl Read for Spoken {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl Stream for Spoken {
-    fn finish(self: Box<Self>) -> io::Result<Option<String>> {
-        Ok(None)
+/// Why there are no globals, in the source's terms.
+pub(super) fn refused(error: Error) -> source::Error {
+    match error {
+        Error::Interrupted => source::Error::Interrupted,
+        error => source::Error::Engine {
+            object: entries::GLOBALS.to_owned(),
+            what: "the roles could not be read".to_owned(),
+            source: Some(Box::new(error)),
+        },
     }
 }

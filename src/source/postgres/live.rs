@@ -10,9 +10,10 @@ use super::super::Error;
 use super::cluster::Cluster;
 use super::describe;
 use super::engine::{Engine, Engines};
+use super::login::{Login, Tls};
 use super::names::literal;
 use super::privileges::{self, Hidden};
-use super::session::{Login, Session, Tls};
+use super::session::Session;
 use crate::policy::sources::{self, PostgresSettings};
 
 /// Databases that a server has from the beginning, in the order in which one is tried where the

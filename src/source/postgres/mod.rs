@@ -11,25 +11,31 @@ mod cluster;
 mod describe;
 mod dump;
 mod engine;
+mod entries;
 mod fingerprint;
 mod globals;
 mod grants;
 mod live;
+mod login;
 pub mod names;
 mod pinned;
 mod privileges;
+mod proof;
 mod recover;
+mod running;
 pub mod schema;
 mod sequences;
 pub mod session;
+mod shared;
 mod tables;
 
-pub use capture::{GLOBALS, file_of};
 pub use cluster::{Cluster, Database, Extension, Server};
 pub use engine::{Engine, Engines, MAJORS, Missing};
+pub use entries::{GLOBALS, file_of};
 pub use fingerprint::fingerprint;
+pub use login::{Login, Tls};
 pub use recover::{Error as RecoverError, recover};
-pub use session::{Login, Session, Tls};
+pub use session::Session;
 
 use std::path::Path;
 

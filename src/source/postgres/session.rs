@@ -4,16 +4,15 @@
 //! alike on the live server and on a scratch server. Must be called from a thread that tokio's
 //! runtime knows (`spawn_blocking`, or under [`tokio::runtime::Runtime::enter`]).
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row as _};
 use tokio::runtime::Handle;
 
-use crate::ground::secret::{ExposeSecret, SecretString};
+use super::login::Login;
 
 /// How often a waiting session looks whether the run was interrupted.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -56,28 +55,6 @@ pub struct Column {
     pub name: String,
     /// Its type's name, e.g. `INT8`, `NUMERIC`, `TEXT`.
     pub kind: String,
-}
-
-/// How to reach a server, and as whom.
-#[derive(Clone)]
-pub struct Login {
-    /// A folder that holds the socket (absolute), or a name or address.
-    pub host: String,
-    pub port: u16,
-    pub user: String,
-    pub password: Option<SecretString>,
-    pub tls: Tls,
-}
-
-/// Whether and how strictly a connection is encrypted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Tls {
-    /// Not at all: sockets, loopback.
-    Off,
-    /// Encrypted, whoever answers.
-    Require,
-    /// Encrypted, and the server's certificate names the host and comes from `ca`, a PEM file.
-    Verify { ca: PathBuf },
 }
 
 /// Why a server gave no answer.
@@ -247,38 +224,6 @@ impl Session {
                 text.map(Some).map_err(|_| Error::NotText { database: self.database.clone() })
             })
             .collect()
-    }
-}
-
-impl Login {
-    /// The server as messages name it.
-    pub fn server(&self) -> String {
-        format!("{}:{}", self.host, self.port)
-    }
-
-    /// Whether it is reached over a socket of this host.
-    pub fn is_local(&self) -> bool {
-        self.host.starts_with('/')
-    }
-
-    fn options(&self, database: &str) -> PgConnectOptions {
-        let mut options = PgConnectOptions::new_without_pgpass()
-            .port(self.port)
-            .username(&self.user)
-            // Without one an empty password, not one of the environment, meant for another server.
-            .password(self.password.as_ref().map_or("", |password| password.expose_secret()))
-            .database(database)
-            .application_name("lifeboat")
-            .options([("client_encoding", "UTF8")])
-            .statement_cache_capacity(0)
-            .disable_statement_logging();
-        options =
-            if self.is_local() { options.socket(&self.host) } else { options.host(&self.host) };
-        match &self.tls {
-            Tls::Off => options.ssl_mode(PgSslMode::Disable),
-            Tls::Require => options.ssl_mode(PgSslMode::Require),
-            Tls::Verify { ca } => options.ssl_mode(PgSslMode::VerifyFull).ssl_root_cert(ca),
-        }
     }
 }
 

@@ -1,0 +1,98 @@
+//! The entries of a capture: where they stand, and that none is left out.
+
+use std::io::{self, Read};
+
+use super::super::{Context, Entry, EntryKind, Error, Meta, Open, Sink, Stream};
+
+/// The entry of roles and their settings.
+pub const GLOBALS: &str = "globals.sql";
+
+/// Puts one entry.
+pub(super) fn put(
+    out: &dyn Sink,
+    path: &str,
+    content: impl Open + 'static,
+    context: &Context,
+) -> Result<(), Error> {
+    let now = context.clock.now();
+    out.put(Entry {
+        path: path.as_bytes().to_vec(),
+        meta: Meta {
+            // The stream's length is known at its end.
+            kind: EntryKind::File { size: 0 },
+            mode: 0o600,
+            mtime: now,
+            ctime: now,
+            uid: 0,
+            gid: 0,
+            user: String::new(),
+            group: String::new(),
+            inode: 0,
+            device_id: 0,
+            links: 1,
+            xattrs: Vec::new(),
+            reusable: false,
+        },
+        content: Some(Box::new(content)),
+    })
+}
+
+/// Waits for the sink: nothing that is ours may be left out.
+pub(super) fn all_read(out: &dyn Sink) -> Result<(), Error> {
+    match out.settle()?.into_iter().next() {
+        None => Ok(()),
+        Some(skipped) => {
+            Err(Error::Engine { object: skipped.path, what: skipped.reason, source: None })
+        }
+    }
+}
+
+/// Where the dump of `database` stands below the source's folder (design §6).
+pub fn file_of(database: &str) -> String {
+    let mut name = String::new();
+    for c in database.chars() {
+        match c {
+            '%' | '/' => name.push_str(&format!("%{:02X}", u32::from(c))),
+            c if c.is_control() && c.is_ascii() => {
+                name.push_str(&format!("%{:02X}", u32::from(c)));
+            }
+            c => name.push(c),
+        }
+    }
+    format!("databases/{name}.dump")
+}
+
+/// Bytes in memory as an entry's content.
+pub(super) struct Text(pub Vec<u8>);
+
+impl Open for Text {
+    fn open(self: Box<Self>) -> io::Result<Box<dyn Stream>> {
+        Ok(Box::new(Spoken(io::Cursor::new(self.0))))
+    }
+}
+
+struct Spoken(io::Cursor<Vec<u8>>);
+
+impl Read for Spoken {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Stream for Spoken {
+    fn finish(self: Box<Self>) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_databases_make_one_file_each_and_stay_in_their_folder() {
+        assert_eq!(file_of("shop"), "databases/shop.dump");
+        assert_eq!(file_of("../a%b\n"), "databases/..%2Fa%25b%0A.dump");
+        assert_eq!(file_of("-ünï ''"), "databases/-ünï ''.dump");
+    }
+}
