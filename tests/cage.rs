@@ -33,6 +33,8 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        // As the service has it.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
         let folder = tempfile::tempdir().unwrap();
         let scratch = Scratch::create(&folder.path().join("scratch"), None).unwrap();
         Self { folder, scratch }
@@ -246,6 +248,21 @@ fn a_server_lives_with_its_handle_and_its_descendants_die_with_it() {
     wait_until(|| dropped.last_words() == "up");
     drop(dropped);
     assert_eq!(processes_with(bench.scratch.token()), Vec::<String>::new());
+}
+
+#[test]
+fn what_runs_in_a_cage_ends_when_the_run_is_interrupted() {
+    let mut bench = Bench::new();
+    let interrupted = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    bench.scratch.end_when(interrupted.clone());
+    let cage = bench.cage();
+    let mut server = cage.start(&shell("sleep 600")).unwrap();
+
+    interrupted.store(true, std::sync::atomic::Ordering::Relaxed);
+
+    assert_eq!(server.wait(LONG).unwrap(), Some(Ending::Stopped));
+    let client = cage.run(&shell("sleep 600"), Out::Dropped, LONG).unwrap();
+    assert_eq!(client.ending, Ending::Stopped);
 }
 
 #[test]

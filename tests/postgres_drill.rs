@@ -170,6 +170,34 @@ fn a_drill_killed_while_its_server_runs_leaves_nothing_after_the_next() {
 }
 
 #[test]
+fn a_drill_that_is_interrupted_ends_its_server_at_once_and_is_aborted_on_record() {
+    let server = Server::start(15);
+    let bench = shop(&server);
+    bench.backup();
+    let mut drill = bench
+        .command(&["drill", "shop"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    let mine = bench.path("scratch");
+    while processes_in(&mine).is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no server came up");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+
+    bench::must(std::process::Command::new("kill").args(["-INT", &drill.id().to_string()]));
+
+    let ended = drill.wait().unwrap();
+    assert_eq!(ended.code(), Some(130));
+    assert!(bench.leftovers().is_empty());
+    assert_eq!(processes_in(&mine), Vec::<String>::new());
+    let log = bench.run(&["ledger", "log", "shop"]).exits(0);
+    assert!(log.stdout.contains("aborted"), "{}", log.stdout);
+}
+
+#[test]
 fn a_check_of_one_of_several_databases_must_name_it() {
     let server = Server::start(15);
     let bench = shop(&server);

@@ -132,7 +132,7 @@ async fn rehearse(
     account::tell(&recorded, &*rooms.progress);
 
     let mut rehearsal = Rehearsal::new(request.plan(), rooms.clock.now());
-    let made = make_scratch(&setup.site.scratch);
+    let made = make_scratch(&setup.site.scratch, rooms);
     let scratch = match made {
         Ok(scratch) => Some(Arc::new(scratch)),
         Err(error) => {
@@ -275,8 +275,9 @@ impl Rehearsal {
     }
 }
 
-fn make_scratch(site: &policy::Scratch) -> Result<Scratch, sandbox::Error> {
+fn make_scratch(site: &policy::Scratch, rooms: &Rooms) -> Result<Scratch, sandbox::Error> {
     let mut scratch = Scratch::create(&site.dir, site.user.as_deref())?;
+    scratch.end_when(rooms.interrupted.clone());
     if site.without_sandbox {
         scratch.waive_sandbox()?;
     }

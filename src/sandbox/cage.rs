@@ -6,11 +6,13 @@
 //! what they are worth on this host is measured once, from inside, before anything else runs.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rustix::io::FdFlags;
@@ -114,6 +116,7 @@ pub struct Cage {
     etc: PathBuf,
     folders: Vec<PathBuf>,
     bounds: Bounds,
+    interrupted: Arc<AtomicBool>,
     confinement: String,
 }
 
@@ -147,6 +150,7 @@ impl Cage {
             etc: scratch.private_folder("etc")?,
             folders: folders.to_owned(),
             bounds,
+            interrupted: scratch.interrupted().clone(),
             confinement: String::new(),
         };
         keep_to_ourselves()?;
@@ -179,7 +183,9 @@ impl Cage {
             Filter::pass_on(&mut command, filter.as_raw_fd());
         }
         let name = program.name();
-        Caged::start(Order { command, filter, name, out, bounds, is_open: self.is_open() })
+        let interrupted = self.interrupted.clone();
+        let is_open = self.is_open();
+        Caged::start(Order { command, filter, name, out, bounds, interrupted, is_open })
     }
 
     /// Whether there are no walls.
@@ -200,7 +206,10 @@ impl Cage {
         ];
         for (name, text) in files {
             let path = self.etc.join(name);
-            fs::write(&path, text).map_err(|source| Error::io("write", &path, source))?;
+            let written = fs::write(&path, text)
+                // Whatever the umask says, they are for everybody inside.
+                .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o644)));
+            written.map_err(|source| Error::io("write", &path, source))?;
         }
         for path in ETC.iter().map(Path::new).filter(|path| path.exists()) {
             let name = path.file_name().expect("the listed paths have names");

@@ -113,6 +113,7 @@ pub(super) struct Order {
     pub(super) name: String,
     pub(super) out: Out,
     pub(super) bounds: Bounds,
+    pub(super) interrupted: Arc<AtomicBool>,
     /// No bubblewrap stands between.
     pub(super) is_open: bool,
 }
@@ -134,11 +135,12 @@ pub struct Caged {
 impl Caged {
     /// Starts what `order` says.
     pub(super) fn start(order: Order) -> Result<Self, Error> {
-        let Order { command, filter, name, out, bounds, is_open } = order;
+        let Order { command, filter, name, out, bounds, interrupted, is_open } = order;
         let unwanted = Arc::new(AtomicBool::new(false));
         let (send_started, started) = mpsc::channel();
         let (send_ended, ended) = mpsc::channel();
-        let keeper = Keeper { unwanted: unwanted.clone(), full: Arc::default(), bounds, is_open };
+        let (unwanted_too, full) = (unwanted.clone(), Arc::default());
+        let keeper = Keeper { unwanted: unwanted_too, interrupted, full, bounds, is_open };
         let full = keeper.full.clone();
         thread("keep", move || {
             keeper.keep(command, out, &send_started, &send_ended);
@@ -268,6 +270,8 @@ struct Started {
 /// with the *thread* that started it, and threads of a runtime's pool come and go.
 struct Keeper {
     unwanted: Arc<AtomicBool>,
+    /// The whole run is to end.
+    interrupted: Arc<AtomicBool>,
     /// It printed more than is taken in.
     full: Arc<AtomicBool>,
     bounds: Bounds,
@@ -323,7 +327,7 @@ impl Keeper {
 
     /// Why the program must end now, if it must.
     fn verdict(&self, monitor: u32, began: Instant, look: u32) -> Option<Ending> {
-        if self.unwanted.load(Ordering::Relaxed) {
+        if self.unwanted.load(Ordering::Relaxed) || self.interrupted.load(Ordering::Relaxed) {
             return Some(Ending::Stopped);
         }
         if self.full.load(Ordering::Relaxed) {

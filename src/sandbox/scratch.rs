@@ -4,6 +4,8 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use uuid::Uuid;
 
@@ -29,6 +31,7 @@ pub struct Scratch {
     token: String,
     account: Option<Account>,
     sandbox_waived: bool,
+    interrupted: Arc<AtomicBool>,
     /// Closing it ends the ownership.
     _held: File,
 }
@@ -50,7 +53,9 @@ impl Scratch {
             take_token(&path, &token)?
         };
         let data = path.join(DATA);
-        let scratch = Self { path, data, token, account, sandbox_waived: false, _held: held };
+        let interrupted = Arc::default();
+        let scratch =
+            Self { path, data, token, account, sandbox_waived: false, interrupted, _held: held };
         make_folder(&scratch.data)?;
         scratch.give(&scratch.data)?;
         Ok(scratch)
@@ -68,6 +73,16 @@ impl Scratch {
         }
         self.sandbox_waived = true;
         Ok(())
+    }
+
+    /// Ends caged programs, and questions to them, once `flag` is set.
+    pub fn end_when(&mut self, flag: Arc<AtomicBool>) {
+        self.interrupted = flag;
+    }
+
+    /// Set once its programs are to end.
+    pub fn interrupted(&self) -> &Arc<AtomicBool> {
+        &self.interrupted
     }
 
     /// Where restored data and engines' files go: an absolute path.
@@ -129,8 +144,12 @@ impl Scratch {
     /// where it is missing.
     pub(super) fn private_folder(&self, name: &str) -> Result<PathBuf, Error> {
         let path = self.path.join(name);
-        let made = DirBuilder::new().recursive(true).mode(0o755).create(&path);
-        made.map_err(|source| Error::io("create", &path, source))?;
+        let made = DirBuilder::new().recursive(true).create(&path);
+        // It may be mounted for everybody in a cage, whatever the umask says; from outside the
+        // folder above it is closed to others.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        made.and_then(|()| std::fs::set_permissions(&path, open))
+            .map_err(|source| Error::io("create", &path, source))?;
         Ok(path)
     }
 

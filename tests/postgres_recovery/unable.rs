@@ -68,7 +68,7 @@ fn scratch_that_is_too_small_is_told_before_and_a_full_one_after() {
     let mut bench = Bench::capture(15, &[("shop", script)]);
     // As if it had been small at capture.
     bench.capture.cluster.as_mut().unwrap().databases[0].bytes = 1;
-    let full = mount("240M");
+    let full = mount("256M");
     let scratch = Scratch::create(&full.path, None).unwrap();
     let trouble = bench.recover(&scratch).map(drop).unwrap_err();
     let told = Outcome::of_trouble(&lifeboat::check::Id::Restore, &trouble);

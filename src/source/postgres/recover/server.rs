@@ -81,6 +81,7 @@ pub(super) struct Server {
     /// The folder of its socket, inside the cage.
     run: PathBuf,
     door: Door,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -114,12 +115,14 @@ impl Server {
         let process = cage.start(&postgres).map_err(environment)?;
         let superuser = cluster.superuser.clone();
         let (process, door) = answering(process, &superuser, &run, scratch)?;
-        Ok(Self { engine, cage, process, superuser, run, door })
+        let interrupted = scratch.interrupted().clone();
+        Ok(Self { engine, cage, process, superuser, run, door, interrupted })
     }
 
     /// A session in `database`.
     pub(super) fn session(&self, database: &str) -> Result<Session, Trouble> {
-        enter(&self.door, &self.superuser, database).map_err(|error| match error {
+        let interrupted = self.interrupted.clone();
+        enter(&self.door, &self.superuser, database, interrupted).map_err(|error| match error {
             session::Error::Connect { source: sqlx::Error::Database(said), database, .. }
                 if said.code().as_deref() == Some("3D000") =>
             {
@@ -211,7 +214,7 @@ fn answering(
             return Err(environment(Error::NotStarted { how, what }));
         }
         let error = match Door::to(scratch, &socket) {
-            Ok(door) => match enter(&door, superuser, "template1") {
+            Ok(door) => match enter(&door, superuser, "template1", scratch.interrupted().clone()) {
                 Ok(_) => return Ok((process, door)),
                 Err(error) => Error::Session(error),
             },
@@ -224,7 +227,12 @@ fn answering(
     }
 }
 
-fn enter(door: &Door, superuser: &str, database: &str) -> Result<Session, session::Error> {
+fn enter(
+    door: &Door,
+    superuser: &str,
+    database: &str,
+    interrupted: Arc<AtomicBool>,
+) -> Result<Session, session::Error> {
     let login = Login {
         host: door.folder().display().to_string(),
         port: PORT,
@@ -232,7 +240,5 @@ fn enter(door: &Door, superuser: &str, database: &str) -> Result<Session, sessio
         password: None,
         tls: Tls::Off,
     };
-    // Each question has its own limit; an interrupted drill stops its servers as a whole.
-    let never = Arc::new(AtomicBool::new(false));
-    Session::open(&login, database, PATIENCE, never)
+    Session::open(&login, database, PATIENCE, interrupted)
 }
