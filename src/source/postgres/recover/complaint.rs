@@ -8,8 +8,11 @@ use crate::source::Trouble;
 
 /// Parts of messages that speak of this host and not of the data. A hostile dump can make a drill
 /// inconclusive by them, never pass.
-const OF_THE_HOST: [&str; 22] = [
+const OF_THE_HOST: [&str; 24] = [
     "No space left on device",
+    // A disk that fills up within a page: the write is short, not refused.
+    "could not extend file",
+    "could not write to file",
     "Disk quota exceeded",
     "out of memory",
     "Cannot allocate memory",
@@ -108,6 +111,8 @@ mod tests {
         for stderr in [
             "pg_restore: error: could not execute query: ERROR:  could not extend file \
              \"base/1/2\": No space left on device",
+            "pg_restore: error: could not execute query: ERROR:  could not extend file \
+             \"base/1/2\": wrote only 4096 of 8192 bytes at block 3685",
             "pg_restore: error: COPY failed for table \"t\": server closed the connection \
              unexpectedly",
             "psql: error: connection to server on socket failed",
