@@ -1,6 +1,7 @@
 //! Servers and databases that are not the usual ones: encodings, standbys, TLS, the newest version.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use lifeboat::policy::sources::Tls;
@@ -101,6 +102,49 @@ fn a_hot_standby_is_captured_like_its_primary() {
     assert_eq!(differences(&captured.fingerprint, &live), Vec::<String>::new());
     let restored = of(&restore(&captured, &sink), &["shop"]);
     assert_eq!(differences(&captured.fingerprint, &restored), Vec::<String>::new());
+}
+
+#[test]
+fn of_an_extensions_tables_only_its_configuration_is_captured() {
+    let folder = tempfile::tempdir().unwrap();
+    let extension = folder.path().join("extension");
+    fs::create_dir(&extension).unwrap();
+    for path in [folder.path(), &extension] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    fs::write(extension.join("rates.control"), "default_version = '1.0'\nrelocatable = false\n")
+        .unwrap();
+    fs::write(
+        extension.join("rates--1.0.sql"),
+        "CREATE TABLE rates (name text, own bool); INSERT INTO rates VALUES ('built in', false);
+         CREATE TABLE internal (a int); INSERT INTO internal VALUES (1);
+         CREATE SEQUENCE numbers; CREATE SEQUENCE hidden; CREATE VIEW shown AS SELECT 1 AS one;
+         SELECT pg_extension_config_dump('rates', 'WHERE own');
+         SELECT pg_extension_config_dump('numbers', '');",
+    )
+    .unwrap();
+    let path = format!("extension_control_path={}:$system", folder.path().display());
+    let server = Server::start_with(18, &[&path]);
+    server.psql("postgres", "CREATE DATABASE shop; CREATE ROLE backup LOGIN");
+    server.psql(
+        "shop",
+        "CREATE EXTENSION rates; INSERT INTO rates VALUES ('ours', true), ('mine', true);
+         SELECT nextval('numbers'); SELECT nextval('hidden');
+         GRANT SELECT ON rates, numbers TO backup",
+    );
+    let mut wanted = settings(&server);
+    (wanted.databases, wanted.user) = (vec!["shop".to_owned()], "backup".to_owned());
+
+    let captured = Bench::default().capture(&wanted, &Kept::default()).unwrap();
+
+    let parts = captured.fingerprint.parts.iter().map(|(name, part)| (&**name, part.rows));
+    assert_eq!(
+        parts.collect::<Vec<_>>(),
+        [("shop: sequence public.numbers", 1), ("shop: table public.rates", 2)]
+    );
+    let schema = &captured.fingerprint.schema;
+    assert!(schema.contains_key("shop: extension rates"), "{:?}", schema.keys());
+    assert!(!schema.contains_key("shop: view public.shown"), "{:?}", schema.keys());
 }
 
 #[test]
