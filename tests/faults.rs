@@ -124,6 +124,7 @@ impl Stage {
                 assert!(!told.contains("panicked"), "{what}: {told}");
             }
             assert!(self.bench.leftovers().is_empty(), "{what}: {:?}", self.bench.leftovers());
+            assert_eq!(self.processes(), Vec::<String>::new(), "{what}");
             let again = self.run(*act);
             assert_eq!(again.code, 0, "{what}: rerun: {}{}", again.stdout, again.stderr);
             self.is_true(*act, &again, &what);
@@ -151,6 +152,15 @@ impl Stage {
         assert_eq!(keys.len(), 1, "a second repository was begun: {keys:?}");
         let locks = self.objects("lifeboat/acme/repo/locks/");
         assert!(locks.len() <= 2, "locks were left behind: {locks:?}");
+    }
+
+    /// What still runs and names the bench's folder.
+    fn processes(&self) -> Vec<String> {
+        let folder = self.bench.path("").display().to_string();
+        let running = std::fs::read_dir("/proc").unwrap().flatten();
+        let lines = running.filter_map(|one| std::fs::read(one.path().join("cmdline")).ok());
+        let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+        lines.filter(|line| line.contains(folder.trim_end_matches('/'))).collect()
     }
 
     fn objects(&self, prefix: &str) -> Vec<String> {
@@ -208,6 +218,8 @@ fn refusals_and_breaks_that_last_are_told_and_harm_nothing() {
         ("reset", on("", "/data/", Harm::Reset)),
         ("body cut", on("GET", "/data/", Harm::Truncate)),
         ("error inside", on("GET", "/data/", Harm::ErrorInside)),
+        ("listing without end", on("LIST", "snapshots", Harm::Endless)),
+        ("listing that breaks off", on("LIST", "index", Harm::Lost)),
     ] {
         stage.suffer(what, &faults, &ACTS, End::Told);
     }
@@ -270,6 +282,20 @@ fn a_lost_repository_is_not_begun_anew_because_listings_are_empty() {
     assert!(stage.proxy.disarm() > 0);
     assert!(ran.stderr.contains("the ledger beside it has records"), "{}", ran.stderr);
     assert!(stage.objects("lifeboat/acme/repo/config").is_empty(), "a second one was begun");
+}
+
+#[test]
+fn a_service_that_forbids_what_is_missing_is_understood() {
+    let (bench, proxy) = fresh("secretive");
+    proxy.arm(&on("GET", "", Harm::Secretive));
+
+    bench.run(&["restore", "shop", "--to", "nowhere"]).exits(10);
+    bench.backup();
+    let (code, drilled) = bench.drill();
+    assert_eq!(code, 0, "{drilled}");
+    bench.run(&["ledger", "verify", "acme"]).exits(0);
+
+    assert!(proxy.disarm() > 0);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use bench::{Bench, Ran, contents, must, new_restic, old_restic};
-use seaweed::{ADMIN, GRANTED, PRINCIPAL, seaweed, wait_for};
+use seaweed::{ADMIN, GRANTED, PRINCIPAL, Seaweed, free_ports, identities, seaweed, wait_for};
 
 /// A site whose store is a folder of a new bucket.
 fn on_s3(bucket: &str) -> Bench {
@@ -155,6 +155,51 @@ fn the_secret_key_is_nowhere_in_logs_state_ledger_or_repository() {
         "{}",
         log.stdout
     );
+}
+
+/// A certificate for 127.0.0.1, with its key, and the one that vouches for it.
+fn certificates(bench: &Bench) {
+    let script = r#"
+cd "$1" || exit 1
+key="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+openssl req -x509 $key -days 2 -subj /CN=bench-ca -keyout ca.key -out ca.pem \
+    -addext basicConstraints=critical,CA:TRUE
+openssl req $key -subj /CN=s3 -keyout s3.key -out s3.csr
+echo subjectAltName=IP:127.0.0.1 >names
+openssl x509 -req -in s3.csr -days 2 -CA ca.pem -CAkey ca.key -CAcreateserial -extfile names \
+    -out s3.pem
+"#;
+    must(Command::new("bash").args(["-ec", script, "certificates"]).arg(bench.path("keys")));
+}
+
+#[test]
+fn a_private_certificate_is_trusted_only_where_the_site_says_who_vouches_for_it() {
+    let bench = Bench::new();
+    certificates(&bench);
+    let [port] = free_ports();
+    let more = [
+        format!("-s3.port.https={port}"),
+        format!("-s3.cert.file={}", bench.path("keys/s3.pem").display()),
+        format!("-s3.key.file={}", bench.path("keys/s3.key").display()),
+    ];
+    let service = Seaweed::start(&identities(), &more);
+    let bucket = service.bucket("encrypted");
+    bench.move_to_bucket(&format!("https://127.0.0.1:{port}"), &bucket, ADMIN.access, ADMIN.secret);
+
+    let distrusted = bench.run(&["backup", "shop"]).exits(1);
+    let told = &distrusted.stderr;
+    assert!(told.contains("certificate is not one to trust"), "{told}");
+    assert!(told.contains("the store's `ca` in the site file"), "{told}");
+
+    let keys = "secret_key = { file = \"keys/s3-secret\" }";
+    bench.edit("lifeboat.toml", keys, &format!("{keys}\nca = \"keys/s3.csr\""));
+    let broken = bench.run(&["backup", "shop"]).exits(1);
+    assert!(broken.stderr.contains("there is no certificate in it"), "{}", broken.stderr);
+
+    bench.edit("lifeboat.toml", "keys/s3.csr", "keys/ca.pem");
+    bench.backup();
+    let (code, drilled) = bench.drill();
+    assert_eq!(code, 0, "{drilled}");
 }
 
 /// Lets [`GRANTED`] do what `lifeboat grants` prints for a kind of host, and the bench be it.

@@ -30,7 +30,7 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
         return match error {
             OpenError::Missing { .. } => Some(
                 "the first `lifeboat backup` creates it; if there was one, look whether the \
-                 store's disk is mounted",
+                 store's disk is mounted, and its url in the site file still right",
             ),
             OpenError::WrongPassword => {
                 Some("look at the customer's repository_password in the site file")

@@ -1,4 +1,4 @@
-//! Listings that lack objects and do not say so.
+//! Listings that lack objects and do not say so, or that never end.
 
 const BEGIN: &str = "<Contents>";
 const END: &str = "</Contents>";
@@ -17,4 +17,12 @@ pub fn thinned(body: &[u8], kept: impl Fn(usize) -> usize) -> Vec<u8> {
     }
     let count = |number: usize| format!("<KeyCount>{number}</KeyCount>");
     thin.replace(&count(objects.len()), &count(kept)).into_bytes()
+}
+
+/// The listing as a page that another follows, at `token` if there is one.
+pub fn going_on(body: &[u8], token: Option<&str>) -> Vec<u8> {
+    let next = token.map(|token| format!("<NextContinuationToken>{token}</NextContinuationToken>"));
+    let said = format!("<IsTruncated>true</IsTruncated>{}", next.unwrap_or_default());
+    let text = String::from_utf8_lossy(body);
+    text.replace("<IsTruncated>false</IsTruncated>", &said).into_bytes()
 }

@@ -39,8 +39,14 @@ pub enum Harm {
     Partial,
     /// The listing as it was when the proxy saw it first.
     Stale,
+    /// A listing that goes on, always at the same place.
+    Endless,
+    /// A listing that goes on and does not say where.
+    Lost,
     /// A creation replaces what is there.
     Unconditional,
+    /// What is missing is forbidden: as AWS answers keys that may not list the whole bucket.
+    Secretive,
 }
 
 /// One fault: which requests it meets, and what it does to them.
@@ -161,6 +167,11 @@ impl Shared {
                 }
             }
             Some(Harm::ErrorInside) => answer = Answer::error_inside(),
+            Some(Harm::Secretive) if answer.status == 404 => {
+                answer = Answer::refusal(403, "AccessDenied");
+            }
+            Some(Harm::Endless) => answer.body = listing::going_on(&answer.body, Some("again")),
+            Some(Harm::Lost) => answer.body = listing::going_on(&answer.body, None),
             Some(Harm::Empty) => answer.body = listing::thinned(&answer.body, |_| 0),
             Some(Harm::Partial) => answer.body = listing::thinned(&answer.body, |all| all / 2),
             _ => {}

@@ -46,7 +46,7 @@ pub const GRANTED: Keys = Keys { access: "granted", secret: "canary-s3-secret-of
 /// How a policy names [`GRANTED`].
 pub const PRINCIPAL: &str = "arn:aws:iam::000000000000:user/granted";
 
-fn identities() -> serde_json::Value {
+pub fn identities() -> serde_json::Value {
     let all = ["Admin", "Read", "Write", "List"];
     serde_json::json!({ "identities": [identity(ADMIN, &all), identity(GRANTED, &[])] })
 }
@@ -176,7 +176,7 @@ fn guardian(server: &Child, folder: &Path) -> Child {
 }
 
 /// Ports that nobody listens at now.
-fn free_ports<const N: usize>() -> [u16; N] {
+pub fn free_ports<const N: usize>() -> [u16; N] {
     let listeners = [(); N].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }

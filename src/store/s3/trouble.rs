@@ -127,19 +127,19 @@ fn shortened(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 
-/// Whether a certificate was refused. An I/O error hides its cause from `source`.
+/// Whether a certificate was refused.
 fn distrusts(error: &(dyn StdError + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(link) = next {
-        let inside = link.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let found = match inside {
-            Some(inside) => inside.downcast_ref::<rustls::Error>(),
-            None => link.downcast_ref::<rustls::Error>(),
-        };
-        if matches!(found, Some(rustls::Error::InvalidCertificate(_))) {
+        if let Some(rustls::Error::InvalidCertificate(_)) = link.downcast_ref() {
             return true;
         }
-        next = link.source();
+        // An I/O error hides what it holds from `source`, and may hold another of its kind.
+        let inside = link.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match inside {
+            Some(inside) => Some(inside),
+            None => link.source(),
+        };
     }
     false
 }

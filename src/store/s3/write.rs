@@ -41,9 +41,8 @@ impl S3 {
         };
         match (self.glance(name).await, trouble) {
             (Ok(Some(found)), _) if found.mark == mark => Ok(()),
-            (_, Some(trouble)) => Err(failed(trouble)),
-            (Ok(_), None) => Err(Error::Exists { name: name.clone() }),
-            (Err(trouble), None) => Err(failed(trouble)),
+            (Ok(Some(_)), _) | (Ok(None), None) => Err(Error::Exists { name: name.clone() }),
+            (_, Some(trouble)) | (Err(trouble), None) => Err(failed(trouble)),
         }
     }
 
