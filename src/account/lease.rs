@@ -48,7 +48,7 @@ impl Leased {
                 match kept.renew().await {
                     Ok(()) => {}
                     // The act learns of it before it publishes.
-                    Err(state::Error::LeaseLost { .. }) => return,
+                    Err(state::Error::LeaseLost { .. } | state::Error::Gone { .. }) => return,
                     Err(error) => {
                         let error = &error as &dyn std::error::Error;
                         tracing::warn!(error, "cannot renew a lease");

@@ -110,9 +110,9 @@ async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Error> {
     let (done, mut answer) = oneshot::channel::<io::Result<T>>();
-    let runtime = Handle::current();
+    let (runtime, span) = (Handle::current(), tracing::Span::current());
     let begin = move || {
-        let _entered = runtime.enter();
+        let (_entered, _within) = (runtime.enter(), span.enter());
         let yielded = nice.map_or(Ok(()), process::yield_to_others);
         // Nobody listens any more where the thread was left behind.
         let _ = done.send(yielded.map(|()| work()));

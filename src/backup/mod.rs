@@ -103,6 +103,24 @@ pub async fn run(
     outcome
 }
 
+/// Runs the hook that a crashed run of `policy` still owes, if one does and nobody runs the policy
+/// now; where the hook fails it stays owed, and is noted.
+pub async fn settle_hooks(policy: &Policy, rooms: &Rooms) -> Result<(), Error> {
+    let owed = rooms.state.owed_hook(&policy.full_name()).await;
+    if owed.map_err(account::Error::from)?.is_none() {
+        return Ok(());
+    }
+    match Leased::take("backup", &policy.full_name(), RunId::draw(), rooms).await {
+        Ok(lease) => {
+            hooks::settle(policy, rooms).await;
+            lease.give_back(rooms).await;
+            Ok(())
+        }
+        Err(account::Error::Running { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The run itself, under the policy's lease.
 async fn under(
     lease: &Leased,

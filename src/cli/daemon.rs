@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::hint::Hinting as _;
 use super::{App, Exit, Global};
 use crate::daemon::{self, Ended, House, Logged};
 use crate::ground::clock::{Clock, Steady, SystemClock, Timepiece};
@@ -40,7 +41,13 @@ pub(super) async fn run(_: Args, app: &App) -> anyhow::Result<Exit> {
         clock: clock as Arc<dyn Timepiece>,
         load: Arc::new(move || policy::load(&file, &Caller::current())),
     };
-    match daemon::run(setup, house, wishes).await? {
+    let ended = match daemon::run(setup, house, wishes).await {
+        Err(error @ daemon::Error::Running { .. }) => {
+            Err(error).hint("end that one, or give this one a [state] of its own")
+        }
+        other => other.map_err(Into::into),
+    };
+    match ended? {
         Ended::Drained => Ok(Exit::Done),
         Ended::Interrupted | Ended::Stuck => Ok(Exit::Interrupted),
     }

@@ -6,13 +6,18 @@
 //! (`scheduler.rs`); whatever takes time runs beside it and reports back, so that a turn is short
 //! and the service manager's watchdog sees at once when there is none.
 
+mod aftermath;
 mod calendar;
 mod ending;
+mod keeping;
 mod logged;
 mod queue;
+mod reload;
+mod runs;
 mod scheduler;
 mod series;
 mod settle;
+mod standing;
 mod systemd;
 mod trouble;
 mod wishes;
@@ -72,6 +77,7 @@ pub async fn run(
     let lease = take(&house, run).await?;
     tracing::info!(%run, policies = setup.policies.len(), "the daemon serves");
     let (send, mut news) = tokio::sync::mpsc::unbounded_channel();
+    let tidying = tokio::spawn(aftermath::tidy(setup.clone(), house.rooms.clone()));
     let mut scheduler = Scheduler::new(setup, house, lease, send);
     scheduler.turn().await;
     systemd::ready();
@@ -85,6 +91,8 @@ pub async fn run(
             break ended;
         }
     };
+    // What it has not come to is done by the policy's next run.
+    tidying.abort();
     scheduler.leave().await?;
     Ok(ended)
 }

@@ -40,13 +40,12 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// Lets `task` wait, unless its slot or a newer one of its series waits or runs already;
+    /// Lets `task` wait, unless its slot waits or runs already, or a newer one of its series waits;
     /// answers what it took the place of.
     pub(super) fn offer(&mut self, task: Task) -> Option<Task> {
-        let is_late = |other: &Task| other.slot >= task.slot;
         let series = &task.series;
-        if self.waiting.get(series).is_some_and(is_late)
-            || self.running.get(series).is_some_and(is_late)
+        if self.waiting.get(series).is_some_and(|other| other.slot >= task.slot)
+            || self.running.get(series).is_some_and(|other| other.slot == task.slot)
         {
             return None;
         }
@@ -75,6 +74,11 @@ impl Queue {
     /// A run of `series` ended.
     pub(super) fn ended(&mut self, series: &Series) -> Option<Task> {
         self.running.remove(series)
+    }
+
+    /// Forgets what waits for slots that are still to come: the clock was ahead, and went back.
+    pub(super) fn forget_to_come(&mut self, now: Timestamp) {
+        self.waiting.retain(|_, task| task.slot <= now);
     }
 
     /// Forgets what waits of series that are no more.
@@ -180,6 +184,22 @@ mod tests {
 
         assert_eq!(queue.start(at(9), two()).unwrap().slot, at(3), "the newer slot goes first");
         assert_eq!(queue.start(at(9), two()), None);
+    }
+
+    #[test]
+    fn what_a_clock_that_was_ahead_left_does_not_keep_the_present_waiting() {
+        let mut queue = Queue::default();
+        queue.offer(task("a", None, 9000));
+        let ahead = queue.start(at(9000), two()).unwrap();
+        queue.offer(task("b", None, 9000));
+
+        queue.forget_to_come(at(60));
+        queue.offer(task("a", None, 60));
+        queue.offer(task("b", None, 60));
+
+        assert_eq!(queue.start(at(60), two()).unwrap(), task("b", None, 60));
+        queue.ended(&ahead.series);
+        assert_eq!(queue.start(at(60), two()).unwrap(), task("a", None, 60));
     }
 
     #[test]

@@ -61,8 +61,9 @@ pub(super) async fn run(
         sources: request.policy.sources.clone(),
         checks: request.drill.map_or_else(Vec::new, |drill| drill.checks.clone()),
     };
+    let span = tracing::Span::current();
     tokio::task::spawn_blocking(move || {
-        bench.examine(&mut rehearsal);
+        span.in_scope(|| bench.examine(&mut rehearsal));
         rehearsal
     })
     .await

@@ -7,6 +7,7 @@ use crate::site::{Daemon, clock, log, of_kind, records, scheduled, status, until
 
 pub const CASES: &[(&str, fn())] = &[
     ("a_slot_waits_for_its_store_and_is_run_when_it_is_back", a_slot_waits_for_its_store),
+    ("a_hook_that_a_crash_owed_is_run_as_soon_as_a_daemon_starts", a_hook_that_a_crash_owed),
     ("what_lasts_is_told_and_not_tried_again", what_lasts_is_told_and_not_tried_again),
     ("with_its_state_deleted_a_daemon_runs_nothing_twice", with_its_state_deleted),
     ("a_state_that_cannot_be_read_is_rebuilt_from_the_bucket", a_state_is_rebuilt),
@@ -30,6 +31,24 @@ fn a_slot_waits_for_its_store() {
     let finished = of_kind(&bench, "backup-finished");
     assert_eq!(finished[1]["slot"], waiting["slot"], "the slot that waited was run");
     every_slot_once(&bench);
+}
+
+fn a_hook_that_a_crash_owed() {
+    let bench = scheduled("0 3 1 1 *", true);
+    let after = format!("[hooks]\nafter = [\"touch\", \"{}\"]", bench.path("resumed").display());
+    bench.edit("policies/shop.toml", "[hooks]", &after);
+    let mut backup = bench.command(&["backup", "shop"]).spawn().unwrap();
+    until("the hook before", || bench.path("started").exists());
+    backup.kill().unwrap();
+    backup.wait().unwrap();
+    fs::write(bench.path("go"), "").unwrap();
+    assert!(!bench.path("resumed").exists());
+
+    let daemon = Daemon::real(&bench);
+
+    until("the hook after", || bench.path("resumed").exists());
+    daemon.drain();
+    assert!(of_kind(&bench, "backup-finished").is_empty(), "no backup was needed for that");
 }
 
 fn what_lasts_is_told_and_not_tried_again() {

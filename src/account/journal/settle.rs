@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::past::{newest_version, push};
 use super::slots::{self, Slot};
-use super::{Entry, Error, Journal, Recorded, newest_version, push};
+use super::{Entry, Error, Journal, Recorded};
 use crate::ground::digest::Digest;
 use crate::ground::ids::Name;
 use crate::ledger::record::{Body, Record};

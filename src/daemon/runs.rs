@@ -1,0 +1,71 @@
+//! Runs: from a slot that has come to what is made of its end.
+
+use tracing::Instrument as _;
+
+use super::queue::Task;
+use super::scheduler::{News, Scheduler};
+use super::series::Series;
+use super::trouble::{self, Trouble};
+use super::work::{self, End};
+
+impl Scheduler {
+    /// Lets a run wait for its turn.
+    pub(super) fn offer(&mut self, task: Task) {
+        let Task { series, slot, .. } = &task;
+        tracing::debug!(%series, %slot, at = %task.at, "due");
+        if let Some(before) = self.queue.offer(task) {
+            let Task { series, slot, error, .. } = before;
+            tracing::warn!(%series, %slot, error, "not run before the next slot came");
+        }
+    }
+
+    /// Starts a run whose turn it is.
+    pub(super) fn start(&self, task: Task) {
+        let (setup, rooms) = (self.setup.clone(), self.house.rooms.clone());
+        let (send, series) = (self.send.clone(), task.series.clone());
+        let span = tracing::info_span!("slot", %series, slot = %task.slot, attempt = task.attempts);
+        let work = tokio::spawn(work::run(task, setup, rooms).instrument(span));
+        tokio::spawn(async move {
+            let end = work.await.unwrap_or_else(|died| End::Failed {
+                trouble: Trouble::Lasting,
+                is_on_record: true,
+                error: died.to_string(),
+            });
+            // Nobody listens any more once the daemon has ended.
+            let _ = send.send(News::Ran(series, end));
+        });
+    }
+
+    /// A run ended: it is over, or will be tried again.
+    pub(super) fn ran(&mut self, series: &Series, end: End) {
+        let Some(mut task) = self.queue.ended(series) else { return };
+        let now = self.house.clock.now();
+        let slot = task.slot;
+        match end {
+            End::Done => {}
+            End::Answered { was_run: true } => {
+                tracing::info!(%series, %slot, "was run already");
+            }
+            End::Answered { was_run: false } => {
+                tracing::warn!(%series, %slot, "is on record as missed; run without a slot");
+                self.queue.again(Task { answers: false, at: now, ..task });
+            }
+            End::Failed { trouble, is_on_record, error } => {
+                task.attempts += 1;
+                task.answers &= !is_on_record;
+                if task.attempts >= trouble.tries(is_on_record) {
+                    tracing::error!(%series, %slot, error, "came to nothing");
+                    return;
+                }
+                let pause = trouble::pause(&self.setup.site.daemon, task.attempts);
+                tracing::warn!(
+                    %series, %slot, error, attempts = task.attempts, seconds = pause.as_secs(),
+                    "came to nothing; will be tried again"
+                );
+                task.error = Some(error);
+                task.at = now.checked_add(pause).unwrap_or(now);
+                self.queue.again(task);
+            }
+        }
+    }
+}
