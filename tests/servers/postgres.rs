@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use lifeboat::source::postgres::{Login, Session, Tls};
@@ -19,8 +19,9 @@ pub const SUPERUSER: &str = "postgres";
 /// How long a server may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Made once a program and version; a server's files are a copy of it.
-static TEMPLATES: Mutex<BTreeMap<u32, TempDir>> = Mutex::new(BTreeMap::new());
+/// By version: a server's files are a copy of it. It is shared for as long as a server lives, for a
+/// static would never be dropped and leave its folder behind.
+static TEMPLATES: Mutex<BTreeMap<u32, Weak<TempDir>>> = Mutex::new(BTreeMap::new());
 
 /// A running server; dropped, it is gone.
 pub struct Server {
@@ -28,6 +29,8 @@ pub struct Server {
     folder: TempDir,
     process: Child,
     port: u16,
+    /// Held for the servers that come after it.
+    template: Arc<TempDir>,
 }
 
 /// The folder of a version's programs: Debian's own, or unpacked by tests/tools.
@@ -86,18 +89,25 @@ impl Server {
             .output()
             .unwrap();
         assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
-        Self::serve(folder, self.major, &[], 5432)
+        Self::serve(folder, self.template.clone(), self.major, &[], 5432)
     }
 
     fn start_in(folder: TempDir, major: u32, settings: &[&str], port: u16) -> Self {
         let data = folder.path().join("data");
-        let copied = command("cp").arg("-a").arg(template(major)).arg(&data).status().unwrap();
-        assert!(copied.success());
-        Self::serve(folder, major, settings, port)
+        let template = template(major);
+        let made = template.path().join("data");
+        assert!(command("cp").arg("-a").arg(made).arg(&data).status().unwrap().success());
+        Self::serve(folder, template, major, settings, port)
     }
 
     /// Starts the server whose files are in `folder`.
-    fn serve(folder: TempDir, major: u32, settings: &[&str], port: u16) -> Self {
+    fn serve(
+        folder: TempDir,
+        template: Arc<TempDir>,
+        major: u32,
+        settings: &[&str],
+        port: u16,
+    ) -> Self {
         let data = folder.path().join("data");
         let mut postgres = command(bin(major).join("postgres"));
         postgres.arg("-D").arg(&data).arg("-k").arg(folder.path()).args(["-p", &port.to_string()]);
@@ -108,7 +118,7 @@ impl Server {
         }
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let process = postgres.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let server = Self { major, folder, process, port };
+        let server = Self { major, folder, process, port, template };
         server.wait_until_it_answers();
         server
     }
@@ -245,21 +255,23 @@ impl Drop for Server {
     }
 }
 
-/// The files that `initdb` makes, made once.
-fn template(major: u32) -> PathBuf {
+/// The folder of the files that `initdb` makes, made once while a server lives.
+fn template(major: u32) -> Arc<TempDir> {
     let mut templates = TEMPLATES.lock().unwrap();
-    let folder = templates.entry(major).or_insert_with(|| {
-        let folder = folder();
-        let made = command(bin(major).join("initdb"))
-            .arg("-D")
-            .arg(folder.path().join("data"))
-            .args(["-U", SUPERUSER, "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"])
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        folder
-    });
-    folder.path().join("data")
+    if let Some(folder) = templates.get(&major).and_then(Weak::upgrade) {
+        return folder;
+    }
+    let folder = folder();
+    let made = command(bin(major).join("initdb"))
+        .arg("-D")
+        .arg(folder.path().join("data"))
+        .args(["-U", SUPERUSER, "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let folder = Arc::new(folder);
+    templates.insert(major, Arc::downgrade(&folder));
+    folder
 }
 
 /// A folder of the user that servers run as: PostgreSQL refuses to be root.
