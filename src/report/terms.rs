@@ -37,7 +37,7 @@ const FAULTS: [Row; 4] = [
 ];
 
 /// Code, 中文, English for one, English for several.
-const UNITS: [(&str, &str, &str, &str); 16] = [
+const UNITS: [(&str, &str, &str, &str); 17] = [
     ("records", "条记录", "record", "records"),
     ("rows", "行", "row", "rows"),
     ("entries", "个条目", "entry", "entries"),
@@ -45,6 +45,7 @@ const UNITS: [(&str, &str, &str, &str); 16] = [
     ("tables", "张表", "table", "tables"),
     ("parts", "个部分", "part", "parts"),
     ("pages", "页", "page", "pages"),
+    ("relations", "张表和索引", "table or index", "tables and indexes"),
     ("blobs", "个数据块", "blob", "blobs"),
     ("bytes", "字节", "byte", "bytes"),
     ("values", "个值", "value", "values"),
