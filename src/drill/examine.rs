@@ -75,7 +75,7 @@ impl Bench {
         tracing::info!(phase = "start");
         self.progress.phase("start", None);
         let mut up = self.start(rehearsal);
-        rehearsal.confinement = up.iter().find_map(|up| up.recovered.confinement());
+        rehearsal.confinement = confinements(&up);
         if up.len() == self.sources.len() {
             rehearsal.measured.recovery = Some(rehearsal.recovery());
         }
@@ -327,6 +327,20 @@ pub(super) struct Down {
     pub(super) source: Box<dyn Source>,
     pub(super) capture: Capture,
     pub(super) data: PathBuf,
+}
+
+/// How what opens each source's data is confined: one alone, several by their sources.
+fn confinements(up: &[Up]) -> Option<String> {
+    let told: Vec<(&Name, String)> =
+        up.iter().filter_map(|up| Some((&up.name, up.recovered.confinement()?))).collect();
+    match &told[..] {
+        [] => None,
+        [(_, only)] => Some(only.clone()),
+        several => {
+            let lines = several.iter().map(|(name, confinement)| format!("{name}: {confinement}"));
+            Some(lines.collect::<Vec<_>>().join("; "))
+        }
+    }
 }
 
 /// Stops every source; one that does not end leaves its start in doubt.

@@ -1,19 +1,22 @@
 //! A program that runs in a cage: started, watched, ended; never left behind.
 
-use std::fmt;
+mod ending;
+mod keeper;
+
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::Signal;
 
-use super::cage::Bounds;
+pub use self::ending::Ending;
+use self::keeper::{GRACE, Keeper, hold, pid_of};
+use super::program::Bounds;
 use super::{Error, crowd};
 
 /// How much of what a program complained of is kept.
@@ -22,77 +25,12 @@ const STDERR_BYTES: usize = 8 << 10;
 /// The longest output that is taken in.
 const STDOUT_BYTES: usize = 64 << 20;
 
-/// How often a program is looked at, and how many looks pass between two counts of its crowd.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
-const LOOKS_A_COUNT: u32 = 20;
-
-/// How long a killed program is waited for.
-const GRACE: Duration = Duration::from_secs(20);
-
 /// What becomes of a program's standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Out {
     Dropped,
     /// Kept in memory, up to 64 MiB.
     Kept,
-}
-
-/// How a program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    Exited(i32),
-    /// By a signal that nobody here sent.
-    Signalled(i32),
-    /// Killed because it ran too long.
-    TooLate(Duration),
-    /// Killed because its processes held too much together.
-    TooMuchMemory {
-        bytes: u64,
-    },
-    /// Killed because it had too many processes.
-    TooManyProcesses {
-        processes: u32,
-    },
-    /// Killed because it printed more than is taken in.
-    TooMuchOutput,
-    /// Killed because nobody wanted it any more.
-    Stopped,
-}
-
-impl Ending {
-    /// Whether a limit of the cage, and not the program itself, ended it.
-    pub fn is_out_of_bounds(self) -> bool {
-        !matches!(self, Self::Exited(_) | Self::Signalled(_) | Self::Stopped)
-    }
-
-    /// Bubblewrap answers 128 and the signal's number for a program that a signal ended.
-    fn of(status: ExitStatus) -> Self {
-        match (status.code(), status.signal()) {
-            (Some(code @ 129..=192), _) => Self::Signalled(code - 128),
-            (Some(code), _) => Self::Exited(code),
-            (None, signal) => Self::Signalled(signal.unwrap_or(0)),
-        }
-    }
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exited(code) => write!(f, "exit status {code}"),
-            Self::Signalled(25) => f.write_str("a file grew too large"),
-            Self::Signalled(9) => f.write_str("killed, perhaps for want of memory"),
-            Self::Signalled(signal) => write!(f, "signal {signal}"),
-            Self::TooLate(limit) => write!(f, "killed after {} s", limit.as_secs()),
-            Self::TooMuchMemory { bytes } => {
-                write!(f, "killed: its processes held {} MiB together", bytes >> 20)
-            }
-            Self::TooManyProcesses { processes } => {
-                write!(f, "killed: it had {processes} processes")
-            }
-            Self::TooMuchOutput => f.write_str("killed: it printed too much"),
-            Self::Stopped => f.write_str("stopped"),
-        }
-    }
 }
 
 /// A program that has ended.
@@ -257,143 +195,6 @@ impl Drop for Caged {
             tracing::warn!(program = self.name, reason = %error, "a caged program does not end");
         }
     }
-}
-
-/// A child as its starter needs it.
-struct Started {
-    id: u32,
-    stdout: Option<std::process::ChildStdout>,
-    stderr: Option<std::process::ChildStderr>,
-}
-
-/// The thread that starts a program and stays until it has ended: the kernel ends the program
-/// with the *thread* that started it, and threads of a runtime's pool come and go.
-struct Keeper {
-    unwanted: Arc<AtomicBool>,
-    /// The whole run is to end.
-    interrupted: Arc<AtomicBool>,
-    /// It printed more than is taken in.
-    full: Arc<AtomicBool>,
-    bounds: Bounds,
-    is_open: bool,
-}
-
-impl Keeper {
-    fn keep(
-        self,
-        mut command: Command,
-        out: Out,
-        started: &Sender<io::Result<Started>>,
-        ended: &Sender<io::Result<Ending>>,
-    ) {
-        use std::os::unix::process::CommandExt;
-
-        command.stdout(if out == Out::Kept { Stdio::piped() } else { Stdio::null() });
-        command.stderr(Stdio::piped()).process_group(0);
-        let mut child = match command.spawn() {
-            Ok(child) => child,
-            // Nobody to tell means nobody to mind.
-            Err(error) => return drop(started.send(Err(error))),
-        };
-        let told = started.send(Ok(Started {
-            id: child.id(),
-            stdout: child.stdout.take(),
-            stderr: child.stderr.take(),
-        }));
-        if told.is_err() {
-            self.unwanted.store(true, Ordering::Relaxed);
-        }
-        // The value that would have liked to know may be gone.
-        let _ = ended.send(self.watch(&mut child));
-    }
-
-    fn watch(&self, child: &mut Child) -> io::Result<Ending> {
-        let began = Instant::now();
-        let mut first = None;
-        for look in 0u32.. {
-            if let Some(status) = child.try_wait()? {
-                end(child, first)?;
-                return Ok(Ending::of(status));
-            }
-            first = first.or_else(|| First::behind(child.id()));
-            if let Some(ending) = self.verdict(child.id(), began, look) {
-                end(child, first)?;
-                return Ok(ending);
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
-        Ok(Ending::Stopped)
-    }
-
-    /// Why the program must end now, if it must.
-    fn verdict(&self, monitor: u32, began: Instant, look: u32) -> Option<Ending> {
-        if self.unwanted.load(Ordering::Relaxed) || self.interrupted.load(Ordering::Relaxed) {
-            return Some(Ending::Stopped);
-        }
-        if self.full.load(Ordering::Relaxed) {
-            return Some(Ending::TooMuchOutput);
-        }
-        if began.elapsed() >= self.bounds.wall {
-            return Some(Ending::TooLate(self.bounds.wall));
-        }
-        if self.is_open || !look.is_multiple_of(LOOKS_A_COUNT) {
-            return None;
-        }
-        let crowd = crowd::behind(monitor);
-        if crowd.bytes > self.bounds.memory_bytes {
-            return Some(Ending::TooMuchMemory { bytes: crowd.bytes });
-        }
-        // Bubblewrap's own first process is one of them.
-        (crowd.processes > self.bounds.processes.saturating_add(1))
-            .then_some(Ending::TooManyProcesses { processes: crowd.processes })
-    }
-}
-
-/// The first process of a pid namespace, held so that its number stands for no other.
-struct First {
-    id: u32,
-    held: OwnedFd,
-}
-
-impl First {
-    fn behind(monitor: u32) -> Option<Self> {
-        let id = crowd::first_behind(monitor)?;
-        Some(Self { id, held: pid_of(id).and_then(hold)? })
-    }
-}
-
-/// Kills a child with all that descends from it, and waits until nothing of it is left.
-///
-/// The kernel ends a pid namespace with its `first` process, once all the others have ended;
-/// bubblewrap itself does not wait for that.
-fn end(child: &mut Child, first: Option<First>) -> io::Result<()> {
-    if let Some(first) = &first {
-        // It may have ended by itself.
-        let _ = rustix::process::pidfd_send_signal(&first.held, Signal::KILL);
-    }
-    if child.try_wait()?.is_none() {
-        child.kill()?;
-        child.wait()?;
-    }
-    let group = pid_of(child.id());
-    let patience = Instant::now() + GRACE / 2;
-    while Instant::now() < patience {
-        // What an open cage left; it fails once the group is empty.
-        let left = |group| rustix::process::kill_process_group(group, Signal::KILL).is_ok();
-        if first.as_ref().is_none_or(|first| crowd::is_gone(first.id)) && !group.is_some_and(left) {
-            break;
-        }
-        std::thread::sleep(LOOK_EVERY);
-    }
-    Ok(())
-}
-
-fn pid_of(process: u32) -> Option<Pid> {
-    Pid::from_raw(i32::try_from(process).ok()?)
-}
-
-fn hold(pid: Pid) -> Option<OwnedFd> {
-    rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()
 }
 
 fn gather(pipe: Option<impl Read>, mut take: impl FnMut(&[u8])) {

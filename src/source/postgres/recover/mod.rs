@@ -6,6 +6,7 @@
 //! where it can be, so that it is not held against the data.
 
 mod amcheck;
+mod ask;
 mod complaint;
 mod dumps;
 mod injure;

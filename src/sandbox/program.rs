@@ -1,0 +1,64 @@
+//! What is run in a cage, and how much it may use.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How much the programs of a cage may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Of each process its address space; of all together what they hold, which is watched, since
+    /// the kernel limits single processes.
+    pub memory_bytes: u64,
+    /// Processes at once.
+    pub processes: u32,
+    /// The largest file that may be written.
+    pub file_bytes: u64,
+    /// How long a program may run.
+    pub wall: Duration,
+}
+
+/// A program to run in a cage. It has no input, and no environment but what stands here.
+#[derive(Debug, Clone)]
+pub struct Program {
+    pub(super) argv: Vec<OsString>,
+    pub(super) environment: Vec<(&'static str, OsString)>,
+    pub(super) folder: Option<PathBuf>,
+}
+
+impl Program {
+    /// The program at an absolute path.
+    pub fn new(path: impl Into<OsString>) -> Self {
+        Self { argv: vec![path.into()], environment: Vec::new(), folder: None }
+    }
+
+    /// With one more argument.
+    pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
+        self.argv.push(argument.into());
+        self
+    }
+
+    /// With more arguments.
+    pub fn args<T: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = T>) -> Self {
+        self.argv.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// With one more variable.
+    pub fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
+    /// With another working folder than the room: one in it, absolute.
+    pub fn within(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// The file's own name, for errors.
+    pub(super) fn name(&self) -> String {
+        let path = self.argv.first().map_or(Path::new(""), Path::new);
+        path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    }
+}
