@@ -120,8 +120,8 @@ impl Part {
         ];
         match host {
             Host::Backup => reasons.extend([
-                "s3:PutObject: packs, index files, snapshots, locks, records; no policy keeps a \
-                 put from replacing an object, versioning with Object Lock does"
+                "s3:PutObject: packs, index files, snapshots, locks, records; it allows replacing, \
+                 too: versioning with Object Lock keeps what was there"
                     .to_owned(),
                 REMOVES_LOCKS.to_owned(),
             ]),
