@@ -19,7 +19,7 @@ pub enum Error {
     NoProgram,
     #[error("cannot start {program}")]
     Start { program: String, source: io::Error },
-    #[error("{program} ended with {status}: {stderr}")]
+    #[error("{program} ended with {status}{}", said(stderr))]
     Failed { program: String, status: ExitStatus, stderr: String },
     #[error("{program} was killed after {} s without an answer", limit.as_secs())]
     TimedOut { program: String, limit: Duration },
@@ -27,6 +27,11 @@ pub enum Error {
     Stopped { program: String },
     #[error("cannot read what {program} printed")]
     Read { program: String, source: io::Error },
+}
+
+/// What a program said, if anything, after what became of it.
+fn said(stderr: &str) -> String {
+    if stderr.is_empty() { String::new() } else { format!(": {stderr}") }
 }
 
 /// Runs `argv` (no shell, no input) and returns its standard output; blocking.
@@ -198,6 +203,8 @@ mod tests {
                 .unwrap_err();
 
         assert!(error.to_string().contains("no such shop"), "{error}");
+        let silent = output(&argv(&["false"]), Duration::from_secs(10)).unwrap_err();
+        assert_eq!(silent.to_string(), "false ended with exit status: 1");
     }
 
     #[test]

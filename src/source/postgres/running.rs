@@ -12,6 +12,10 @@ use super::dump::{Ending, Error, Plan};
 /// How often a dump is looked at whether it still says something.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Room between `pg_dump` and us, as much as an ordinary user may have: it goes on while a piece is
+/// compressed. With Linux's 64 KiB the two took turns (docs/performance.md).
+const PIPE: usize = 1 << 20;
+
 /// Of what `pg_dump` said only this much is kept.
 const MOST_COMPLAINTS: usize = 4000;
 
@@ -45,6 +49,8 @@ impl Running {
         let mut child =
             started.map_err(|source| Error::Start { program: plan.program.clone(), source })?;
         let stdout = child.stdout.take().expect("standard output is a pipe");
+        // Where the system gives less, the two only wait for each other more often.
+        let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE);
         let complaints = child.stderr.take().map(|pipe| std::thread::spawn(|| tail(pipe)));
         let child = Arc::new(Mutex::new(child));
         let watch = Arc::new(Watch {
