@@ -1,7 +1,7 @@
 //! Pace: no more than so many bytes a second, whoever of several threads or tasks moves them.
 //!
-//! A token bucket told by the monotonic clock: it holds what its rate gives in [`SAVED`], so that a
-//! pause is not made up for by a rush.
+//! A token bucket told by the monotonic clock: it holds what its rate gives in a tenth of a second,
+//! so that a pause is not made up for by a rush.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
