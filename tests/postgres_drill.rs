@@ -198,6 +198,28 @@ fn a_drill_that_is_interrupted_ends_its_server_at_once_and_is_aborted_on_record(
 }
 
 #[test]
+fn a_drill_without_a_sandbox_says_so_in_its_report() {
+    let server = Server::start(15);
+    let bench = shop(&server);
+    bench.backup();
+    let passable = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+    fs::set_permissions(bench.path(""), passable).unwrap();
+    bench.edit(
+        "lifeboat.toml",
+        "[scratch]",
+        "[scratch]\nwithout_sandbox = \"whatever hides in a restored dump may act on this host\"",
+    );
+
+    let (code, report) = bench.drill();
+
+    assert_eq!(code, 0, "{report:#}");
+    let told = bench.run(&["report", "drill", "shop"]).exits(0).stdout;
+    assert!(told.contains("NO SANDBOX, as the site says"), "{told}");
+    assert!(bench.leftovers().is_empty());
+    assert_eq!(processes_in(&bench.path("scratch")), Vec::<String>::new());
+}
+
+#[test]
 fn a_check_of_one_of_several_databases_must_name_it() {
     let server = Server::start(15);
     let bench = shop(&server);
