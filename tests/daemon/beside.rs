@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use crate::bench::Bench;
 use crate::ledger::every_slot_once;
 use crate::site::{
-    Daemon, clock, log, of_kind, scheduled, status, until, until_served, until_time,
+    Daemon, clock, log, of_kind, scheduled, settle, status, until, until_served, until_time,
 };
 
 pub const CASES: &[(&str, fn())] = &[
@@ -118,5 +118,6 @@ fn a_reload_brings_new_schedules() {
     until("a slot", || of_kind(&bench, "backup-finished").len() > 1);
     until_time(&clock, "2018-01-01T06:30:00Z");
     daemon.drain();
+    settle(&bench, &clock);
     every_slot_once(&bench);
 }

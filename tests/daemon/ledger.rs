@@ -20,6 +20,13 @@ pub struct Slots {
 }
 
 impl Slots {
+    /// Takes in what another ledger says.
+    pub fn extend(&mut self, other: Self) {
+        self.finished.extend(other.finished);
+        self.aborted.extend(other.aborted);
+        self.missed.extend(other.missed);
+    }
+
     /// Every slot, however it ended.
     pub fn all(&self) -> BTreeSet<Slot> {
         self.finished.iter().chain(&self.aborted).chain(&self.missed).cloned().collect()
@@ -31,15 +38,20 @@ impl Slots {
     }
 }
 
-/// Asserts that every slot on the bench's ledger is due once or more, and ends exactly once as
-/// finished, aborted or missed; answers how.
+/// Asserts that every slot on acme's ledger is due once or more, and ends exactly once as finished,
+/// aborted or missed; answers how.
 #[track_caller]
 pub fn every_slot_once(bench: &Bench) -> Slots {
-    let records = records(bench);
+    each_once(&records(bench))
+}
+
+/// The same of any ledger's records.
+#[track_caller]
+pub fn each_once(records: &[Value]) -> Slots {
     let mut due: BTreeSet<Slot> = BTreeSet::new();
     let mut ends: BTreeMap<Slot, Vec<&str>> = BTreeMap::new();
     let mut runs: BTreeMap<&str, (Option<Slot>, usize)> = BTreeMap::new();
-    for record in &records {
+    for record in records {
         let kind = record["kind"].as_str().unwrap();
         let slot = slot(record);
         if let Some(slot) = slot.clone() {

@@ -10,6 +10,10 @@ mod clock;
 mod ending;
 mod ledger;
 mod moments;
+#[path = "../seaweed/mod.rs"]
+mod seaweed;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod service;
 mod simulated;
 mod site;

