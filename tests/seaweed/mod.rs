@@ -161,8 +161,16 @@ impl Seaweed {
     }
 }
 
-/// Ends the server `$1` and removes its folder `$2` once its standard input ends.
-const GUARDIAN: &str = "cat >/dev/null; kill -9 \"$1\"; rm -rf \"$2\"";
+/// Ends the server `$1` and removes its folder `$2` once its standard input ends. A server that is
+/// dying may still write into a folder that is being removed.
+const GUARDIAN: &str = r#"
+cat >/dev/null
+kill -9 "$1"
+for _ in 1 2 3 4 5; do
+    rm -rf "$2" 2>/dev/null && exit
+    sleep 1
+done
+"#;
 
 fn guardian(server: &Child, folder: &Path) -> Child {
     Command::new("sh")
