@@ -69,7 +69,7 @@ pub(super) fn capture(
     found.schema.extend(shared.schema);
     bytes += shared.text.len() as u64;
     put(out, GLOBALS, Text(shared.text), context)?;
-    entries::all_read(out)?;
+    entries::none_left_out(out.settle()?)?;
     Ok(Capture {
         source: name.clone(),
         kind: Kind::Postgres,
@@ -135,8 +135,10 @@ fn one(
         }
     };
     let mut found = Fingerprint { parts, schema: pinned.schema.clone() };
-    out.settle()?;
+    let skipped = out.settle()?;
+    // A dump that failed tells more of it than that it was left out.
     let contents = ending.outcome().map_err(|error| dump::refused(database, error))?;
+    entries::none_left_out(skipped)?;
     let high = sequences::values(&mut pinned.session, &sequences).map_err(failed)?;
     proof::unchanged(database, &mut pinned)?;
     let standing = proof::whole(database, &pinned, &sequences, (&low, &high), &found, &contents)?;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::super::{Context, Entry, EntryKind, Error, Meta, Open, Sink, Stream};
+use super::super::{Context, Entry, EntryKind, Error, Meta, Open, Sink, Skipped, Stream};
 
 /// The entry of roles and their settings.
 pub const GLOBALS: &str = "globals.sql";
@@ -37,9 +37,9 @@ pub(super) fn put(
     })
 }
 
-/// Waits for the sink: nothing that is ours may be left out.
-pub(super) fn all_read(out: &dyn Sink) -> Result<(), Error> {
-    match out.settle()?.into_iter().next() {
+/// Fails where the sink, having settled, left something out: all of it is ours.
+pub(super) fn none_left_out(skipped: Vec<Skipped>) -> Result<(), Error> {
+    match skipped.into_iter().next() {
         None => Ok(()),
         Some(skipped) => {
             Err(Error::Engine { object: skipped.path, what: skipped.reason, source: None })
