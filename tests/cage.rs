@@ -234,13 +234,13 @@ fn memory_processes_files_output_and_time_are_bounded() {
 fn a_server_lives_with_its_handle_and_its_descendants_die_with_it() {
     let bench = Bench::new();
     let cage = bench.cage();
-    let line = "trap 'exit 7' INT; echo up >&2; setsid sleep 600 & (sleep 600 &) ; while :; do sleep 0.1; done";
+    let line = "trap 'exit 7' TERM; echo up >&2; setsid sleep 600 & (sleep 600 &) ; while :; do sleep 0.1; done";
     let mut server = cage.start(&shell(line)).unwrap();
     wait_until(|| server.last_words() == "up");
     assert_eq!(server.ended().unwrap(), None);
     assert!(!processes_with(bench.scratch.token()).is_empty());
 
-    server.signal(rustix::process::Signal::INT).unwrap();
+    server.signal(rustix::process::Signal::TERM).unwrap();
 
     assert_eq!(server.wait(LONG).unwrap(), Some(Ending::Exited(7)));
     assert_eq!(processes_with(bench.scratch.token()), Vec::<String>::new());
