@@ -228,8 +228,11 @@ impl Examination {
                     }
                 }
                 Err(error) => {
-                    let hint = "it must exist and be readable by whoever runs lifeboat";
-                    self.bad(&what, chain(&error), hint);
+                    let hint = format!(
+                        "it must be there; `lifeboat grants {}` prints what it must allow",
+                        self.policy
+                    );
+                    self.bad(&what, chain(&error), &hint);
                 }
             }
         }

@@ -88,6 +88,8 @@ pub(super) fn phase(code: &str, lang: Lang) -> Cow<'_, str> {
 pub(super) fn assertion(name: &str, lang: Lang) -> Option<String> {
     let (kind, source) = name.split_once(" of ").unwrap_or((name, ""));
     let says = match (kind, source.is_empty(), lang) {
+        ("recovery point", true, Lang::En) => "the ledger vouches for this very snapshot",
+        ("recovery point", true, Lang::Zh) => "台账证明所演练的正是该快照",
         ("integrity", true, Lang::En) => "every stored object is there, authentic and unaltered",
         ("integrity", true, Lang::Zh) => "存储对象齐全、真实、未被篡改",
         ("restore", true, Lang::En) => "everything came out as it is recorded",
@@ -211,6 +213,8 @@ mod tests {
         let says = assertion("equality of orders", Lang::En);
         assert_eq!(says.as_deref(), Some("orders equals what was captured"));
         assert_eq!(assertion("equality", Lang::En), None);
+        let vouched = assertion("recovery point", Lang::Zh);
+        assert_eq!(vouched.as_deref(), Some("台账证明所演练的正是该快照"));
         assert_eq!(pick("before 2026-01-01T00:00:00Z", Lang::Zh), "早于 2026-01-01T00:00:00Z");
     }
 }
