@@ -142,6 +142,25 @@ fn a_check_that_does_not_hold_and_a_missing_engine_are_told_apart() {
 }
 
 #[test]
+fn a_database_that_the_policy_names_since_the_recovery_point_is_not_passed_over() {
+    let server = Server::start(15);
+    let bench = shop(&server);
+    let (one, both) = (r#"databases = ["shop"]"#, r#"databases = ["shop", "stock"]"#);
+    bench.edit("policies/shop.toml", both, one);
+    bench.backup();
+    let (code, report) = bench.drill();
+    assert_eq!((code, &report["verdict"]), (0, &Value::from("pass")), "{report:#}");
+
+    let narrow = fs::read_to_string(bench.path("policies/shop.toml")).unwrap();
+    for wider in [both, "# every database"] {
+        bench.write("policies/shop.toml", narrow.replace(one, wider));
+        let (code, report) = bench.drill();
+        assert_eq!((code, &report["verdict"]), (5, &Value::from("inconclusive")), "{report:#}");
+        assert!(report.to_string().contains("declared otherwise"), "{report:#}");
+    }
+}
+
+#[test]
 fn a_drill_killed_while_its_server_runs_leaves_nothing_after_the_next() {
     let server = Server::start(15);
     let bench = shop(&server);

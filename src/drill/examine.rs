@@ -22,6 +22,7 @@ use crate::policy::sources::{SourceKind, SourceSettings};
 use crate::policy::{Assertion, CheckSettings};
 use crate::restore::{self, Compared};
 use crate::sandbox::Scratch;
+use crate::source::manifest::Manifest;
 use crate::source::{self, Capture, Fingerprint, Kind, Place, Recovered, Source};
 
 /// What the thread needs; it outlives no borrow of the act.
@@ -137,7 +138,7 @@ impl Bench {
         let Some(capture) = manifest.sources.iter().find(of_name).cloned() else {
             return Err(absent("the recovery point was taken before the policy named this source"));
         };
-        if !is_of(settings, &capture) {
+        if !is_of(settings, &capture, manifest) {
             return Err(absent(
                 "the recovery point was taken when this source was declared otherwise",
             ));
@@ -357,17 +358,32 @@ fn stop(up: Vec<Up>, rehearsal: &mut Rehearsal) -> Vec<Down> {
     down
 }
 
-/// Whether the capture is one of what the policy declares today: its kind, and for files its paths.
-fn is_of(settings: &SourceSettings, capture: &Capture) -> bool {
+/// Whether the capture is one of what the policy declares today: its kind, for files its paths, for a
+/// server its databases. What was captured would else equal itself while something is missing.
+fn is_of(settings: &SourceSettings, capture: &Capture, manifest: &Manifest) -> bool {
     match &settings.kind {
         SourceKind::Sqlite(_) => capture.kind == Kind::Sqlite,
-        SourceKind::Postgres(_) => capture.kind == Kind::Postgres,
+        SourceKind::Postgres(server) => {
+            let declared: BTreeSet<_> = server.databases.iter().map(String::as_str).collect();
+            let captured = capture.cluster.iter().flat_map(|cluster| &cluster.databases);
+            let captured: BTreeSet<_> = captured.map(|database| database.name.as_str()).collect();
+            capture.kind == Kind::Postgres
+                && databases_then(&settings.name, manifest).as_ref() == Some(&declared)
+                && declared.is_subset(&captured)
+        }
         SourceKind::Files(files) => {
             let declared: BTreeSet<_> =
                 files.paths.iter().map(|path| path.display().to_string()).collect();
             capture.kind == Kind::Files && declared.iter().eq(capture.fingerprint.parts.keys())
         }
     }
+}
+
+/// The databases that the policy in force at capture named for a source; empty for all.
+fn databases_then<'a>(source: &Name, manifest: &'a Manifest) -> Option<BTreeSet<&'a str>> {
+    let sources = manifest.effective.pointer("/policy/sources")?.as_array()?;
+    let settings = sources.iter().find(|one| one["name"] == source.as_str())?;
+    settings["databases"].as_array()?.iter().map(|name| name.as_str()).collect()
 }
 
 /// The outcome of reading everything back.
