@@ -12,7 +12,7 @@ use super::{App, Exit};
 use crate::account::{self, Account, Rooms, journal};
 use crate::policy::{Customer, Setup};
 use crate::repo;
-use crate::state::{self, DAEMON, State};
+use crate::state::{DAEMON, State};
 
 /// Look after this host's own database
 #[derive(Debug, clap::Args)]
@@ -73,7 +73,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
 /// Moves a state away that cannot be read; answers where to.
 async fn make_readable(file: &Path) -> anyhow::Result<Option<PathBuf>> {
     match State::open(file).await {
-        Err(state::Error::Unusable { .. } | state::Error::Nonsense { .. }) => {}
+        Err(error) if error.is_damage() => {}
         other => return other.map(|_| None).map_err(Into::into),
     }
     let beside = |ending: &str| {
@@ -85,8 +85,10 @@ async fn make_readable(file: &Path) -> anyhow::Result<Option<PathBuf>> {
     let away = beside(&format!(".unreadable-{now}"));
     std::fs::rename(file, &away).with_context(|| format!("cannot move {} away", file.display()))?;
     for ending in ["-wal", "-shm"] {
+        let mut with_it = away.clone().into_os_string();
+        with_it.push(ending);
         // They belong to what was moved; most states have none.
-        let _ = std::fs::remove_file(beside(ending));
+        let _ = std::fs::rename(beside(ending), with_it);
     }
     Ok(Some(away))
 }

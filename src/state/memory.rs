@@ -66,10 +66,11 @@ impl State {
         Ok(())
     }
 
-    /// Forgets what was remembered of buckets and runs and can be learnt again. Hooks that are owed
-    /// stay, and so do leases: their numbers must never begin anew.
+    /// Forgets what was remembered of runs and can be learnt again. Hooks that are owed stay, and so
+    /// do leases, whose numbers must never begin anew, and checkpoints: no bucket can tell that it
+    /// was rolled back.
     pub async fn forget_memories(&self) -> Result<(), Error> {
-        sqlx::raw_sql("DELETE FROM checkpoint; DELETE FROM board; DELETE FROM begun_slot;")
+        sqlx::raw_sql("DELETE FROM board; DELETE FROM begun_slot;")
             .execute(&self.pool)
             .await
             .map_err(failed("forget what can be learnt again"))?;

@@ -72,6 +72,19 @@ pub enum Error {
     LeaseLost { key: String },
 }
 
+impl Error {
+    /// Whether the file itself is broken, and not its disk, its rights or whoever else uses it.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Unusable { source, .. } => {
+                [SQLITE_CORRUPT, SQLITE_NOTADB].map(Some).contains(&code_of(source))
+            }
+            Self::Nonsense { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 /// The daemon's own database. Cheap to clone; clones share it.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -148,10 +161,19 @@ async fn connected(options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::E
     }
 }
 
-/// SQLITE_BUSY, in any of its extended forms.
 fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-    code.is_some_and(|code| code & 0xff == 5)
+    code_of(error) == Some(SQLITE_BUSY)
+}
+
+/// Result codes; see sqlite.org/rescode.html.
+const SQLITE_BUSY: u32 = 5;
+const SQLITE_CORRUPT: u32 = 11;
+const SQLITE_NOTADB: u32 = 26;
+
+/// The primary code of whatever extended one.
+fn code_of(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?.parse::<u32>().ok()?;
+    Some(code & 0xff)
 }
 
 fn make(file: &Path) -> io::Result<()> {

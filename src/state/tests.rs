@@ -112,7 +112,8 @@ async fn a_damaged_or_newer_state_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("state.db");
     std::fs::write(&file, "this is no database, it only has its name ".repeat(100)).unwrap();
-    assert!(matches!(State::open(&file).await, Err(Error::Unusable { .. })));
+    let error = State::open(&file).await.unwrap_err();
+    assert!(matches!(error, Error::Unusable { .. }) && error.is_damage(), "{error:?}");
 
     std::fs::remove_file(&file).unwrap();
     let state = State::open(&file).await.unwrap();
@@ -191,7 +192,7 @@ async fn nothing_is_held_in_a_state_that_was_removed_or_replaced() {
 }
 
 #[tokio::test]
-async fn a_rebuilt_state_keeps_owed_hooks_and_forgets_what_the_bucket_knows() {
+async fn a_rebuilt_state_keeps_owed_hooks_and_the_checkpoint_that_a_rolled_back_bucket_hides() {
     let (_folder, state) = state().await;
     state.owe_hook("acme/shop", &["resume".to_owned()]).await.unwrap();
     state.remember_checkpoint("here", 7, Digest::of(b"7")).await.unwrap();
@@ -200,7 +201,7 @@ async fn a_rebuilt_state_keeps_owed_hooks_and_forgets_what_the_bucket_knows() {
     state.forget_memories().await.unwrap();
 
     assert!(state.owed_hook("acme/shop").await.unwrap().is_some());
-    assert_eq!(state.newest_checkpoint("here").await.unwrap(), None);
+    assert_eq!(state.newest_checkpoint("here").await.unwrap(), Some((7, Digest::of(b"7"))));
     lease.renew().await.unwrap();
 }
 
