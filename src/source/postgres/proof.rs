@@ -69,9 +69,11 @@ pub(super) fn whole(
         let Some(value) = contents.sequences.get(&sequence.key) else {
             return Err(wrong(format!("it lacks {label}")));
         };
-        let (low, high) = (low.get(&sequence.key), high.get(&sequence.key));
-        if low == high && low != Some(value) {
-            return Err(wrong(format!("it has another value of {label} than the server")));
+        let seen = low.get(&sequence.key).zip(high.get(&sequence.key));
+        if !seen.is_some_and(|(low, high)| value.is_between(low, high)) {
+            return Err(wrong(format!(
+                "it has another value of {label} than the server; run again"
+            )));
         }
         standing.insert(sequence.part_name(database), value.part());
     }

@@ -1,7 +1,7 @@
 //! Where sequences stand.
 //!
 //! They are outside of every transaction: two looks within one snapshot may differ. So a capture
-//! takes from the dump what the dump says, once that is no less sound than what was seen.
+//! takes from the dump what the dump says, once that lies between what was seen before and after.
 
 use std::collections::BTreeMap;
 
@@ -38,6 +38,13 @@ impl Sequence {
 }
 
 impl SequenceValue {
+    /// Whether a sequence that stood at `one` and at `other`, counting up or down, may have stood
+    /// here meanwhile. One that starts anew at its end within a dump may not, and is dumped again.
+    pub(super) fn is_between(&self, one: &Self, other: &Self) -> bool {
+        let (low, high) = (one.last.min(other.last), one.last.max(other.last));
+        (low..=high).contains(&self.last) && (one != other || self == one)
+    }
+
     /// As a part of a fingerprint: a sequence is a relation of one row.
     pub(super) fn part(&self) -> Part {
         let text = format!("{} {}", self.last, self.is_called);
@@ -92,4 +99,21 @@ pub(super) fn values(
         }
     }
     Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_no_sequence_can_have_had_meanwhile_is_told() {
+        let at = |last, is_called| SequenceValue { last, is_called };
+
+        assert!(at(7, true).is_between(&at(5, true), &at(9, true)));
+        assert!(at(-7, true).is_between(&at(-5, true), &at(-9, true)));
+        assert!(at(1, false).is_between(&at(1, false), &at(1, true)));
+        assert!(!at(1, false).is_between(&at(5, true), &at(9, true)));
+        assert!(!at(10, true).is_between(&at(5, true), &at(9, true)));
+        assert!(!at(5, false).is_between(&at(5, true), &at(5, true)));
+    }
 }
