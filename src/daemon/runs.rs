@@ -51,7 +51,9 @@ impl Scheduler {
                 self.queue.again(Task { answers: false, at: now, ..task });
             }
             End::Failed { trouble, is_on_record, error } => {
-                task.attempts += 1;
+                // A store that was away has not used up the tries of what began at last.
+                let is_first_begun = task.answers && is_on_record;
+                task.attempts = if is_first_begun { 1 } else { task.attempts + 1 };
                 task.answers &= !is_on_record;
                 if task.attempts >= trouble.tries(is_on_record) {
                     tracing::error!(%series, %slot, error, "came to nothing");
