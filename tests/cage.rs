@@ -230,6 +230,22 @@ fn memory_processes_files_output_and_time_are_bounded() {
     assert_eq!(processes_with(bench.scratch.token()), Vec::<String>::new());
 }
 
+/// A service's root may lack it, and may then not look into processes of other users.
+#[test]
+fn bounds_hold_for_a_root_that_may_not_trace() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let run = Command::new("setpriv")
+        .arg("--bounding-set=-sys_ptrace")
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "memory_processes_files_output_and_time_are_bounded"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && told.contains("1 passed"), "{run:?}");
+}
+
 #[test]
 fn a_server_lives_with_its_handle_and_its_descendants_die_with_it() {
     let bench = Bench::new();

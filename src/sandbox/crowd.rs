@@ -1,8 +1,8 @@
 //! The processes of a cage, counted and weighed from outside.
 
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 
 /// How many processes there are and what they hold together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -12,12 +12,14 @@ pub(super) struct Crowd {
     pub(super) bytes: u64,
 }
 
-/// The processes in the pid namespace of the program that the process `monitor` (bubblewrap)
-/// started; none where there is no such program (any more).
+/// The program that the process `monitor` (bubblewrap) started in a pid namespace, with all that
+/// came of it; none where there is no such program (any more).
+///
+/// Found by descent, for whose namespace is whose may only be asked by who may trace it. Nothing
+/// slips out below: orphans fall to their namespace's first process, where the descent begins.
 pub(super) fn behind(monitor: u32) -> Crowd {
-    let Some(space) = first_behind(monitor).and_then(namespace) else { return Crowd::default() };
     let (mut crowd, mut shared) = (Crowd::default(), 0);
-    for process in all().filter(|process| namespace(*process).as_ref() == Some(&space)) {
+    for process in first_behind(monitor).map(descended).unwrap_or_default() {
         let (own, with_others) = held(process);
         crowd.processes += 1;
         crowd.bytes += own;
@@ -25,6 +27,15 @@ pub(super) fn behind(monitor: u32) -> Crowd {
     }
     crowd.bytes += shared;
     crowd
+}
+
+/// A process and all its descendants, each once though they move while they are looked at.
+fn descended(first: u32) -> HashSet<u32> {
+    let (mut found, mut unvisited) = (HashSet::from([first]), vec![first]);
+    while let Some(process) = unvisited.pop() {
+        unvisited.extend(children(process).into_iter().filter(|child| found.insert(*child)));
+    }
+    found
 }
 
 /// The first process of the pid namespace that bubblewrap, the process `monitor`, has made.
@@ -53,18 +64,25 @@ pub(super) fn of_user(uid: u32) -> u32 {
 }
 
 fn all() -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    numbered("/proc")
+}
+
+/// What a folder of /proc holds by number.
+fn numbered(folder: &str) -> impl Iterator<Item = u32> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
+/// The kernel lists children by the thread that started them.
 fn children(process: u32) -> Vec<u32> {
-    let list = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
-    let list = list.unwrap_or_default();
-    list.split_whitespace().filter_map(|number| number.parse().ok()).collect()
-}
-
-fn namespace(process: u32) -> Option<PathBuf> {
-    fs::read_link(format!("/proc/{process}/ns/pid")).ok()
+    let threads = numbered(&format!("/proc/{process}/task"));
+    let lists = threads.filter_map(|thread| {
+        fs::read_to_string(format!("/proc/{process}/task/{thread}/children")).ok()
+    });
+    let numbers = lists.flat_map(|list| {
+        list.split_whitespace().filter_map(|number| number.parse().ok()).collect::<Vec<_>>()
+    });
+    numbers.collect()
 }
 
 /// Bytes that a process holds for itself, and bytes that it maps together with others.
