@@ -1,5 +1,5 @@
 //! The scheduler: one turn looks what has come, starts what may start, and says how things stand.
-
+//!
 //! Its parts: `keeping.rs` customers' ledgers, `runs.rs` what is run, `reload.rs` what is declared,
 //! `standing.rs` what others learn, `ending.rs` the end.
 

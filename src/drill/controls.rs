@@ -1,7 +1,8 @@
 //! Controls: deliberate faults, each of which the right assertion must find at the right place.
 //!
 //! They run after everything was judged, on copies in the same scratch or in transactions that are
-//! rolled back, so that one fault never hides another. A control that finds nothing speaks against the checks, not against the data.
+//! rolled back, so that one fault never hides another. A control that finds nothing speaks against the
+//! checks, not against the data.
 
 use std::fs;
 use std::io;

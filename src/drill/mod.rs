@@ -174,11 +174,11 @@ async fn rehearse(
         match account.sign(rooms).await {
             // The record is made and tells of a ledger in disorder; nothing passed.
             Err(error @ account::Error::Checkpoint(_)) if finished.verdict != Word::Pass => {
-                rooms.progress.note(&crate::ground::causes::chain(&error));
+                rooms.progress.note(&chain(&error));
             }
             // Out of reach: the next drill signs what this one wrote.
             Err(account::Error::Checkpoint(error)) if error.is_out_of_reach() => {
-                rooms.progress.note(&crate::ground::causes::chain(&error));
+                rooms.progress.note(&chain(&error));
             }
             signed => signed?,
         }

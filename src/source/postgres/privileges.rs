@@ -113,7 +113,7 @@ fn large_objects() -> String {
         .to_owned()
 }
 
-/// What no dump of this kind carries, as the report says it.
+/// What no dump of this kind carries, as manifest and `doctor` say it.
 pub(super) fn left_out(session: &mut Session) -> Result<Vec<String>, Error> {
     let own = DUMPED;
     let unlogged = names(

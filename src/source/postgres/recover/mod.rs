@@ -65,7 +65,8 @@ pub enum Error {
     Engine(#[from] Missing),
     #[error(
         "the extension {name} {version} of database {database:?} is not on this host ({found}): \
-         install its package for PostgreSQL {major}"
+         install its package for PostgreSQL {major}, or where the source's is the older one, update it \
+         there (ALTER EXTENSION … UPDATE)"
     )]
     Extension { database: String, name: String, version: String, found: String, major: u32 },
     #[error(
