@@ -169,7 +169,10 @@ impl Identity {
 fn started_ticks(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The command's name, field 2, is in brackets and may hold blanks and brackets itself.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    // One that has ended and that nobody waited for does nothing any more.
+    let has_ended = matches!(fields.next()?, "Z" | "X");
+    if has_ended { None } else { fields.nth(18)?.parse().ok() }
 }
 
 /// Makes this thread yield to others: its niceness becomes at least `nice`, 0 to 19.
@@ -243,6 +246,22 @@ mod tests {
 
         assert_eq!((own, thread, program), (wanted, wanted, wanted));
         assert_eq!(nice("thread-self"), before);
+    }
+
+    #[test]
+    fn a_process_that_ended_is_gone_though_nobody_waited_for_it() {
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let started_ticks = started_ticks(child.id()).unwrap();
+        let process = Identity { pid: child.id(), started_ticks };
+        assert!(process.is_alive());
+
+        child.kill().unwrap();
+
+        let begun = Instant::now();
+        while process.is_alive() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "a zombie passes for alive");
+        }
+        child.wait().unwrap();
     }
 
     #[test]

@@ -140,9 +140,31 @@ fn names_that_want_to_be_something_else_are_names() {
     let restored = of(&copy, &names);
     assert_eq!(differences(&captured.fingerprint, &restored), Vec::<String>::new());
     for name in names {
-        let part = format!("{name}: table {name}.{name}");
+        let readable = lifeboat::source::postgres::names::readable(name);
+        let part = format!("{readable}: table {readable}.{readable}");
         assert_eq!(captured.fingerprint.parts[&part].rows, 3, "{name}");
     }
+}
+
+#[test]
+fn tables_whose_names_would_read_alike_are_parts_of_their_own() {
+    let server = Server::start(15);
+    server.psql("postgres", "CREATE DATABASE shop");
+    server.psql(
+        "shop",
+        r#"CREATE SCHEMA a; CREATE SCHEMA "a.b";
+           CREATE TABLE a."b.t" AS SELECT generate_series(1, 2);
+           CREATE TABLE "a.b".t AS SELECT 1"#,
+    );
+    let (bench, sink) = (Bench::default(), Kept::default());
+    let mut wanted = settings(&server);
+    wanted.databases = vec!["shop".to_owned()];
+
+    let captured = bench.capture(&wanted, &sink).unwrap();
+
+    let rows: Vec<_> =
+        captured.fingerprint.parts.iter().map(|(name, one)| (&**name, one.rows)).collect();
+    assert_eq!(rows, [(r#"shop: table "a.b".t"#, 1), (r#"shop: table a."b.t""#, 2)]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lifeboat::policy::sources::PostgresSettings;
 use lifeboat::source::Source;
 use lifeboat::source::postgres::Postgres;
+use lifeboat::source::postgres::names::readable;
 
 use crate::bench::{Bench, Kept, engines, settings};
 use crate::fingerprint::EVERYTHING;
@@ -42,7 +43,9 @@ fn a_capture_works_with_exactly_what_grants_prints_and_can_only_read() {
         let captured = Bench::default().capture(&wanted, &Kept::default()).unwrap();
         assert_eq!(captured.fingerprint.parts["shop: large objects"].rows, 4);
         assert_eq!(captured.fingerprint.parts["shop: table sales.wide"].rows, 501);
-        assert!(captured.fingerprint.parts.contains_key(&format!("{odd}: large objects")));
+        assert!(
+            captured.fingerprint.parts.contains_key(&format!("{}: large objects", readable(odd)))
+        );
         for write in [
             "INSERT INTO sales.r VALUES ('x')",
             "CREATE TABLE sales.mine (a int)",

@@ -5,6 +5,8 @@
 //! against each other: every table's rows, every sequence, every large object that the server has
 //! must be in the dump. Databases agree with each other only as far as their moments do.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::super::{Capture, Context, Error, Fingerprint, Kind, Sink};
@@ -58,8 +60,8 @@ pub(super) fn capture(
         context.check_interrupted()?;
         context.progress.phase(&format!("dump {database}"), None);
         let dumped = one(&database, settings, &live, &client, context, out)?;
-        found.parts.extend(dumped.fingerprint.parts);
-        found.schema.extend(dumped.fingerprint.schema);
+        add(&mut found.parts, dumped.fingerprint.parts)?;
+        add(&mut found.schema, dumped.fingerprint.schema)?;
         moments.push(dumped.time);
         bytes += dumped.bytes;
         live.cluster.databases.push(dumped.described);
@@ -84,6 +86,19 @@ pub(super) fn capture(
         fingerprint: found,
         cluster: Some(live.cluster),
     })
+}
+
+/// Adds what one more database has; a name that is there already would hide the other's.
+fn add<T>(all: &mut BTreeMap<String, T>, more: BTreeMap<String, T>) -> Result<(), Error> {
+    for (name, one) in more {
+        let what = |what: &str| Error::Engine {
+            object: name.clone(),
+            what: what.to_owned(),
+            source: None,
+        };
+        fingerprint::once(all, name.clone()).map_err(what)?.insert(one);
+    }
+    Ok(())
 }
 
 /// A database that is in the repository.

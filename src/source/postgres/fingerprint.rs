@@ -1,14 +1,16 @@
 //! The fingerprint of a database: every row of every table, every large object.
 //!
 //! In: a session, inside the snapshot that is dumped or on the restored copy. Out: parts named
-//! `<database>: table <schema>.<table>`. A row's text is what the types' output functions write
+//! `<database>: table <schema>.<table>`, quoted where a name is not plain. A row's text is what the types' output functions write
 //! under pinned settings, never a user's own cast: 1.0 and 1.00 differ, equal-looking text of
 //! another collation too. Hashes are sums of PostgreSQL's 64-bit hash under two seeds, so the
 //! order of rows plays no part and twins count twice. Where sequences stand is read as it is now.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::{Entry, VacantEntry};
 
 use super::super::{Fingerprint, Part};
+use super::names::readable;
 use super::session::{Error, Row, Session};
 use super::tables::{self, Table};
 use super::{acl, schema, sequences};
@@ -28,13 +30,15 @@ pub(super) fn parts(session: &mut Session) -> Result<BTreeMap<String, Part>, Err
     let mut found = BTreeMap::new();
     for table in tables::stored(session)? {
         let part = rows(session, &table)?;
-        found.insert(part_name(session.database(), &table), part);
+        let name = part_name(session.database(), &table);
+        once(&mut found, name).map_err(|what| session.unexpected(what))?.insert(part);
     }
     let sequences = sequences::stored(session)?;
     let values = sequences::values(session, &sequences)?;
     for sequence in sequences {
         if let Some(value) = values.get(&sequence.key) {
-            found.insert(sequence.part_name(session.database()), value.part());
+            let name = sequence.part_name(session.database());
+            once(&mut found, name).map_err(|what| session.unexpected(what))?.insert(value.part());
         }
     }
     if let Some(part) = large_objects(session)? {
@@ -43,14 +47,25 @@ pub(super) fn parts(session: &mut Session) -> Result<BTreeMap<String, Part>, Err
     Ok(found)
 }
 
+/// The place for a part that must be the only one of its name: of two, one would never be compared.
+pub(super) fn once<T>(
+    found: &mut BTreeMap<String, T>,
+    name: String,
+) -> Result<VacantEntry<'_, String, T>, &'static str> {
+    match found.entry(name) {
+        Entry::Vacant(place) => Ok(place),
+        Entry::Occupied(_) => Err("two parts of one name"),
+    }
+}
+
 /// How a table is named among the parts.
 pub(super) fn part_name(database: &str, table: &Table) -> String {
-    format!("{database}: table {}.{}", table.schema, table.name)
+    format!("{}: table {}.{}", readable(database), readable(&table.schema), readable(&table.name))
 }
 
 /// How the large objects are named among the parts.
 pub(super) fn large_objects_name(database: &str) -> String {
-    format!("{database}: large objects")
+    format!("{}: large objects", readable(database))
 }
 
 /// Reads a whole table, without the tables that inherit from it.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::super::Part;
-use super::names::{identifier, literal};
+use super::names::{identifier, literal, readable};
 use super::session::{Error, Session};
 use super::tables::{self, USERS_SCHEMA};
 use crate::ground::digest::Digest;
@@ -33,7 +33,8 @@ pub(super) struct SequenceValue {
 impl Sequence {
     /// How it is named among the parts of `database`.
     pub fn part_name(&self, database: &str) -> String {
-        format!("{database}: sequence {}.{}", self.schema, self.name)
+        let (schema, name) = (readable(&self.schema), readable(&self.name));
+        format!("{}: sequence {schema}.{name}", readable(database))
     }
 }
 

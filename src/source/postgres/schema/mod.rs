@@ -16,6 +16,7 @@ mod types;
 
 use std::collections::BTreeMap;
 
+use super::names::readable;
 use super::session::{Error, Session};
 use crate::ground::digest::{Digest, Hasher};
 
@@ -29,7 +30,7 @@ pub fn of_database(session: &mut Session) -> Result<BTreeMap<String, Digest>, Er
         types::queries(),
     ]
     .concat();
-    let prefix = format!("{}: ", session.database());
+    let prefix = format!("{}: ", readable(session.database()));
     gather(session, &prefix, &queries)
 }
 
