@@ -186,3 +186,25 @@ fn doctor_names_databases_that_nobody_protects() {
     let refused = lifeboat::ground::causes::chain(&Bench::default().probe(&wanted).unwrap_err());
     assert!(refused.contains("shpo"), "{refused}");
 }
+
+#[test]
+fn an_operator_that_a_database_puts_before_the_servers_own_is_never_run() {
+    let server = Server::start(15);
+    server.psql("postgres", "CREATE DATABASE shop");
+    server.psql(
+        "shop",
+        "CREATE FUNCTION public.evil(text, text) RETURNS boolean LANGUAGE plpgsql
+           AS $$BEGIN RAISE EXCEPTION 'canary was run'; END$$;
+         CREATE OPERATOR public.= (FUNCTION = public.evil, LEFTARG = text, RIGHTARG = text);
+         ALTER DATABASE shop SET search_path = public, pg_catalog;",
+    );
+    let hostile = server.psql_as(SUPERUSER, "shop", "SELECT 'a'::text = 'a'::text");
+    assert!(hostile.unwrap_err().contains("canary was run"));
+    let before = server.log().matches("canary was run").count();
+    let mut wanted = settings(&server);
+    wanted.databases = vec!["shop".to_owned()];
+
+    Bench::default().capture(&wanted, &Kept::default()).unwrap();
+
+    assert_eq!(server.log().matches("canary was run").count(), before);
+}

@@ -46,6 +46,10 @@ const PINNED: [(&str, &str); 16] = [
     ("client_min_messages", "error"),
 ];
 
+/// Of these, what servers older than 17 may not know.
+const LATER: [&str; 3] =
+    ["client_connection_check_interval", "idle_session_timeout", "transaction_timeout"];
+
 /// One answer's row: a text or NULL for each column.
 pub type Row = Vec<Option<String>>;
 
@@ -180,15 +184,24 @@ impl Session {
     }
 
     fn pin(&mut self) -> Result<(), Error> {
+        // A statement without operators or functions, first: a database's owner chooses the path,
+        // and with it what a bare `=` would run.
+        self.run("SET search_path = pg_catalog")?;
         let values: Vec<String> =
             PINNED.iter().map(|(name, value)| format!("('{name}', '{value}')")).collect();
         // Only those that this version knows: setting another one is an error.
-        self.run(&format!(
-            "SELECT pg_catalog.set_config(s.name, w.value, false) \
+        let set = self.rows(&format!(
+            "SELECT w.name, pg_catalog.set_config(s.name, w.value, false) \
              FROM (VALUES {}) AS w(name, value) \
-             JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) = pg_catalog.lower(w.name)",
+             JOIN pg_catalog.pg_settings s \
+               ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) pg_catalog.lower(w.name)",
             values.join(", ")
-        ))
+        ))?;
+        let is_set = |name: &str| set.iter().any(|row| row[0].as_deref() == Some(name));
+        match PINNED.iter().find(|(name, _)| !LATER.contains(name) && !is_set(name)) {
+            Some((name, _)) => Err(self.unexpected(format!("{name} could not be set"))),
+            None => Ok(()),
+        }
     }
 
     fn asked(&mut self, sql: &str) -> Result<Vec<PgRow>, Error> {
