@@ -70,7 +70,7 @@ fn places(printed: &str, database: &str) -> Vec<Place> {
             if let Some(place) = places.last_mut()
                 && place.what.is_empty()
             {
-                place.what = line.trim().to_owned();
+                place.what = complaint::without_values(line.trim());
             }
         } else if let Some(object) = object(line, database) {
             places.push(Place { object, what: String::new() });
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn findings_name_their_relation() {
         let printed = "heap table \"shop.public.orders\", block 1, offset 2:\n    xmin 5 precedes \
-                       x\nbtree index \"shop.public.orders_pkey\":\n    ERROR:  item order\n    \
+                       x\nbtree index \"shop.public.orders_pkey\":\n    ERROR:  item \"4111\" order\n    \
                        DETAIL:  more\n";
 
         let found = places(printed, "shop");
@@ -108,7 +108,7 @@ mod tests {
             found.iter().map(|place| (place.object.as_str(), place.what.as_str())).collect();
         let expected = [
             ("shop: table public.orders", "xmin 5 precedes x"),
-            ("shop: index public.orders_pkey", "ERROR:  item order"),
+            ("shop: index public.orders_pkey", "ERROR:  item \"…\" order"),
         ];
         assert_eq!(found, expected);
     }
