@@ -125,8 +125,10 @@ fn dump(folder: &Path, name: &str) -> Result<(PathBuf, Metadata), Trouble> {
 /// A copy of the globals that does not make the role that initdb makes.
 fn copy_globals(folder: &Path, to: &Path, superuser: &str) -> Result<(), Trouble> {
     let (from, _) = dump(folder, GLOBALS)?;
-    let line = format!("CREATE ROLE {};", quoted_if_needed(superuser));
-    let copied = copy_without(&from, to, line.as_bytes());
+    // A keyword is quoted too, and which names are keywords is the version's own affair.
+    let lines = [quoted_if_needed(superuser), names::identifier(superuser)]
+        .map(|name| format!("CREATE ROLE {name};").into_bytes());
+    let copied = copy_without(&from, to, &lines);
     copied.map_err(|source| environment(Error::io("copy", from, source)))
 }
 
@@ -141,12 +143,13 @@ fn quoted_if_needed(name: &str) -> String {
     }
 }
 
-fn copy_without(from: &Path, to: &Path, dropped: &[u8]) -> io::Result<()> {
+fn copy_without(from: &Path, to: &Path, dropped: &[Vec<u8>]) -> io::Result<()> {
     let mut input = BufReader::new(File::open(from)?);
     let mut output = BufWriter::new(File::create_new(to)?);
     let mut line = Vec::new();
     while input.read_until(b'\n', &mut line)? > 0 {
-        if line.strip_suffix(b"\n").unwrap_or(&line) != dropped {
+        let bare = line.strip_suffix(b"\n").unwrap_or(&line);
+        if !dropped.iter().any(|one| one == bare) {
             output.write_all(&line)?;
         }
         line.clear();
@@ -171,5 +174,18 @@ mod tests {
         assert_eq!(kept, "CREATE ROLE postgres2;\n-- CREATE ROLE postgres;");
         assert_eq!(quoted_if_needed("shop_owner"), "shop_owner");
         assert_eq!(quoted_if_needed("Shop"), "\"Shop\"");
+    }
+
+    #[test]
+    fn a_superuser_whose_name_is_a_keyword_is_left_out_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("copy");
+        let globals = "CREATE ROLE \"user\";\nCREATE ROLE \"User\";\nCREATE ROLE user2;\n";
+        fs::write(folder.path().join("globals.sql"), globals).unwrap();
+
+        copy_globals(folder.path(), &to, "user").unwrap();
+
+        let kept = fs::read_to_string(&to).unwrap();
+        assert_eq!(kept, "CREATE ROLE \"User\";\nCREATE ROLE user2;\n");
     }
 }
