@@ -5,7 +5,7 @@ use std::time::Duration;
 use lifeboat::check::{self, Outcome};
 use lifeboat::source::{Cell, Fault, Kind, Trouble};
 
-use crate::bench::{Bench, SHOP, differences, held, nothing_of, unknown};
+use crate::bench::{Bench, SHOP, differences, held, nothing_of, places, unknown};
 
 const EVERYTHING: &str = include_str!("../postgres/everything.sql");
 const LONG: Duration = Duration::from_secs(60);
@@ -96,4 +96,23 @@ fn controls_are_found_where_they_were_put_and_leave_nothing_behind() {
         held(&bench.equality(&mut *recovered));
     }
     assert_eq!(bench.capture.kind, Kind::Postgres);
+}
+
+#[test]
+fn a_fault_is_put_where_it_changes_something() {
+    let script = "CREATE TABLE odd (at timestamptz, number numeric, note text);
+                  INSERT INTO odd VALUES ('infinity', 'NaN', 'seen')";
+    let bench = Bench::capture(15, &[("shop", script)]);
+    let scratch = bench.scratch();
+    let mut recovered = bench.recover(&scratch).unwrap();
+
+    let place = {
+        let _entered = bench.runtime.enter();
+        recovered.injure(Fault::RowChanged).unwrap().unwrap()
+    };
+
+    assert!(place.what.contains("column note"), "{}", place.what);
+    assert_eq!(places(&bench.equality(&mut *recovered)), ["shop: table public.odd"]);
+    recovered.stop().unwrap();
+    scratch.remove().unwrap();
 }

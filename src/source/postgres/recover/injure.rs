@@ -75,9 +75,11 @@ fn change_value(session: &mut Session, table: &Table) -> Result<Option<String>, 
     let name = table.sql();
     for Column { name: column, other } in columns(session, table)? {
         session.run("SAVEPOINT before").map_err(of_session)?;
+        // Infinity plus an hour and NaN less one are what they were.
         let sql = format!(
             "UPDATE ONLY {name} AS r SET {column} = {other} WHERE r.ctid = (
-               SELECT t.ctid FROM ONLY {name} AS t WHERE t.{column} IS NOT NULL LIMIT 1)
+               SELECT r.ctid FROM ONLY {name} AS r WHERE r.{column} IS NOT NULL
+                 AND ({other})::text IS DISTINCT FROM r.{column}::text LIMIT 1)
              RETURNING 1"
         );
         match session.rows(&sql) {
