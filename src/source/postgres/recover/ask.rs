@@ -1,4 +1,5 @@
-//! The owner's check queries: read-only, one statement, an answer of bounded size.
+//! The owner's check queries: read-only, one statement, an answer whose size is looked at piece by
+//! piece: memory holds no more than the bound and one piece of it.
 
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use crate::source::{Cell, Rows, Trouble};
 const MOST_ROWS: usize = 1_000_000;
 const MOST_BYTES: usize = 64 << 20;
 
-/// Rows that are fetched at once.
-const PIECE: usize = 10_000;
+/// Rows that are fetched at once: few, for they are in memory before their bytes are counted.
+const PIECE: usize = 100;
 
 /// What the server may take beyond a query's limit before it is taken for dead.
 const GRACE: Duration = Duration::from_secs(30);
