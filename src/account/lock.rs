@@ -15,7 +15,7 @@ use crate::store::s3::Trouble;
 /// How long a conflicting lock is waited for.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// A shared lock that our state knows of, so that the next run removes it if this one dies.
+/// A lock that our state knows of, so that the next run removes it if this one dies.
 #[derive(Debug)]
 pub struct Locked {
     lock: Lock,
@@ -24,15 +24,22 @@ pub struct Locked {
 impl Locked {
     /// Locks the repository against pruning; readers and writers share it.
     pub async fn shared(account: &Account, rooms: &Rooms) -> Result<Self, Error> {
-        let place = account.repository.store().place();
-        let recorded = rooms.state.dead_locks(&place).await?;
-        let dead: Vec<LockId> = recorded.iter().filter_map(|id| id.parse().ok()).collect();
-        let witness = Some(remembering(&place, &rooms.state));
-        let claim = Claim { dead, wait: WAIT, witness };
+        let (claim, recorded) = claim(account, rooms).await?;
         let lock = Lock::shared(&account.repository, &rooms.clock, &claim).await?;
-        for id in recorded {
-            rooms.state.forget_lock(&place, &id).await?;
-        }
+        forget_all(&recorded, account, rooms).await?;
+        Ok(Self { lock })
+    }
+
+    /// Locks it for removing: nobody else uses it meanwhile. Others are waited for up to `wait`.
+    pub async fn exclusive(
+        account: &Account,
+        rooms: &Rooms,
+        wait: Duration,
+    ) -> Result<Self, Error> {
+        let (claim, recorded) = claim(account, rooms).await?;
+        let claim = Claim { wait, ..claim };
+        let lock = Lock::exclusive(&account.repository, &rooms.clock, &claim).await?;
+        forget_all(&recorded, account, rooms).await?;
         Ok(Self { lock })
     }
 
@@ -52,15 +59,33 @@ impl Locked {
         }
     }
 
-    /// To be called right before publishing: fails where the lock may have been taken for stale.
-    pub fn assure(&self) -> Result<(), Error> {
-        Ok(self.lock.still_good()?)
+    /// To be called right before publishing, and before removing: fails where the lock may have been
+    /// taken for stale, or was removed.
+    pub async fn assure(&self) -> Result<(), Error> {
+        Ok(self.lock.confirm().await?)
     }
 
     /// Gives it back.
     pub async fn release(self) -> Result<(), Error> {
         Ok(self.lock.release().await?)
     }
+}
+
+/// How this process asks for a lock, and the dead locks that go with it.
+async fn claim(account: &Account, rooms: &Rooms) -> Result<(Claim, Vec<String>), Error> {
+    let place = account.repository.store().place();
+    let recorded = rooms.state.dead_locks(&place).await?;
+    let dead: Vec<LockId> = recorded.iter().filter_map(|id| id.parse().ok()).collect();
+    let witness = Some(remembering(&place, &rooms.state));
+    Ok((Claim { dead, wait: WAIT, witness }, recorded))
+}
+
+async fn forget_all(locks: &[String], account: &Account, rooms: &Rooms) -> Result<(), Error> {
+    let place = account.repository.store().place();
+    for id in locks {
+        rooms.state.forget_lock(&place, id).await?;
+    }
+    Ok(())
 }
 
 /// Keeps `state` up to date about the locks of this process at `place`: each refresh makes another

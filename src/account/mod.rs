@@ -307,14 +307,24 @@ impl Account {
     }
 }
 
-/// The snapshots that `records` say were published, in their order. They must be in the
-/// repository, whatever a listing of it says.
+/// The snapshots that `records` say were published and not given up, in their order. They must be
+/// in the repository, whatever a listing of it says.
 pub fn published(records: &[Record]) -> Vec<SnapshotId> {
+    let given_up = given_up(records);
     let snapshot = |record: &Record| match &record.event.body {
         Body::BackupFinished(finished) => Some(SnapshotId(finished.snapshot)),
         _ => None,
     };
-    records.iter().filter_map(snapshot).collect()
+    records.iter().filter_map(snapshot).filter(|id| !given_up.contains(id)).collect()
+}
+
+/// The snapshots that `records` say were to be removed. One may still be there: its run died.
+pub fn given_up(records: &[Record]) -> HashSet<SnapshotId> {
+    let snapshots = records.iter().filter_map(|record| match &record.event.body {
+        Body::ForgetStarted { snapshots, .. } => Some(snapshots),
+        _ => None,
+    });
+    snapshots.flatten().map(|id| SnapshotId(*id)).collect()
 }
 
 /// What this host signed of `ledger` the last time.

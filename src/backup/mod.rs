@@ -267,7 +267,7 @@ impl Run<'_> {
         })
         .await??;
         let added = self.rooms.unless_interrupted(writer.finish()).await??;
-        lock.assure()?;
+        lock.assure().await?;
         self.lease.renew().await?;
         self.rooms.check_interrupted()?;
         let snapshot = describe(self.policy, self.id, tree, parent, &captures, now, &added);

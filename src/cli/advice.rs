@@ -6,6 +6,7 @@ use super::hint::{self, Hinting};
 use crate::ground::secret;
 use crate::repo::OpenError;
 use crate::repo::lock::LockError;
+use crate::retain::{Refusal, forget};
 use crate::store::s3::Trouble;
 use crate::{account, backup, drill, ledger, restore, state, store};
 
@@ -66,6 +67,9 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
              the next run",
         );
     }
+    if let Some(text) = link.downcast_ref().and_then(of_forget) {
+        return Some(text);
+    }
     if link.is::<backup::Error>() || link.is::<drill::Error>() {
         return None;
     }
@@ -94,6 +98,32 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
         restore::Error::Occupied { .. } => Some("name an empty folder, or say --overwrite"),
         restore::Error::NoRoom { .. } => Some("free some space, or restore to another disk"),
         restore::Error::Nothing { .. } => Some("a restore without it shows what there is"),
+        _ => None,
+    }
+}
+
+/// What to do where snapshots are not removed.
+fn of_forget(error: &forget::Error) -> Option<&'static str> {
+    match error {
+        forget::Error::KeepsAll { .. } => {
+            Some("say in the policy what to keep, e.g. [retention] with daily = 7")
+        }
+        forget::Error::Refused(Refusal::TooMany { .. }) => {
+            Some("look at the plan with --dry-run; if it is meant so, say --allow-many")
+        }
+        forget::Error::Refused(Refusal::Future { .. }) => Some(
+            "this host's clock is behind, or the clock of whoever made it was ahead: nothing is \
+             removed until that is mended, its time has come, or it is removed by hand",
+        ),
+        forget::Error::Refused(Refusal::PinMissing { .. }) => {
+            Some("mend `pins` in the policy's [retention]: `lifeboat snapshots` shows the ids")
+        }
+        forget::Error::Unlisted { .. } => {
+            Some("nothing is removed while the store's listings are wrong: look at the store")
+        }
+        forget::Error::Lost { .. } => {
+            Some("if somebody removed them on purpose, --accept-lost records that; else look why")
+        }
         _ => None,
     }
 }
@@ -134,6 +164,9 @@ pub(super) fn account_error<'a>(
         return Some(error);
     }
     if let Some(drill::Error::Account(error)) = link.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(forget::Error::Account(error)) = link.downcast_ref() {
         return Some(error);
     }
     link.downcast_ref()

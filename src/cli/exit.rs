@@ -6,6 +6,7 @@ use super::advice;
 use super::app::NoSite;
 use super::man::NoSuchCommand;
 use crate::ledger::record::Word;
+use crate::retain::forget;
 use crate::{account, policy, repo, restore, source};
 
 /// The exit statuses, as `lifeboat --help` ends with them.
@@ -50,7 +51,8 @@ impl Exit {
         let unusable = link.is::<NoSite>()
             || link.is::<NoSuchCommand>()
             || link.is::<policy::Diagnostics>()
-            || link.is::<policy::NoSuch>();
+            || link.is::<policy::NoSuch>()
+            || matches!(link.downcast_ref(), Some(forget::Error::KeepsAll { .. }));
         if unusable {
             return Some(Self::Invalid);
         }

@@ -11,6 +11,7 @@ mod daemon;
 mod doctor;
 mod drill;
 mod exit;
+mod forget;
 mod grants;
 mod hint;
 mod init;
@@ -93,6 +94,7 @@ enum Command {
     Restore(restore::Args),
     Drill(drill::Args),
     Verify(verify::Args),
+    Forget(forget::Args),
     Unlock(unlock::Args),
     Status(status::Args),
     Daemon(daemon::Args),
@@ -157,6 +159,7 @@ fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
             Command::Restore(args) => restore::run(args, app).await,
             Command::Drill(args) => drill::run(args, app).await,
             Command::Verify(args) => verify::run(args, app).await,
+            Command::Forget(args) => forget::run(args, app).await,
             Command::Unlock(args) => unlock::run(args, app).await,
             Command::Status(args) => status::run(args, app).await,
             Command::Daemon(args) => daemon::run(args, app).await,

@@ -2,6 +2,9 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::queue::Task;
 use super::trouble::Trouble;
@@ -11,6 +14,10 @@ use crate::drill;
 use crate::ground::causes::chain;
 use crate::ledger::record::Word;
 use crate::policy::{Drill, Policy, Setup};
+use crate::retain::forget::{self, Forgotten, How};
+
+/// How long retention waits for what else uses the repository.
+const WAIT: Duration = Duration::from_secs(60);
 
 /// How a run ended.
 #[derive(Debug)]
@@ -31,7 +38,7 @@ pub(super) async fn run(task: Task, setup: Arc<Setup>, rooms: Arc<Rooms>) -> End
     };
     let slot = task.answers.then_some(task.slot);
     let ended = match drill {
-        None => backup::run(&setup, policy, slot, &rooms).await.map(told_of_backup).map_err(boxed),
+        None => backup(&setup, policy, slot, &rooms).await,
         Some(drill) => match reach(&setup, policy).await {
             Ok(()) => {
                 let (setup, drill) = (&setup, Some(drill));
@@ -44,6 +51,35 @@ pub(super) async fn run(task: Task, setup: Arc<Setup>, rooms: Arc<Rooms>) -> End
     match ended {
         Ok(()) => End::Done,
         Err(error) => failed(&*error, &task, &rooms).await,
+    }
+}
+
+async fn backup(
+    setup: &Setup,
+    policy: &Policy,
+    slot: Option<Timestamp>,
+    rooms: &Rooms,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let published = backup::run(setup, policy, slot, rooms).await.map_err(boxed)?;
+    let is_complete = published.skipped.is_empty();
+    told_of_backup(published);
+    if is_complete && policy.retention.is_some() {
+        retain(setup, policy, rooms).await;
+    }
+    Ok(())
+}
+
+/// Removes what the policy keeps no longer. That the backup is done stands, whatever comes of it: the
+/// next one tries again.
+async fn retain(setup: &Setup, policy: &Policy, rooms: &Rooms) {
+    match forget::run(setup, policy, How { wait: WAIT, ..How::default() }, rooms).await {
+        Ok(Forgotten { removed, plan, .. }) => {
+            tracing::info!(removed = removed.len(), left = plan.left(), "retention is applied");
+        }
+        Err(error) => {
+            let (policy, error) = (policy.full_name(), chain(&error));
+            tracing::error!(policy, error, "retention is not applied");
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 
 use super::Request;
+use crate::account;
 use crate::check::{Outcome, Why};
 use crate::ground::ids::RunId;
 use crate::ledger::record::{BackupFinished, Body, Record};
@@ -149,7 +150,7 @@ fn publication(records: &[Record], id: SnapshotId) -> Option<(&Record, &BackupFi
     published(records).find(|(_, finished)| finished.snapshot == id.0)
 }
 
-/// Snapshots of the policy that, by the times of their records, go before the picked one.
+/// Snapshots of the policy, not given up, that, by the times of their records, go before the picked one.
 fn rivals<'a>(
     request: Request<'a>,
     picked: Option<&Picked>,
@@ -167,8 +168,10 @@ fn rivals<'a>(
         Pick::Oldest => at.is_none_or(|at| time < at),
         Pick::Before(moment) => time < moment && at.is_none_or(|at| time > at),
     };
+    let given_up = account::given_up(records);
     published(records).filter(move |(record, finished)| {
         finished.policy == request.policy.name
+            && !given_up.contains(&SnapshotId(finished.snapshot))
             && Some(finished.snapshot) != id
             && goes_before(record.event.time)
     })

@@ -118,6 +118,21 @@ pub enum Body {
         read_data: bool,
         errors: u64,
     },
+    /// These snapshots are given up: written before the first of them is deleted.
+    ForgetStarted {
+        policy: Name,
+        run: RunId,
+        snapshots: Vec<Digest>,
+        /// The rules by which, or the reason for which, they go.
+        why: String,
+    },
+    ForgetFinished {
+        policy: Name,
+        run: RunId,
+        removed: u64,
+        /// Snapshots of the policy that stay.
+        left: u64,
+    },
     /// Once a day: a daemon looks after these policies, whether or not anything can run.
     Heartbeat {
         policies: Vec<Name>,
@@ -212,7 +227,9 @@ impl Body {
             | Self::DrillAborted { policy, .. }
             | Self::DrillMissed { policy, .. }
             | Self::Restore { policy, .. }
-            | Self::Verify { policy, .. } => Some(policy),
+            | Self::Verify { policy, .. }
+            | Self::ForgetStarted { policy, .. }
+            | Self::ForgetFinished { policy, .. } => Some(policy),
             Self::Heartbeat { .. } => None,
         }
     }

@@ -19,6 +19,7 @@ use super::raw;
 use super::schedule::{Cron, Schedule};
 use super::site::{Customer, DaemonSettings, Engine, S3Settings, Scratch, Site, Store, StoreKind};
 use super::sources::{FilesSettings, PostgresSettings, SourceKind, SourceSettings, SqliteSettings};
+use super::span::SnapshotPrefix;
 use crate::ground::ids::Name;
 use crate::ground::secret::SecretRef;
 
@@ -144,6 +145,8 @@ pub(super) fn policy(raw: raw::Policy, root: &Path, zone: &Zone) -> Policy {
     };
     let limits = raw.limits.unwrap_or_default();
     let hooks = raw.hooks.unwrap_or(raw::Hooks { before: None, after: None, deadline: None });
+    let own_zone = raw.schedule.as_ref().and_then(|given| given.timezone.as_ref()).unwrap_or(zone);
+    let own_zone = own_zone.clone();
     Policy {
         customer: raw.customer,
         name: raw.name,
@@ -154,14 +157,7 @@ pub(super) fn policy(raw: raw::Policy, root: &Path, zone: &Zone) -> Policy {
             rpo: given.rpo.map(|period| period.0),
             rto: given.rto.map(|period| period.0),
         }),
-        retention: raw.retention.map(|kept| Retention {
-            last: kept.last.unwrap_or(0),
-            hourly: kept.hourly.unwrap_or(0),
-            daily: kept.daily.unwrap_or(0),
-            weekly: kept.weekly.unwrap_or(0),
-            monthly: kept.monthly.unwrap_or(0),
-            yearly: kept.yearly.unwrap_or(0),
-        }),
+        retention: raw.retention.map(|kept| retention(kept, own_zone)),
         limits: Limits {
             read_rate: limits.read_rate.map(|rate| rate.0),
             upload_rate: limits.upload_rate.map(|rate| rate.0),
@@ -174,6 +170,26 @@ pub(super) fn policy(raw: raw::Policy, root: &Path, zone: &Zone) -> Policy {
             after: argv(hooks.after),
             deadline: hooks.deadline.map_or(HOOK_DEADLINE, |period| period.0),
         },
+    }
+}
+
+fn retention(raw: raw::Retention, zone: Zone) -> Retention {
+    Retention {
+        last: raw.last.unwrap_or(0),
+        hourly: raw.hourly.unwrap_or(0),
+        daily: raw.daily.unwrap_or(0),
+        weekly: raw.weekly.unwrap_or(0),
+        monthly: raw.monthly.unwrap_or(0),
+        yearly: raw.yearly.unwrap_or(0),
+        within: raw.within,
+        within_hourly: raw.within_hourly,
+        within_daily: raw.within_daily,
+        within_weekly: raw.within_weekly,
+        within_monthly: raw.within_monthly,
+        within_yearly: raw.within_yearly,
+        tags: raw.tags.into_iter().map(|Words(tag)| tag).collect(),
+        pins: raw.pins.into_iter().map(|SnapshotPrefix(id)| id).collect(),
+        zone,
     }
 }
 

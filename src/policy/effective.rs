@@ -14,6 +14,7 @@ use super::schedule::Schedule;
 use super::setup::Setup;
 use super::site::{Customer, Store, StoreKind};
 use super::sources::{SourceKind, SourceSettings, Tls};
+use super::span::CalendarSpan;
 use crate::ground::ids::Name;
 
 /// Whose slots a schedule makes.
@@ -123,6 +124,7 @@ fn milliseconds(duration: Duration) -> u64 {
 }
 
 fn retention_value(kept: &Retention) -> Value {
+    let span = |span: Option<CalendarSpan>| span.map(|span| span.to_string());
     json!({
         "last": kept.last,
         "hourly": kept.hourly,
@@ -130,6 +132,15 @@ fn retention_value(kept: &Retention) -> Value {
         "weekly": kept.weekly,
         "monthly": kept.monthly,
         "yearly": kept.yearly,
+        "within": span(kept.within),
+        "within_hourly": span(kept.within_hourly),
+        "within_daily": span(kept.within_daily),
+        "within_weekly": span(kept.within_weekly),
+        "within_monthly": span(kept.within_monthly),
+        "within_yearly": span(kept.within_yearly),
+        "tags": kept.tags,
+        "pins": kept.pins,
+        "timezone": kept.zone.to_string(),
     })
 }
 

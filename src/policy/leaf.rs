@@ -75,6 +75,8 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), Wrong> {
         "gitignore-pattern" => text.parse::<Pattern>().map(drop),
         "path-text" => text.parse::<super::address::PathText>().map(drop),
         "words" => text.parse::<Words>().map(drop),
+        "calendar-span" => text.parse::<super::span::CalendarSpan>().map(drop),
+        "snapshot-id" => text.parse::<super::span::SnapshotPrefix>().map(drop),
         _ => Ok(()),
     }
 }

@@ -24,6 +24,7 @@ mod setup;
 mod shape;
 mod site;
 pub mod sources;
+pub mod span;
 #[cfg(test)]
 mod tests;
 mod trust;

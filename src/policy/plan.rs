@@ -1,12 +1,15 @@
 //! Policies and drills, checked: what is protected, what is promised, how it is rehearsed.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::expect::Expectation;
+use super::leaf::Zone;
 use super::schedule::Schedule;
 use super::sources::SourceSettings;
+use super::span::CalendarSpan;
 use crate::ground::ids::Name;
 use crate::ground::size::ByteRate;
 
@@ -33,8 +36,8 @@ pub struct Objectives {
     pub rto: Option<Duration>,
 }
 
-/// How many snapshots are kept; at least one number is not zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Which snapshots are kept: those that any of these keeps. At least one number or span keeps some.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
     pub last: u32,
     pub hourly: u32,
@@ -42,6 +45,45 @@ pub struct Retention {
     pub weekly: u32,
     pub monthly: u32,
     pub yearly: u32,
+    pub within: Option<CalendarSpan>,
+    pub within_hourly: Option<CalendarSpan>,
+    pub within_daily: Option<CalendarSpan>,
+    pub within_weekly: Option<CalendarSpan>,
+    pub within_monthly: Option<CalendarSpan>,
+    pub within_yearly: Option<CalendarSpan>,
+    pub tags: Vec<String>,
+    /// Beginnings of snapshots' ids.
+    pub pins: Vec<String>,
+    /// Whose calendar has the hours, days, weeks, months and years.
+    pub zone: Zone,
+}
+
+impl fmt::Display for Retention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers = [
+            ("last", self.last),
+            ("hourly", self.hourly),
+            ("daily", self.daily),
+            ("weekly", self.weekly),
+            ("monthly", self.monthly),
+            ("yearly", self.yearly),
+        ];
+        let spans = [
+            ("within", self.within),
+            ("hourly within", self.within_hourly),
+            ("daily within", self.within_daily),
+            ("weekly within", self.within_weekly),
+            ("monthly within", self.within_monthly),
+            ("yearly within", self.within_yearly),
+        ];
+        let numbers = numbers.iter().filter(|(_, number)| *number > 0);
+        let mut rules: Vec<_> = numbers.map(|(rule, number)| format!("{rule} {number}")).collect();
+        let spans = spans.iter().filter_map(|(rule, span)| Some(format!("{rule} {}", (*span)?)));
+        rules.extend(spans);
+        rules.extend(self.tags.iter().map(|tag| format!("tag {tag}")));
+        rules.extend(self.pins.iter().map(|pin| format!("pin {pin}")));
+        write!(f, "{}, in {}", rules.join(", "), self.zone)
+    }
 }
 
 /// What production may be asked for by a backup.

@@ -11,6 +11,7 @@ use super::address::{Endpoint, PathText, StateUrl, StoreUrl};
 use super::expect::Expectation;
 use super::leaf::{Instant, Pattern, Period, PolicyRef, Rate, Size, Words, Zone};
 use super::schedule::Cron;
+use super::span::{CalendarSpan, SnapshotPrefix};
 use crate::ground::ids::Name;
 use crate::ground::secret::SecretRef;
 
@@ -201,16 +202,40 @@ pub(super) struct Objectives {
     pub rto: Option<Period>,
 }
 
-/// How many snapshots are kept
+/// Which snapshots are kept: those that any of these keeps
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Retention {
+    /// The newest
     pub last: Option<u32>,
+    /// The newest of each of so many hours that have one
     pub hourly: Option<u32>,
+    /// The newest of each of so many days that have one
     pub daily: Option<u32>,
+    /// The newest of each of so many weeks, from Monday on, that have one
     pub weekly: Option<u32>,
+    /// The newest of each of so many months that have one
     pub monthly: Option<u32>,
+    /// The newest of each of so many years that have one
     pub yearly: Option<u32>,
+    /// All that are no older than this, seen from the newest
+    pub within: Option<CalendarSpan>,
+    /// The newest of each hour within this time before the newest
+    pub within_hourly: Option<CalendarSpan>,
+    /// The newest of each day within this time before the newest
+    pub within_daily: Option<CalendarSpan>,
+    /// The newest of each week within this time before the newest
+    pub within_weekly: Option<CalendarSpan>,
+    /// The newest of each month within this time before the newest
+    pub within_monthly: Option<CalendarSpan>,
+    /// The newest of each year within this time before the newest
+    pub within_yearly: Option<CalendarSpan>,
+    /// All that carry one of these tags
+    #[serde(default)]
+    pub tags: Vec<Words>,
+    /// Snapshots that are never removed; one that is not there stops `forget`
+    #[serde(default)]
+    pub pins: Vec<SnapshotPrefix>,
 }
 
 /// What production may be asked for by a backup

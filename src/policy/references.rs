@@ -118,11 +118,13 @@ fn one_policy(root: &Path, customers: &Names, policy: &mut Document) {
     unique_within(policy, "/source", "name");
     if let Some(kept) = policy.value.get("retention").and_then(Value::as_object) {
         let faulty = policy.keys_below("/retention") != kept.len();
-        if !faulty && !kept.values().any(|count| count.as_u64() > Some(0)) {
-            let hint = "say how many to keep, e.g. daily = 7; leave [retention] out to keep all";
+        // Tags and pins are about single snapshots: what the next backup makes has neither.
+        let keeps = |rule: &Value| rule.as_u64() > Some(0) || rule.is_string();
+        if !faulty && !kept.values().any(keeps) {
+            let hint = "say how many to keep, e.g. daily = 7, or how long, e.g. within = \"14d\"; \
+                        leave [retention] out to keep all";
             policy.error("/retention", "[retention] keeps nothing", hint.to_owned());
         }
-        policy.warn("/retention", "nothing carries out [retention] yet: all snapshots are kept");
     }
     for index in 0..policy.length_of("/source") {
         nested_paths(root, policy, &format!("/source/{index}/paths"));

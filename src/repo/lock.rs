@@ -203,6 +203,22 @@ impl Lock {
         self.held.still_good()
     }
 
+    /// As [`Self::still_good`], and looks whether the lock is still there: somebody may have removed
+    /// it since it was refreshed. Asked right before what must not happen without it.
+    pub async fn confirm(&self) -> Result<(), LockError> {
+        loop {
+            self.still_good()?;
+            let id = self.id();
+            match load(&self.held.repository, id).await {
+                Ok(Some(_)) => return self.still_good(),
+                // Refreshed meanwhile: another object is the lock now.
+                Ok(None) if self.id() != id => {}
+                Ok(None) => return Err(LockError::Removed),
+                Err(error) => return Err(LockError::Repository(error)),
+            }
+        }
+    }
+
     /// Removes the lock.
     pub async fn release(self) -> Result<(), LockError> {
         drop(self.stop);

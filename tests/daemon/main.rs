@@ -10,6 +10,7 @@ mod clock;
 mod ending;
 mod ledger;
 mod moments;
+mod retention;
 #[path = "../seaweed/mod.rs"]
 mod seaweed;
 #[path = "../servers/mod.rs"]
@@ -52,6 +53,7 @@ fn cases() -> Vec<(&'static str, fn())> {
         beside::CASES,
         trouble::CASES,
         moments::CASES,
+        retention::CASES,
         service::CASES,
         unit::CASES,
         simulated::CASES,

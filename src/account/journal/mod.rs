@@ -53,6 +53,9 @@ pub enum Error {
     Answered { slot: Timestamp, was_run: bool },
     #[error("the ledger cannot be read now")]
     Unread(#[source] Held),
+    /// It must be there before the deed; nothing was done.
+    #[error("it cannot be put on the ledger now")]
+    NotOnLedger(#[source] Held),
 }
 
 /// Whether the customer's ledger can be written.
@@ -240,6 +243,34 @@ impl Journal {
         self.deliver(&mut recorded).await;
         let entry = Entry { time: self.clock.now(), bodies, details: Vec::new() };
         self.write(entry, recorded).await
+    }
+
+    /// Delivers what waits in the outbox; fails where the ledger does not take all of it now.
+    pub async fn deliver_all(&self) -> Result<(), Error> {
+        let mut recorded = Recorded::default();
+        self.deliver(&mut recorded).await;
+        match recorded.held {
+            Some(held) => Err(Error::NotOnLedger(held)),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes down what is about to be done and must not be done otherwise: unlike [`Self::record`]
+    /// it fails, and keeps nothing for later, where the ledger does not take it now. Details first.
+    pub async fn record_before(
+        &self,
+        bodies: Vec<Body>,
+        details: Vec<String>,
+    ) -> Result<Vec<Record>, Error> {
+        self.deliver_all().await?;
+        let Reach::Ledger(ledger) = &self.reach else { return Ok(Vec::new()) };
+        let time = self.clock.now();
+        let event = |body| Event { time, actor: self.actor.clone(), body };
+        let events: Vec<_> = bodies.into_iter().map(event).collect();
+        let mut records = Vec::new();
+        let appended = append(ledger, &events, &details, &mut records).await;
+        appended.map_err(|error| Error::NotOnLedger(error.into()))?;
+        Ok(records)
     }
 
     /// Signs the ledger as it is now; the caller keeps [`Checkpoint::remembered`] in its state and

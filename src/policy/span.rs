@@ -1,0 +1,115 @@
+//! Spans of the calendar: what `within = "1y 6mo"` means, and the ids that `pins` names.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::leaf::{Wrong, written_as_text};
+
+/// A span of the calendar, longer than nothing; written `14d` or `1y 6mo`. Unlike a duration a
+/// month has as many days as it has, and a day may have 23 or 25 hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CalendarSpan {
+    pub years: u16,
+    pub months: u16,
+    pub days: u16,
+    pub hours: u16,
+}
+
+/// Of each unit: above it nothing is gained, and sums stay within the calendar.
+const MOST: u32 = 1000;
+const DAYS_OF_A_WEEK: u32 = 7;
+
+impl FromStr for CalendarSpan {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        const HINT: &str = "write a number and y, mo, w, d or h, e.g. \"14d\" or \"1y 6mo\"";
+        let wrong = || Wrong::new("not a span of the calendar", HINT);
+        let mut span = Self::default();
+        let mut rest = text.trim();
+        while !rest.is_empty() {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            let (number, tail) = rest.split_at(digits);
+            let letters = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
+            let (unit, tail) = tail.split_at(letters);
+            let number = number.parse::<u32>().ok().filter(|number| *number <= MOST);
+            let number = number.ok_or_else(wrong)?;
+            let (field, number) = match unit {
+                "y" => (&mut span.years, number),
+                "mo" => (&mut span.months, number),
+                "w" => (&mut span.days, number * DAYS_OF_A_WEEK),
+                "d" => (&mut span.days, number),
+                "h" => (&mut span.hours, number),
+                _ => return Err(wrong()),
+            };
+            let sum = u32::from(*field) + number;
+            *field = u16::try_from(sum).map_err(|_| wrong())?;
+            rest = tail.trim_start();
+        }
+        if span == Self::default() {
+            return Err(Wrong::new("a span of nothing", HINT));
+        }
+        Ok(span)
+    }
+}
+
+impl fmt::Display for CalendarSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { years, months, days, hours } = *self;
+        let parts = [(years, "y"), (months, "mo"), (days, "d"), (hours, "h")];
+        let written = parts.iter().filter(|(number, _)| *number > 0);
+        let written: Vec<_> = written.map(|(number, unit)| format!("{number}{unit}")).collect();
+        f.pad(&written.join(" "))
+    }
+}
+
+/// A snapshot's id, or as much of it as tells it from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotPrefix(pub String);
+
+/// As many digits as `snapshots` shows.
+const SHORTEST: usize = 8;
+const WHOLE: usize = 64;
+
+impl FromStr for SnapshotPrefix {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        let is_digit = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
+        if (SHORTEST..=WHOLE).contains(&text.len()) && text.bytes().all(is_digit) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Wrong::new(
+            "not the id of a snapshot",
+            "write its id as `lifeboat snapshots` shows it: 8 to 64 of 0-9 and a-f",
+        ))
+    }
+}
+
+written_as_text!(CalendarSpan, "calendar-span", "A span of the calendar such as 14d or 1y 6mo");
+written_as_text!(SnapshotPrefix, "snapshot-id", "A snapshot's id, or at least 8 digits of it");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_read_as_it_is_written() {
+        for (text, again) in [("14d", "14d"), ("1y 6mo", "1y 6mo"), ("2w3h", "14d 3h")] {
+            let span: CalendarSpan = text.parse().unwrap();
+            assert_eq!(span.to_string(), again);
+            assert_eq!(again.parse::<CalendarSpan>().unwrap(), span);
+        }
+        for text in ["", "d", "0d", "5m", "1.5d", "-1d", "1001y", "14 d", "99999999999d"] {
+            assert!(text.parse::<CalendarSpan>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ids_too_short_to_tell_or_of_other_letters_are_refused() {
+        assert!("0123abcd".parse::<SnapshotPrefix>().is_ok());
+        for text in ["", "0123abc", "0123ABCD", "0123abcg", &"0".repeat(65)] {
+            assert!(text.parse::<SnapshotPrefix>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The plan of a `forget`: for every snapshot of a policy whether it stays or goes, and why.
+//!
+//! In: what the repository lists, what the ledger knows, the policy's `[retention]`, the time. Out:
+//! a [`Plan`], or why there is none. Pure. Snapshots of other policies, and restic's own, do not
+//! come into it.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::rules::{self, Point, Rule};
+use crate::ground::ids::Name;
+use crate::ledger::record::{Answer, Body, Record};
+use crate::policy::Retention;
+use crate::repo::{Snapshot, SnapshotId};
+use crate::source::manifest::{INCOMPLETE, TAG, policy_tag};
+
+/// Hosts' clocks may differ by so much.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
+
+/// Up to here nobody needs to say that many may go.
+const FEW: usize = 10;
+
+/// Why there is no plan, or none that may be carried out as it is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    #[error("snapshot {snapshot} carries a time that is still to come: {time}")]
+    Future { snapshot: SnapshotId, time: Timestamp },
+    #[error("the policy pins {pin}, and none of its snapshots has an id that begins so")]
+    PinMissing { pin: String },
+    #[error("{removed} of {all} snapshots would be removed; one run may remove {most}")]
+    TooMany { removed: usize, all: usize, most: usize },
+}
+
+/// Why a snapshot stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stays {
+    Rule(Rule),
+    Pinned,
+    /// The newest that a drill proved restorable and intact, by that record of the ledger.
+    Proven {
+        seq: u64,
+    },
+    /// Incomplete, and no complete one is newer.
+    Newest,
+}
+
+impl fmt::Display for Stays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rule(rule) => rule.fmt(f),
+            Self::Pinned => f.write_str("pinned"),
+            Self::Proven { seq } => write!(f, "newest proven by a drill (record {seq})"),
+            Self::Newest => f.write_str("incomplete, but none is newer and complete"),
+        }
+    }
+}
+
+/// One snapshot of the policy and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    pub id: SnapshotId,
+    pub time: Timestamp,
+    pub is_complete: bool,
+    /// Why it stays; none: it goes, for no rule keeps it.
+    pub stays: Vec<Stays>,
+}
+
+impl Decision {
+    /// Whether it is to be removed.
+    pub fn goes(&self) -> bool {
+        self.stays.is_empty()
+    }
+
+    /// Why it stays or goes, in words.
+    pub fn reason(&self) -> String {
+        match &self.stays[..] {
+            [] if self.is_complete => "no rule keeps it".to_owned(),
+            [] => "incomplete, and no rule needs it".to_owned(),
+            stays => stays.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        }
+    }
+}
+
+/// What becomes of each of a policy's snapshots, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pub decisions: Vec<Decision>,
+    /// Snapshots in the repository that are not the policy's, and are left alone.
+    pub others: usize,
+}
+
+/// Decides over `snapshots`, all that the repository has.
+///
+/// `records` are the ledger's. At least one of the policy's snapshots always stays.
+pub fn plan(
+    policy: &Name,
+    kept: &Retention,
+    snapshots: Vec<(SnapshotId, Snapshot)>,
+    records: &[Record],
+    now: Timestamp,
+) -> Result<Plan, Refusal> {
+    let all = snapshots.len();
+    let tag = policy_tag(policy);
+    let is_ours = |snapshot: &Snapshot| {
+        snapshot.tags.contains(&tag) && snapshot.tags.iter().any(|tag| tag == TAG)
+    };
+    let mut ours: Vec<_> =
+        snapshots.into_iter().filter(|(_, snapshot)| is_ours(snapshot)).collect();
+    ours.sort_by_key(|(id, snapshot)| std::cmp::Reverse((snapshot.time, *id)));
+    let soon = now.checked_add(SKEW).unwrap_or(now);
+    if let Some((id, snapshot)) = ours.iter().find(|(_, snapshot)| snapshot.time > soon) {
+        return Err(Refusal::Future { snapshot: *id, time: snapshot.time });
+    }
+    let fits = |pin: &str, id: &SnapshotId| id.to_string().starts_with(pin);
+    if let Some(pin) = kept.pins.iter().find(|pin| !ours.iter().any(|(id, _)| fits(pin, id))) {
+        return Err(Refusal::PinMissing { pin: pin.clone() });
+    }
+
+    let points: Vec<_> = ours.iter().map(|(_, snapshot)| point(snapshot)).collect();
+    let rules = rules::keep(&points, kept);
+    let newest_whole = points.iter().position(|point| point.is_complete).unwrap_or(points.len());
+    let proven = proven(records, policy);
+    let newest_proven = ours.iter().position(|(id, _)| proven.contains_key(id));
+    let mut decisions = Vec::with_capacity(ours.len());
+    for (nth, ((id, snapshot), rules)) in ours.iter().zip(rules).enumerate() {
+        let mut stays: Vec<_> = rules.into_iter().map(Stays::Rule).collect();
+        if kept.pins.iter().any(|pin| fits(pin, id)) {
+            stays.push(Stays::Pinned);
+        }
+        if newest_proven == Some(nth) {
+            stays.extend(proven.get(id).map(|seq| Stays::Proven { seq: *seq }));
+        }
+        if nth < newest_whole {
+            stays.push(Stays::Newest);
+        }
+        let is_complete = points[nth].is_complete;
+        decisions.push(Decision { id: *id, time: snapshot.time, is_complete, stays });
+    }
+    Ok(Plan { others: all - decisions.len(), decisions })
+}
+
+impl Plan {
+    /// What is to be removed, oldest first.
+    pub fn removed(&self) -> Vec<SnapshotId> {
+        let going = self.decisions.iter().rev().filter(|decision| decision.goes());
+        going.map(|decision| decision.id).collect()
+    }
+
+    /// How many of the policy's snapshots stay.
+    pub fn left(&self) -> usize {
+        self.decisions.iter().filter(|decision| !decision.goes()).count()
+    }
+
+    /// Refuses to remove more than ten of a policy's snapshots and more than half of them in one run:
+    /// so much goes when a rule was mistyped or the calendar is wrong, not from one day to the next.
+    pub fn check_cap(&self) -> Result<(), Refusal> {
+        let (all, removed) = (self.decisions.len(), self.decisions.len() - self.left());
+        let most = FEW.max(all / 2);
+        if removed > most { Err(Refusal::TooMany { removed, all, most }) } else { Ok(()) }
+    }
+}
+
+fn point(snapshot: &Snapshot) -> Point<'_> {
+    Point {
+        time: snapshot.time,
+        tags: &snapshot.tags,
+        is_complete: !snapshot.tags.iter().any(|tag| tag == INCOMPLETE),
+    }
+}
+
+/// The policy's snapshots that a drill proved restorable and intact and none found broken since,
+/// each with the record that says so.
+fn proven(records: &[Record], policy: &Name) -> HashMap<SnapshotId, u64> {
+    let mut proven = HashMap::new();
+    for record in records {
+        let Body::DrillFinished(drill) = &record.event.body else { continue };
+        let Some(id) = drill.snapshot.map(SnapshotId) else { continue };
+        if drill.policy != *policy {
+            continue;
+        }
+        match (drill.parts.restorable, drill.parts.intact) {
+            (Answer::Yes, Answer::Yes) => drop(proven.insert(id, record.seq)),
+            (Answer::No, _) | (_, Answer::No) => drop(proven.remove(&id)),
+            _ => {}
+        }
+    }
+    proven
+}

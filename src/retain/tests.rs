@@ -1,0 +1,301 @@
+//! The plan's promises, by example and on random histories; `tests/retention.rs` holds the rules
+//! against restic's.
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::plan::{Plan, Refusal, Stays, plan};
+use crate::ground::digest::Digest;
+use crate::ground::ids::{Name, RunId};
+use crate::ledger::record::{Actor, Answer, Body, DrillFinished, Event, Parts, Record, Word};
+use crate::policy::Retention;
+use crate::policy::leaf::Zone;
+use crate::repo::{BlobId, Snapshot, SnapshotId};
+
+const NOW: i64 = 1_800_000_000;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn shop() -> Name {
+    "shop".parse().unwrap()
+}
+
+fn rules(last: u32, daily: u32) -> Retention {
+    Retention {
+        last,
+        hourly: 0,
+        daily,
+        weekly: 0,
+        monthly: 0,
+        yearly: 0,
+        within: None,
+        within_hourly: None,
+        within_daily: None,
+        within_weekly: None,
+        within_monthly: None,
+        within_yearly: None,
+        tags: Vec::new(),
+        pins: Vec::new(),
+        zone: Zone::UTC,
+    }
+}
+
+fn id(number: u64) -> SnapshotId {
+    SnapshotId(Digest::of(&number.to_le_bytes()))
+}
+
+fn snapshot(second: i64, tags: &[&str]) -> Snapshot {
+    Snapshot {
+        time: at(second),
+        parent: None,
+        tree: BlobId(Digest::ZERO),
+        paths: Vec::new(),
+        hostname: "acme".into(),
+        username: String::new(),
+        uid: 0,
+        gid: 0,
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        program_version: String::new(),
+        summary: None,
+    }
+}
+
+const OURS: [&str; 2] = ["lifeboat", "policy:shop"];
+const HALF: [&str; 3] = ["lifeboat", "policy:shop", "incomplete"];
+
+/// Snapshots so many hours old, numbered in their order.
+fn hours_old(ages: &[(i64, &[&str])]) -> Vec<(SnapshotId, Snapshot)> {
+    (0..).zip(ages).map(|(n, (age, tags))| (id(n), snapshot(NOW - age * 3600, tags))).collect()
+}
+
+fn planned(kept: &Retention, snapshots: Vec<(SnapshotId, Snapshot)>, drills: &[Record]) -> Plan {
+    plan(&shop(), kept, snapshots, drills, at(NOW)).unwrap()
+}
+
+fn drill(seq: u64, snapshot: SnapshotId, restorable: Answer, intact: Answer) -> Record {
+    let finished = DrillFinished {
+        policy: shop(),
+        drill: None,
+        run: RunId::draw(),
+        slot: None,
+        snapshot: Some(snapshot.0),
+        verdict: Word::Inconclusive,
+        parts: Parts {
+            restorable,
+            intact,
+            within_rto: Answer::No,
+            within_rpo: Answer::NotApplicable,
+            cleaned_up: Answer::Unknown,
+        },
+        recovery_ms: None,
+        data_age_ms: None,
+        checks_held: 0,
+        checks_declared: 0,
+        controls_found: 0,
+        controls_run: 0,
+        policy_digest: Digest::ZERO,
+        details: Digest::ZERO,
+    };
+    let actor = Actor { name: "x".into(), host: "x".into() };
+    let event = Event { time: at(NOW), actor, body: Body::DrillFinished(finished) };
+    Record { seq, prev: Digest::ZERO, event }
+}
+
+#[test]
+fn an_incomplete_snapshot_takes_no_place_from_a_complete_one() {
+    let history = hours_old(&[(1, &HALF), (25, &OURS), (26, &HALF), (49, &OURS), (73, &OURS)]);
+
+    let plan = planned(&rules(2, 0), history, &[]);
+
+    assert_eq!(plan.removed(), [id(4)], "{plan:#?}");
+    assert_eq!(plan.decisions[0].stays.last(), Some(&Stays::Newest));
+}
+
+#[test]
+fn an_incomplete_snapshot_stands_for_a_day_only_where_no_complete_one_does() {
+    let day_of_both: [(i64, &[&str]); 2] = [(30, &HALF), (31, &OURS)];
+    let rest: [(i64, &[&str]); 3] = [(2, &OURS), (54, &HALF), (78, &OURS)];
+    let history = hours_old(&[&day_of_both[..], &rest[..]].concat());
+
+    let plan = planned(&rules(0, 3), history, &[]);
+
+    assert_eq!(plan.removed(), [id(0)], "{plan:#?}");
+}
+
+#[test]
+fn the_newest_that_a_drill_proved_stays_until_one_finds_it_broken() {
+    let history = || hours_old(&[(1, &OURS), (2, &OURS), (3, &OURS), (4, &OURS)]);
+    let (yes, no, unknown) = (Answer::Yes, Answer::No, Answer::Unknown);
+    let proven = [drill(7, id(3), yes, yes), drill(8, id(2), yes, yes)];
+
+    assert_eq!(planned(&rules(1, 0), history(), &proven).removed(), [id(3), id(1)]);
+
+    let doubted = [&proven[..], &[drill(9, id(2), unknown, unknown)]].concat();
+    assert_eq!(planned(&rules(1, 0), history(), &doubted).removed(), [id(3), id(1)]);
+
+    let broken = [&proven[..], &[drill(9, id(2), yes, no)]].concat();
+    assert_eq!(planned(&rules(1, 0), history(), &broken).removed(), [id(2), id(1)]);
+
+    let mut of_other = drill(9, id(1), yes, yes);
+    if let Body::DrillFinished(drill) = &mut of_other.event.body {
+        drill.policy = "other".parse().unwrap();
+    }
+    assert_eq!(planned(&rules(1, 0), history(), &[of_other]).removed(), [id(3), id(2), id(1)]);
+}
+
+#[test]
+fn what_others_made_is_left_alone_and_counts_for_nothing() {
+    let history = hours_old(&[
+        (1, &OURS),
+        (2, &["lifeboat", "policy:other"]),
+        (3, &[]),
+        (4, &["policy:shop"]),
+        (5, &OURS),
+    ]);
+
+    let plan = planned(&rules(1, 0), history, &[]);
+
+    assert_eq!((plan.removed(), plan.others), (vec![id(4)], 3));
+}
+
+#[test]
+fn a_time_that_is_still_to_come_stops_the_plan_and_is_named() {
+    let history = hours_old(&[(1, &OURS), (-1, &OURS)]);
+
+    let error = plan(&shop(), &rules(1, 0), history, &[], at(NOW)).unwrap_err();
+
+    assert!(matches!(error, Refusal::Future { snapshot, .. } if snapshot == id(1)), "{error}");
+    let foreign = hours_old(&[(1, &OURS), (2, &OURS), (-1, &["policy:other"])]);
+    assert_eq!(planned(&rules(1, 0), foreign, &[]).removed(), [id(1)]);
+}
+
+#[test]
+fn a_pin_holds_its_snapshot_and_one_that_fits_none_stops_the_plan() {
+    let history = || hours_old(&[(1, &OURS), (2, &OURS), (3, &["lifeboat", "policy:other"])]);
+    let pinned = |pin: SnapshotId| Retention { pins: vec![pin.0.short()], ..rules(1, 0) };
+
+    assert_eq!(planned(&pinned(id(1)), history(), &[]).removed(), []);
+    for pin in [id(2), id(9)] {
+        let error = plan(&shop(), &pinned(pin), history(), &[], at(NOW)).unwrap_err();
+        assert!(matches!(error, Refusal::PinMissing { .. }), "{error}");
+    }
+}
+
+#[test]
+fn one_run_removes_ten_or_half_and_not_more() {
+    let removes = |count: usize, last: u32| {
+        let history: Vec<_> = (0..count as i64).map(|age| (age, &OURS[..])).collect();
+        planned(&rules(last, 0), hours_old(&history), &[]).check_cap().is_ok()
+    };
+    assert!(removes(11, 1));
+    assert!(!removes(12, 1));
+    assert!(removes(40, 20));
+    assert!(!removes(40, 19));
+}
+
+#[test]
+fn an_hour_that_comes_twice_is_one_hour() {
+    // 25 October 2026, Berlin: 02:30 comes at 00:30 and at 01:30 UTC.
+    let twice = ["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-10-25T02:30:00Z"];
+    let zone: Zone = "Europe/Berlin".parse().unwrap();
+    let kept = Retention { hourly: 2, zone, ..rules(0, 0) };
+    let history: Vec<_> = (0..)
+        .zip(twice)
+        .map(|(n, time)| (id(n), snapshot(time.parse::<Timestamp>().unwrap().as_second(), &OURS)))
+        .collect();
+
+    assert_eq!(planned(&kept, history, &[]).removed(), [id(0)]);
+}
+
+prop_compose! {
+    fn history()(
+        ages in prop::collection::vec((0_i64..4_000_000, prop::bool::weighted(0.2)), 1..40),
+    ) -> Vec<(SnapshotId, Snapshot)> {
+        (0..).zip(ages).map(|(n, (age, is_half))| {
+            (id(n), snapshot(NOW - age, if is_half { &HALF } else { &OURS }))
+        }).collect()
+    }
+}
+
+prop_compose! {
+    fn retention()(
+        (last, hourly, daily, weekly) in (0_u32..4, 0_u32..5, 0_u32..5, 0_u32..3),
+        (monthly, yearly) in (0_u32..3, 1_u32..3),
+        days in prop::option::of(1_u16..20),
+    ) -> Retention {
+        let span = |days| crate::policy::span::CalendarSpan { days, ..Default::default() };
+        Retention {
+            hourly, weekly, monthly, yearly, within_daily: days.map(span), ..rules(last, daily)
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn the_newest_complete_one_stays_whatever_else_there_is(
+        history in history(), kept in retention(),
+    ) {
+        let plan = planned(&kept, history, &[]);
+
+        prop_assert!(!plan.decisions[0].goes() || !plan.decisions[0].is_complete);
+        prop_assert!(plan.left() > 0);
+        let newest = plan.decisions.iter().find(|one| one.is_complete);
+        prop_assert!(newest.is_none_or(|one| !one.goes()));
+    }
+
+    #[test]
+    fn of_the_complete_ones_the_same_stay_without_the_incomplete(
+        history in history(), kept in retention(),
+    ) {
+        let removed = |snapshots: Vec<_>| planned(&kept, snapshots, &[]).removed();
+        let is_whole = |id: &SnapshotId| {
+            history.iter().any(|(one, snapshot)| one == id && snapshot.tags == OURS)
+        };
+        let mut with: Vec<_> = removed(history.clone());
+        with.retain(|id| is_whole(id));
+        let whole = history.iter().filter(|(id, _)| is_whole(id)).cloned().collect();
+
+        prop_assert_eq!(with, removed(whole));
+    }
+
+    #[test]
+    fn a_second_run_right_after_removes_nothing(history in history(), kept in retention()) {
+        let going = planned(&kept, history.clone(), &[]).removed();
+        let rest = history.into_iter().filter(|(id, _)| !going.contains(id)).collect();
+
+        prop_assert_eq!(planned(&kept, rest, &[]).removed(), []);
+    }
+
+    #[test]
+    fn more_of_a_rule_never_removes_more(history in history(), kept in retention()) {
+        let more = Retention { daily: kept.daily + 1, ..kept.clone() };
+        let (fewer, more) = (planned(&kept, history.clone(), &[]), planned(&more, history, &[]));
+
+        prop_assert!(more.removed().iter().all(|id| fewer.removed().contains(id)));
+    }
+
+    #[test]
+    fn what_a_drill_proved_last_and_what_is_pinned_never_goes(
+        history in history(), kept in retention(), nth in any::<prop::sample::Index>(),
+    ) {
+        let chosen = history[nth.index(history.len())].0;
+        let proven = drill(1, chosen, Answer::Yes, Answer::Yes);
+        let pinned = Retention { pins: vec![chosen.0.short()], ..kept.clone() };
+
+        prop_assert!(!planned(&kept, history.clone(), &[proven]).removed().contains(&chosen));
+        prop_assert!(!planned(&pinned, history, &[]).removed().contains(&chosen));
+    }
+}
+
+#[test]
+fn hosts_whose_clocks_differ_a_little_are_no_reason_to_stop() {
+    let history = vec![(id(0), snapshot(NOW + 60, &OURS)), (id(1), snapshot(NOW, &OURS))];
+    let plan = planned(&rules(1, 0), history, &[]);
+    assert_eq!(plan.removed(), [id(1)]);
+    let hour = SignedDuration::from_hours(1);
+    assert!(plan.decisions[0].time < at(NOW) + hour);
+}

@@ -1,0 +1,163 @@
+//! `lifeboat forget` on a site.
+
+use serde_json::Value;
+
+use crate::bench::{Bench, must, new_restic};
+
+fn site(retention: &str) -> Bench {
+    let bench = Bench::new();
+    let kept = format!("[retention]\n{retention}\n\n[objectives]");
+    bench.edit("policies/shop.toml", "[objectives]", &kept);
+    bench
+}
+
+fn backups(bench: &Bench, count: usize) -> Vec<String> {
+    let id = |_| bench.backup()["snapshot"].as_str().unwrap().to_owned();
+    (0..count).map(id).collect()
+}
+
+fn listed(bench: &Bench) -> Vec<String> {
+    let listed = bench.run(&["snapshots", "shop", "--json"]).exits(0);
+    assert!(!listed.stderr.contains("not here any more"), "{}", listed.stderr);
+    let id = |one: &Value| one["id"].as_str().unwrap().to_owned();
+    listed.json().as_array().unwrap().iter().map(id).collect()
+}
+
+fn records(bench: &Bench, kind: &str) -> Vec<Value> {
+    let log = bench.run(&["ledger", "log", "shop", "--json"]).exits(0).json();
+    let records = log["records"].as_array().or(log.as_array()).unwrap().clone();
+    records.into_iter().filter(|record| record["kind"] == kind).collect()
+}
+
+#[test]
+fn forget_says_why_removes_what_the_plan_says_and_leaves_a_record() {
+    let bench = site("last = 2");
+    let ids = backups(&bench, 4);
+
+    let dry = bench.run(&["forget", "shop", "--dry-run"]).exits(0).stdout;
+    assert!(dry.contains("no rule keeps it") && dry.contains("2 would be removed"), "{dry}");
+    assert_eq!(listed(&bench), ids, "a dry run removes nothing");
+
+    let done = bench.run(&["forget", "shop", "--json"]).exits(0).json();
+    assert_eq!(done["removed"], serde_json::json!(ids[..2]));
+    assert_eq!(done["snapshots"][3]["reasons"], serde_json::json!(["last"]));
+    assert_eq!(listed(&bench), ids[2..]);
+
+    let started = records(&bench, "forget-started");
+    assert_eq!(started.len(), 1);
+    assert_eq!(started[0]["snapshots"], serde_json::json!(ids[..2]));
+    assert!(started[0]["why"].as_str().unwrap().contains("last 2"), "{started:?}");
+    assert_eq!(records(&bench, "forget-finished")[0]["left"], 2);
+    bench.run(&["ledger", "verify", "shop"]).exits(0);
+    let verified = bench.run(&["verify", "shop", "--read-data", "--json"]).exits(0).json();
+    assert_eq!(verified["hints"], serde_json::json!([]), "what was forgotten is not missed");
+    must(bench.restic(&new_restic()).args(["check", "--read-data"]));
+    let (code, drilled) = bench.drill();
+    assert_eq!(code, 0, "{drilled:#}");
+    assert_eq!(
+        bench.run(&["forget", "shop", "--json"]).exits(0).json()["removed"],
+        serde_json::json!([])
+    );
+}
+
+#[test]
+fn the_newest_snapshot_that_a_drill_proved_outlives_its_rules() {
+    let bench = site("last = 1");
+    let proven = backups(&bench, 2).pop().unwrap();
+    assert_eq!(bench.drill().0, 0);
+    let newer = backups(&bench, 2);
+
+    let done = bench.run(&["forget", "shop", "--json"]).exits(0).json();
+
+    assert_eq!(listed(&bench), [proven.clone(), newer[1].clone()], "{done:#}");
+    assert!(done.to_string().contains("newest proven by a drill"), "{done:#}");
+}
+
+#[test]
+fn a_listing_that_lacks_what_the_ledger_knows_stops_forget_until_a_person_accepts_it() {
+    let bench = site("last = 1");
+    let ids = backups(&bench, 3);
+    must(bench.restic(&new_restic()).args(["forget", &ids[0]]));
+
+    for flags in [&["--json"][..], &["--json", "--dry-run"]] {
+        let ran = bench.run(&[&["forget", "shop"], flags].concat()).exits(1);
+        assert!(
+            ran.stderr.contains(&ids[0]) && ran.stderr.contains("accept-lost"),
+            "{}",
+            ran.stderr
+        );
+    }
+    assert_eq!(records(&bench, "forget-started").len(), 0);
+
+    bench.run(&["forget", "shop", "--accept-lost"]).exits(0);
+    assert_eq!(listed(&bench), [ids[2].clone()]);
+    let named: Vec<_> = records(&bench, "forget-started");
+    assert_eq!(named.len(), 2, "{named:?}");
+    bench.run(&["forget", "shop"]).exits(0);
+}
+
+#[test]
+fn a_damaged_snapshot_a_damaged_ledger_and_a_policy_without_rules_remove_nothing() {
+    let bench = Bench::new();
+    backups(&bench, 2);
+    let ran = bench.run(&["forget", "shop"]).exits(2);
+    assert!(ran.stderr.contains("no [retention]"), "{}", ran.stderr);
+
+    bench.edit("policies/shop.toml", "[objectives]", "[retention]\nlast = 1\n\n[objectives]");
+    let snapshot = bench.files("store/acme/repo/snapshots").remove(0);
+    let whole = std::fs::read(&snapshot).unwrap();
+    std::fs::write(&snapshot, &whole[..whole.len() - 1]).unwrap();
+    let ran = bench.run(&["forget", "shop"]).exits(1);
+    assert!(ran.stderr.contains("is damaged"), "{}", ran.stderr);
+    std::fs::write(&snapshot, &whole).unwrap();
+
+    let segment = bench.files("store/acme/ledger/segments").remove(1);
+    let kept = std::fs::read(&segment).unwrap();
+    std::fs::remove_file(&segment).unwrap();
+    bench.run(&["forget", "shop"]).exits(1);
+    assert_eq!(bench.files("store/acme/repo/snapshots").len(), 2);
+    std::fs::write(&segment, kept).unwrap();
+    bench.run(&["forget", "shop"]).exits(0);
+    assert_eq!(bench.files("store/acme/repo/snapshots").len(), 1);
+}
+
+#[test]
+fn a_run_removes_no_more_than_ten_and_half_unless_it_is_told() {
+    let bench = site("last = 1");
+    let ids = backups(&bench, 12);
+
+    let ran = bench.run(&["forget", "shop"]).exits(1);
+    assert!(
+        ran.stderr.contains("11 of 12") && ran.stderr.contains("--allow-many"),
+        "{}",
+        ran.stderr
+    );
+    let dry = bench.run(&["forget", "shop", "--dry-run", "--json"]).exits(0).json();
+    assert!(dry["refused"].as_str().unwrap().contains("11 of 12"), "{dry}");
+    assert_eq!(listed(&bench).len(), 12);
+
+    bench.run(&["forget", "shop", "--allow-many"]).exits(0);
+    assert_eq!(listed(&bench), [ids[11].clone()]);
+}
+
+#[test]
+fn forget_waits_for_nobody_in_a_dry_run_and_ends_with_11_where_another_has_the_lock() {
+    let bench = site("last = 1");
+    backups(&bench, 2);
+    let restic = new_restic();
+    let mut holder = bench.restic(&restic);
+    // A backup from a pipe that never ends holds restic's lock.
+    holder.args(["backup", "--stdin", "--quiet"]).stdin(std::process::Stdio::piped());
+    let mut holder = holder.spawn().unwrap();
+    while bench.files("store/acme/repo/locks").is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+
+    bench.run(&["forget", "shop", "--dry-run"]).exits(0);
+    let ran = bench.run(&["forget", "shop", "--json"]);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+
+    assert_eq!(ran.code, 11, "{}", ran.stderr);
+    assert_eq!(listed(&bench).len(), 2);
+}
