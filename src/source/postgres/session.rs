@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row as _};
 use tokio::runtime::Handle;
@@ -67,6 +68,8 @@ pub struct Column {
 pub enum Error {
     #[error("cannot log in to database {database:?} at {server}")]
     Connect { database: String, server: String, source: sqlx::Error },
+    #[error("cannot log in to database {database:?} at {server}: {message} (SQLSTATE {code})")]
+    NotAdmitted { database: String, server: String, code: String, message: String },
     /// The server understood and said no; `code` is its SQLSTATE.
     #[error("database {database:?}: {message} (SQLSTATE {code})")]
     Refused { database: String, code: String, message: String },
@@ -103,11 +106,7 @@ impl Session {
         let options = login.options(database);
         let waited = runtime.block_on(within(CONNECT_LIMIT, &interrupted, options.connect()));
         let connection = match waited {
-            Ok(connected) => connected.map_err(|source| Error::Connect {
-                database: database.to_owned(),
-                server: login.server(),
-                source,
-            })?,
+            Ok(connected) => connected.map_err(|error| not_connected(database, login, error))?,
             Err(Waited::TooLong) => {
                 return Err(Error::TimedOut {
                     database: database.to_owned(),
@@ -178,6 +177,11 @@ impl Session {
         value.ok_or_else(|| self.unexpected("nothing where a value was asked for"))
     }
 
+    /// The first value of each row, where there is one.
+    pub(super) fn column(&mut self, sql: &str) -> Result<Vec<String>, Error> {
+        Ok(self.rows(sql)?.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    }
+
     /// An answer that does not fit the question.
     pub(super) fn unexpected(&self, what: impl Into<String>) -> Error {
         Error::Unexpected { database: self.database.clone(), what: what.into() }
@@ -211,11 +215,10 @@ impl Session {
         let database = || self.database.clone();
         match waited {
             Ok(Ok(rows)) => Ok(rows),
-            Ok(Err(sqlx::Error::Database(said))) => Err(Error::Refused {
-                database: database(),
-                code: said.code().map(|code| code.into_owned()).unwrap_or_default(),
-                message: said.message().to_owned(),
-            }),
+            Ok(Err(sqlx::Error::Database(said))) => {
+                let (code, message) = refusal(&*said);
+                Err(Error::Refused { database: database(), code, message })
+            }
             Ok(Err(source)) => Err(Error::Lost { database: database(), source }),
             Err(Waited::TooLong) => {
                 Err(Error::TimedOut { database: database(), limit: self.limit })
@@ -238,6 +241,24 @@ impl Session {
             })
             .collect()
     }
+}
+
+fn not_connected(database: &str, login: &Login, error: sqlx::Error) -> Error {
+    let (database, server) = (database.to_owned(), login.server());
+    match error {
+        sqlx::Error::Database(said) => {
+            let (code, message) = refusal(&*said);
+            Error::NotAdmitted { database, server, code, message }
+        }
+        source => Error::Connect { database, server, source },
+    }
+}
+
+/// SQLSTATE and message of what the server said. The error itself would also tell a line of the
+/// server's own source text.
+fn refusal(said: &dyn DatabaseError) -> (String, String) {
+    let code = said.code().map(|code| code.into_owned()).unwrap_or_default();
+    (code, said.message().to_owned())
 }
 
 enum Waited {

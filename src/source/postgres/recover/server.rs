@@ -123,10 +123,7 @@ impl Server {
     pub(super) fn session(&self, database: &str) -> Result<Session, Trouble> {
         let interrupted = self.interrupted.clone();
         enter(&self.door, &self.superuser, database, interrupted).map_err(|error| match error {
-            session::Error::Connect { source: sqlx::Error::Database(said), database, .. }
-                if said.code().as_deref() == Some("3D000") =>
-            {
-                let (code, message) = ("3D000".to_owned(), said.message().to_owned());
+            session::Error::NotAdmitted { database, code, message, .. } if code == "3D000" => {
                 data(session::Error::Refused { database, code, message })
             }
             error => of_session(error),
