@@ -48,12 +48,22 @@ pub fn output_unless(
     argv: &[String],
     limit: Duration,
 ) -> Result<Vec<u8>, Error> {
+    let (program, arguments) = argv.split_first().ok_or(Error::NoProgram)?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    output_of(stop, command, limit)
+}
+
+/// As [`output_unless`], of a command with an environment of its own.
+pub fn output_of(
+    stop: &dyn Fn() -> bool,
+    mut command: Command,
+    limit: Duration,
+) -> Result<Vec<u8>, Error> {
     use std::os::unix::process::CommandExt;
 
-    let (program, arguments) = argv.split_first().ok_or(Error::NoProgram)?;
-    let program = program.clone();
-    let mut child = Command::new(&program)
-        .args(arguments)
+    let program = command.get_program().to_string_lossy().into_owned();
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -128,16 +128,16 @@ fn a_table_that_somebody_keeps_locked_is_named() {
     assert!(refused.contains("b_later") && refused.contains("lock timeout"), "{refused}");
 }
 
-/// A folder with the programs of 17, but a `pg_dump` that runs `script` instead.
-fn fake(folder: &Path, script: &str) -> Engines {
+/// A folder with the programs of 17, but a `name` that runs `script` instead.
+fn fake(folder: &Path, name: &str, script: &str) -> Engines {
     for program in fs::read_dir(bin(17)).unwrap() {
         let program = program.unwrap();
-        if program.file_name() != "pg_dump" {
+        if program.file_name() != name {
             symlink(program.path(), folder.join(program.file_name())).unwrap();
         }
     }
-    let fake = folder.join("pg_dump");
-    let real = bin(17).join("pg_dump");
+    let fake = folder.join(name);
+    let real = bin(17).join(name);
     fs::write(&fake, format!("#!/bin/bash\nreal={}\n{script}\n", real.display())).unwrap();
     fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
     Engines::of(&[Engine::Postgres { major: 17, path: folder.to_owned() }])
@@ -167,7 +167,7 @@ fn a_pg_dump_that_lies_and_exits_0_is_found_out() {
     for (script, said) in cases {
         let folder = tempfile::tempdir().unwrap();
         let mut bench = Bench::default();
-        bench.engines = fake(folder.path(), script);
+        bench.engines = fake(folder.path(), "pg_dump", script);
         let mut wanted = settings(&server);
         wanted.databases = vec!["shop".to_owned()];
         if script.starts_with("sleep") {
@@ -177,6 +177,30 @@ fn a_pg_dump_that_lies_and_exits_0_is_found_out() {
         let refused = bench.refusal(&wanted, &Kept::default());
 
         assert!(refused.contains(said), "{script}: {refused}");
+    }
+}
+
+#[test]
+fn a_pg_dumpall_that_is_cut_short_or_says_nothing_is_found_out() {
+    let server = shop(17);
+    let cases = [
+        (r#""$real" "$@" | head -c -40; exit 0"#, "ends before its end"),
+        ("exit 0", "ends before its end"),
+        ("echo strings of fate >&2; exit 1", "strings of fate"),
+        ("sleep 60", "killed after 2 s"),
+    ];
+    for (script, said) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bench = Bench::default();
+        bench.engines = fake(folder.path(), "pg_dumpall", script);
+        let mut wanted = settings(&server);
+        if script.starts_with("sleep") {
+            wanted.statement_deadline = Duration::from_secs(2);
+        }
+
+        let refused = bench.refusal(&wanted, &Kept::default());
+
+        assert!(refused.contains("globals.sql") && refused.contains(said), "{script}: {refused}");
     }
 }
 
@@ -202,7 +226,7 @@ fn a_dump_that_saw_another_moment_is_found_out() {
     for (script, said) in cases {
         let folder = tempfile::tempdir().unwrap();
         let mut bench = Bench::default();
-        bench.engines = fake(folder.path(), script);
+        bench.engines = fake(folder.path(), "pg_dump", script);
         let mut wanted = settings(&server);
         wanted.databases = vec!["shop".to_owned()];
 
@@ -228,6 +252,8 @@ fn a_password_that_is_wrong_or_missing_is_told_and_a_right_one_shows_nowhere() {
     wanted.password = Some(SecretRef::File(secret.clone()));
     let wrong = Bench::default().refusal(&wanted, &Kept::default());
     assert!(wrong.contains("password authentication failed"), "{wrong}");
+    // Nor a line number of the server's own source text.
+    assert!(wrong.ends_with("(SQLSTATE 28P01)"), "{wrong}");
     assert!(!wrong.contains("canary"), "{wrong}");
 
     fs::write(&secret, CANARY).unwrap();

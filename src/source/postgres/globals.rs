@@ -3,29 +3,30 @@
 //! In: a client. Out: the text of `pg_dumpall --globals-only`, read until nothing changes while it
 //! is read.
 
-use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::client::Client;
-use super::entries;
+use super::{entries, names};
+use crate::ground::process;
 use crate::source;
 
 /// How often the globals are read until two readings in a row are the same.
 pub(super) const ATTEMPTS: u32 = 5;
 
+/// What `pg_dumpall` writes last: a status of 0 does not prove that all of it arrived.
+const END: &[u8] = b"-- PostgreSQL database cluster dump complete\n--\n\n";
+
 /// Why the globals could not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    #[error("cannot run pg_dumpall")]
-    Run(#[source] io::Error),
-    #[error("pg_dumpall ended with {status}: {complaints}")]
-    Failed { status: String, complaints: String },
-    #[error("pg_dumpall gave no answer within {} s", limit.as_secs_f64())]
-    TimedOut { limit: Duration },
+    #[error("pg_dumpall did not print them")]
+    Run(#[source] process::Error),
+    #[error("what pg_dumpall printed ends before its end")]
+    Cut,
     #[error("roles changed whenever they were read, {ATTEMPTS} times")]
     Restless,
     #[error("interrupted")]
@@ -52,38 +53,14 @@ impl Globals {
         if !self.with_passwords {
             command.arg("--no-role-passwords");
         }
-        // A name with `=` would be read as a connection string.
-        let name = self.database.replace('\\', "\\\\").replace('\'', "\\'");
-        command.arg(format!("--database=dbname='{name}'"));
-        let mut child = command.spawn().map_err(Error::Run)?;
-        let stdout = child.stdout.take().map(|pipe| std::thread::spawn(|| all(pipe)));
-        let stderr = child.stderr.take().map(|pipe| std::thread::spawn(|| all(pipe)));
-        let deadline = Instant::now() + self.limit;
-        let status = loop {
-            if let Some(status) = child.try_wait().map_err(Error::Run)? {
-                break status;
-            }
-            let interrupted = self.interrupted.load(Ordering::Relaxed);
-            if interrupted || Instant::now() > deadline {
-                child.kill().map_err(Error::Run)?;
-                child.wait().map_err(Error::Run)?;
-                return Err(match interrupted {
-                    true => Error::Interrupted,
-                    false => Error::TimedOut { limit: self.limit },
-                });
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        command.arg(format!("--database={}", names::connection_to(&self.database)));
+        let stop = || self.interrupted.load(Ordering::Relaxed);
+        let text = match process::output_of(&stop, command, self.limit) {
+            Ok(text) => text,
+            Err(process::Error::Stopped { .. }) => return Err(Error::Interrupted),
+            Err(error) => return Err(Error::Run(error)),
         };
-        let read = |thread: Option<std::thread::JoinHandle<io::Result<Vec<u8>>>>| {
-            let joined = thread.and_then(|thread| thread.join().ok());
-            joined.unwrap_or_else(|| Err(io::Error::other("the reading thread died")))
-        };
-        let (text, complaints) = (read(stdout), read(stderr));
-        if status.success() {
-            return text.map_err(Error::Run);
-        }
-        let complaints = String::from_utf8_lossy(&complaints.unwrap_or_default()).trim().to_owned();
-        Err(Error::Failed { status: status.to_string(), complaints })
+        if text.ends_with(END) { Ok(text) } else { Err(Error::Cut) }
     }
 
     /// Reads them until they are what they were at the reading before; `before` is the first.
@@ -105,12 +82,6 @@ impl Globals {
 fn said(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| *byte == b'\n')
         .filter(|line| !line.starts_with(b"\\restrict") && !line.starts_with(b"\\unrestrict"))
-}
-
-fn all(mut pipe: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    pipe.read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Why there are no globals, in the source's terms.
