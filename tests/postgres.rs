@@ -8,6 +8,8 @@ mod servers;
 mod bench;
 #[path = "postgres/capturing.rs"]
 mod capturing;
+#[path = "postgres/changes.rs"]
+mod changes;
 #[path = "postgres/command.rs"]
 mod command;
 #[path = "postgres/fingerprint.rs"]

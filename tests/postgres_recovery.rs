@@ -2,6 +2,8 @@
 
 #[path = "postgres_recovery/bench.rs"]
 mod bench;
+#[path = "postgres_recovery/extensions.rs"]
+mod extensions;
 #[path = "postgres_recovery/hostile.rs"]
 mod hostile;
 #[path = "postgres_recovery/lies.rs"]

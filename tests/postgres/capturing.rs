@@ -92,6 +92,12 @@ fn every_version_is_captured_with_its_own_programs_and_names_what_is_left_out() 
         let far = "CREATE SUBSCRIPTION far CONNECTION 'host=/nowhere password=canary' \
                    PUBLICATION news WITH (connect = false)";
         server.psql("shop", far);
+        server.psql(
+            "shop",
+            "COMMENT ON SUBSCRIPTION far IS 'away'; ALTER ROLE ALL SET work_mem = '9MB';
+             CREATE FUNCTION pg_catalog.stray() RETURNS int LANGUAGE sql AS 'SELECT 1';
+             COMMENT ON FUNCTION pg_catalog.stray() IS 'lost'",
+        );
         let sink = Kept::default();
 
         let captured = Bench::default().capture(&settings(&server), &sink).unwrap();
@@ -104,9 +110,14 @@ fn every_version_is_captured_with_its_own_programs_and_names_what_is_left_out() 
         assert!(cluster.databases[1].extensions.iter().any(|one| one.name == "pg_trgm"));
         assert_eq!(cluster.server.page_checksums, major == 18);
         let left_out = cluster.server.left_out.join("\n");
-        for what in
-            ["unlogged tables sales.cache", "foreign tables sales.distant", "subscriptions far"]
-        {
+        for what in [
+            "settings made by ALTER ROLE ALL: work_mem",
+            "shop: rows of the unlogged tables sales.cache",
+            "shop: rows of the foreign tables sales.distant",
+            "shop: the subscriptions far",
+            "shop: what default privileges granted on what an extension made: view sales.pg_stat",
+            "did not come with the server: function pg_catalog.stray()",
+        ] {
             assert!(left_out.contains(what), "{what} in {left_out}");
         }
         let copy = restore(&captured, &sink);

@@ -69,6 +69,10 @@ fn what_only_the_newest_version_has_comes_back_equal() {
            PRIMARY KEY (room, during WITHOUT OVERLAPS));
          INSERT INTO stays VALUES (1, '[2026-01-01,2026-01-05)');
          ALTER TABLE child ADD CONSTRAINT later CHECK (d > 0) NOT VALID;
+         ALTER TABLE child ADD CONSTRAINT much_later NOT NULL d NOT VALID;
+         CREATE TABLE leaf (a int CONSTRAINT must NOT NULL, b int UNIQUE REFERENCES leaf (b)
+           NOT ENFORCED);
+         CREATE DOMAIN sure AS int CONSTRAINT there NOT NULL;
          CREATE FUNCTION two() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 2; END;",
     );
     let mut wanted = settings(&server);

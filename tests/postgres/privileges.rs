@@ -1,7 +1,8 @@
 //! What is hidden from a login is told before anything is dumped.
 
 use crate::bench::{Bench, Kept, settings};
-use crate::fingerprint::EVERYTHING;
+use crate::capturing::{of, restore};
+use crate::fingerprint::{EVERYTHING, differences};
 use crate::servers::postgres::Server;
 
 #[test]
@@ -32,11 +33,14 @@ fn each_thing_that_is_hidden_is_named_with_what_mends_it() {
     assert!(remedy.starts_with("GRANT SELECT ON LARGE OBJECT 70001, 70002"), "{refused}");
     server.psql("shop", remedy);
 
-    let captured = Bench::default().capture(&wanted, &Kept::default()).unwrap();
+    let sink = Kept::default();
+    let captured = Bench::default().capture(&wanted, &sink).unwrap();
     assert_eq!(captured.fingerprint.parts["shop: table sales.secrets"].rows, 2);
     assert_eq!(captured.fingerprint.parts["shop: large objects"].rows, 4);
-    let left_out = captured.cluster.unwrap().server.left_out.join("\n");
+    let left_out = captured.cluster.clone().unwrap().server.left_out.join("\n");
     assert!(left_out.contains("options of the user mappings"), "{left_out}");
+    let restored = of(&restore(&captured, &sink), &["shop"]);
+    assert_eq!(differences(&captured.fingerprint, &restored), Vec::<String>::new());
 }
 
 #[test]

@@ -51,9 +51,17 @@ impl Bench {
         databases: &[(&str, &str)],
         change: impl FnOnce(&Server),
     ) -> Self {
+        Self::capture_of(Server::start(major), databases, change)
+    }
+
+    /// The same of a server of one's own.
+    pub fn capture_of(
+        server: Server,
+        databases: &[(&str, &str)],
+        change: impl FnOnce(&Server),
+    ) -> Self {
         let runtime = Runtime::new().unwrap();
         let _entered = runtime.enter();
-        let server = Server::start(major);
         for (name, script) in databases {
             server.psql("postgres", &format!("CREATE DATABASE {}", quoted(name)));
             server.psql(name, script);
@@ -225,7 +233,7 @@ fn facts(session: &mut Session) -> Database {
 }
 
 fn dump(server: &Server, databases: &[&str], to: &Path) {
-    let globals = server.run("pg_dumpall", &["--globals-only", "--no-role-passwords"]);
+    let globals = server.run("pg_dumpall", &["--globals-only"]);
     fs::write(to.join("globals.sql"), globals).unwrap();
     fs::create_dir(to.join("databases")).unwrap();
     for name in databases {

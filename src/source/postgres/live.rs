@@ -10,6 +10,7 @@ use super::super::Error;
 use super::cluster::Cluster;
 use super::describe;
 use super::engine::{Engine, Engines};
+use super::left_out;
 use super::login::{Login, Tls};
 use super::names::literal;
 use super::privileges::{self, Hidden};
@@ -63,6 +64,7 @@ impl Live {
             source: Some(Box::new(missing)),
         })?;
         let mut cluster = describe::cluster(&mut session).map_err(failed)?;
+        cluster.server.left_out = left_out::of_cluster(&mut session).map_err(failed)?;
         let there = there(&mut session).map_err(failed)?;
         let databases = chosen(settings, &there, &server)?;
         let unprotected = there.iter().map(|(name, _)| name);
@@ -76,7 +78,7 @@ impl Live {
             let found = (|| {
                 let limit = settings.statement_deadline;
                 let mut session = Session::open(&login, database, limit, interrupted.clone())?;
-                cluster.server.left_out.extend(privileges::left_out(&mut session)?);
+                cluster.server.left_out.extend(left_out::of_database(&mut session)?);
                 privileges::hidden(&mut session)
             })();
             hidden.extend(found.map_err(|error| engine_error(database, error))?);

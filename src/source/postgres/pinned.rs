@@ -97,7 +97,7 @@ fn lock(session: &mut Session, tables: &[Table]) -> Result<(), Error> {
 /// The roles that the session's database refers to, as SQL names them: owners, grantees.
 pub(super) fn roles_used(session: &mut Session) -> Result<Vec<String>, Error> {
     let database = literal(session.database());
-    let rows = session.rows(&format!(
+    session.column(&format!(
         "SELECT DISTINCT format('%I', r.rolname)
          FROM pg_shdepend s
          JOIN pg_roles r ON r.oid = s.refobjid
@@ -107,6 +107,5 @@ pub(super) fn roles_used(session: &mut Session) -> Result<Vec<String>, Error> {
                AND s.objid = (SELECT oid FROM pg_database WHERE datname = {database}))
            AND r.rolname !~ '^pg_'
          ORDER BY 1"
-    ))?;
-    Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    ))
 }

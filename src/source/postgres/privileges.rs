@@ -4,6 +4,7 @@
 //! What is hidden would be missing from the dump and from the fingerprint alike, and equality
 //! would hold. `lifeboat grants` prints the statements for a login that has nothing yet.
 
+use super::extensions::{CARRIED, MAKER};
 use super::names::identifier;
 use super::session::{Error, Session};
 use super::tables::USERS_SCHEMA;
@@ -33,10 +34,10 @@ pub(super) fn hidden(session: &mut Session) -> Result<Vec<Hidden>, Error> {
             format!("ALTER ROLE {} BYPASSRLS", identifier(&user)),
         ),
     ] {
-        let names = names(session, &query)?;
+        let names = session.column(&query)?;
         found.extend(told(session.database(), &names, what, &remedy));
     }
-    let objects = names(session, &large_objects())?;
+    let objects = session.column(&large_objects())?;
     let numbers: Vec<&str> =
         objects.iter().map(|name| name.trim_start_matches("large object ")).collect();
     let remedy = if numbers.len() <= MOST_NAMED {
@@ -62,11 +63,6 @@ fn told(database: &str, names: &[String], what: &str, remedy: &str) -> Option<Hi
     })
 }
 
-fn names(session: &mut Session, query: &str) -> Result<Vec<String>, Error> {
-    let rows = session.rows(query)?;
-    Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
-}
-
 fn schemas() -> String {
     format!(
         "SELECT format('schema %I', n.nspname) FROM pg_namespace n
@@ -75,17 +71,13 @@ fn schemas() -> String {
     )
 }
 
-/// The condition that `pg_dump` touches a relation: it locks what it dumps, whatever its rows.
-const DUMPED: &str = "NOT EXISTS (SELECT FROM pg_depend e JOIN pg_extension x ON x.oid = e.refobjid \
-      WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e' \
-      AND NOT coalesce(c.oid = ANY (x.extconfig), false))";
-
 fn relations() -> String {
     format!(
         "SELECT format('%s %I.%I', CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END,
            n.nspname, c.relname)
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relpersistence <> 't' AND {USERS_SCHEMA} AND {DUMPED}
+         {MAKER}
+         WHERE c.relpersistence <> 't' AND {USERS_SCHEMA} AND {CARRIED}
            AND (c.relkind IN ('r', 'p') AND NOT has_table_privilege(c.oid, 'SELECT')
              OR c.relkind = 'S' AND NOT has_sequence_privilege(c.oid, 'SELECT'))
          ORDER BY 1"
@@ -96,7 +88,8 @@ fn guarded() -> String {
     format!(
         "SELECT format('table %I.%I', n.nspname, c.relname)
          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE c.relkind IN ('r', 'p') AND c.relrowsecurity AND {USERS_SCHEMA} AND {DUMPED}
+         {MAKER}
+         WHERE c.relkind IN ('r', 'p') AND c.relrowsecurity AND {USERS_SCHEMA} AND {CARRIED}
            AND row_security_active(c.oid) ORDER BY 1"
     )
 }
@@ -111,48 +104,4 @@ fn large_objects() -> String {
          AND (g.grantee = 0 OR pg_has_role(g.grantee, 'USAGE')))
      ORDER BY m.oid"
         .to_owned()
-}
-
-/// What no dump of this kind carries, as manifest and `doctor` say it.
-pub(super) fn left_out(session: &mut Session) -> Result<Vec<String>, Error> {
-    let own = DUMPED;
-    let unlogged = names(
-        session,
-        &format!(
-            "SELECT format('%I.%I', n.nspname, c.relname)
-             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.relkind = 'r' AND c.relpersistence = 'u' AND {USERS_SCHEMA} AND {own}
-             ORDER BY 1"
-        ),
-    )?;
-    let subscriptions = names(
-        session,
-        "SELECT format('%I', s.subname) FROM pg_subscription s
-         JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database() ORDER BY 1",
-    )?;
-    let mappings = names(
-        session,
-        "SELECT format('%I', u.usename) FROM pg_user_mappings u
-         WHERE NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) ORDER BY 1",
-    )?;
-    let foreign = names(
-        session,
-        &format!(
-            "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c
-             JOIN pg_namespace n ON n.oid = c.relnamespace
-             WHERE c.relkind = 'f' AND {USERS_SCHEMA} ORDER BY 1"
-        ),
-    )?;
-    let told = |names: Vec<String>, what: &str| {
-        (!names.is_empty()).then(|| format!("{}: {what} {}", session.database(), names.join(", ")))
-    };
-    Ok([
-        told(unlogged, "rows of the unlogged tables"),
-        told(foreign, "rows of the foreign tables"),
-        told(subscriptions, "the subscriptions"),
-        told(mappings, "options of the user mappings, which only a superuser sees, of"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect())
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::super::Part;
+use super::extensions::{CARRIED, MAKER};
 use super::names::{identifier, literal, readable};
 use super::session::{Error, Session};
 use super::tables::{self, USERS_SCHEMA};
@@ -60,11 +61,9 @@ pub(super) fn stored(session: &mut Session) -> Result<Vec<Sequence>, Error> {
         "SELECT n.nspname, c.relname, {key}
          FROM pg_class c
          JOIN pg_namespace n ON n.oid = c.relnamespace
-         LEFT JOIN pg_depend e ON e.classid = 'pg_class'::regclass AND e.objid = c.oid
-           AND e.objsubid = 0 AND e.deptype = 'e'
-         LEFT JOIN pg_extension x ON x.oid = e.refobjid
+         {MAKER}
          WHERE c.relkind = 'S' AND c.relpersistence = 'p' AND {USERS_SCHEMA}
-           AND (e.objid IS NULL OR c.oid = ANY (x.extconfig))
+           AND {CARRIED}
          ORDER BY 1, 2"
     ))?;
     rows.into_iter()

@@ -5,6 +5,7 @@
 //! tables that the extension marked as configuration; materialised views, of which a dump holds
 //! only the query; foreign tables; unlogged tables, whose rows a crash would lose anyway.
 
+use super::extensions::{CARRIED, MAKER};
 use super::names::identifier;
 use super::session::{Error, Session};
 
@@ -48,11 +49,9 @@ pub(super) fn stored(session: &mut Session) -> Result<Vec<Table>, Error> {
            x.extcondition[array_position(x.extconfig, c.oid)], {KEY}
          FROM pg_class c
          JOIN pg_namespace n ON n.oid = c.relnamespace
-         LEFT JOIN pg_depend e ON e.classid = 'pg_class'::regclass AND e.objid = c.oid
-           AND e.objsubid = 0 AND e.deptype = 'e'
-         LEFT JOIN pg_extension x ON x.oid = e.refobjid
+         {MAKER}
          WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND {USERS_SCHEMA}
-           AND (e.objid IS NULL OR c.oid = ANY (x.extconfig))
+           AND {CARRIED}
          ORDER BY 1, 2"
     ))?;
     rows.into_iter()

@@ -1,6 +1,7 @@
-//! The database itself, schemas, comments, and grants that stand with no object of the users.
+//! The database itself, schemas, default privileges, comments and labels.
 
 use super::super::acl;
+use super::super::extensions::{USERS_OID, made_by_one};
 use super::super::tables::USERS_SCHEMA;
 use super::{own, owner, sorted, whole};
 
@@ -11,9 +12,8 @@ pub(super) fn queries() -> Vec<String> {
         schemas(),
         comments(),
         security_labels(),
+        security_label_of_database(),
         default_privileges(),
-        system_grants("pg_class", "c.relname", "relacl", "relowner", "relnamespace", "r"),
-        system_grants("pg_proc", "c.oid::regprocedure", "proacl", "proowner", "pronamespace", "f"),
     ]
 }
 
@@ -58,34 +58,39 @@ fn schemas() -> String {
     )
 }
 
-/// The objects that users made, and the schema `public` (2200) that every database begins with.
-const USERS_OBJECT: &str = "(d.objoid >= 16384 \
-                            OR d.classoid = 'pg_namespace'::regclass AND d.objoid = 2200)";
-
 fn comments() -> String {
-    let own = of_users("d");
+    let carried = carried();
     format!(
         "SELECT format('comment on %s %s', i.type, i.identity), d.description
          FROM pg_description d, pg_identify_object(d.classoid, d.objoid, d.objsubid) i
-         WHERE {USERS_OBJECT} AND {own}"
+         WHERE {carried}"
     )
 }
 
 fn security_labels() -> String {
-    let own = of_users("d");
+    let carried = carried();
     format!(
         "SELECT format('security label on %s %s', i.type, i.identity), d.provider, d.label
          FROM pg_seclabel d, pg_identify_object(d.classoid, d.objoid, d.objsubid) i
-         WHERE {USERS_OBJECT} AND {own} ORDER BY 1, 2"
+         WHERE {carried} ORDER BY 1, 2"
     )
 }
 
-/// SQL that is true where neither an extension nor a temporary table brought the object.
-fn of_users(alias: &str) -> String {
+fn security_label_of_database() -> String {
+    "SELECT 'database', s.provider, s.label
+     FROM pg_shseclabel s JOIN pg_database d ON d.oid = s.objoid
+     WHERE s.classoid = 'pg_database'::regclass AND d.datname = current_database() ORDER BY 2"
+        .to_owned()
+}
+
+/// SQL that is true where a dump carries the object `d` refers to: users made it, or it is the
+/// schema `public` (2200) that every database begins with.
+fn carried() -> String {
+    let made = made_by_one("d.classoid", "d.objoid");
     format!(
-        "i.identity IS NOT NULL AND coalesce(i.schema, '') !~ '^pg_(temp|toast)'
-         AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = {alias}.classoid
-           AND e.objid = {alias}.objoid AND e.deptype = 'e')"
+        "(d.objoid >= {USERS_OID} OR d.classoid = 'pg_namespace'::regclass AND d.objoid = 2200)
+         AND i.identity IS NOT NULL AND d.classoid <> 'pg_subscription'::regclass
+         AND coalesce(i.schema, '') !~ '^(pg_|information_schema$)' AND NOT {made}"
     )
 }
 
@@ -95,28 +100,7 @@ fn default_privileges() -> String {
         "SELECT format('default privileges of %I', pg_get_userbyid(a.defaclrole)),
            n.nspname, a.defaclobjtype, {grants}
          FROM pg_default_acl a LEFT JOIN pg_namespace n ON n.oid = a.defaclnamespace
+         WHERE n.nspname IS DISTINCT FROM 'information_schema'
          ORDER BY 1, n.nspname COLLATE \"C\", a.defaclobjtype"
-    )
-}
-
-/// Grants on the server's own objects that are no longer those of `initdb`.
-fn system_grants(
-    catalog: &str,
-    name: &str,
-    acl: &str,
-    owner: &str,
-    namespace: &str,
-    kind: &str,
-) -> String {
-    let now = acl::text(kind, &format!("c.{acl}"), &format!("c.{owner}"));
-    let first = acl::text(kind, "i.initprivs", &format!("c.{owner}"));
-    let what = if kind == "f" { "function" } else { "table" };
-    format!(
-        "SELECT format('grant on {what} %s.%s', n.nspname, {name}), {now}
-         FROM {catalog} c
-         JOIN pg_namespace n ON n.oid = c.{namespace}
-         LEFT JOIN pg_init_privs i ON i.classoid = '{catalog}'::regclass AND i.objoid = c.oid
-           AND i.objsubid = 0
-         WHERE c.oid < 16384 AND c.{acl} IS DISTINCT FROM i.initprivs AND {now} <> {first}"
     )
 }

@@ -4,10 +4,16 @@ use super::super::acl;
 use super::{sorted, whole};
 
 pub(super) fn queries() -> Vec<String> {
-    vec![roles(), memberships(), parameters()]
+    vec![roles(), security_labels(), memberships(), parameters()]
 }
 
-/// Without passwords: only a superuser sees them, and a scratch copy needs none.
+/// The hashes of passwords, for who may read them: other logins' dumps hold none.
+pub(super) fn passwords() -> String {
+    "SELECT format('role %I', r.rolname), r.rolpassword
+     FROM pg_authid r WHERE r.rolname !~ '^pg_' AND r.rolpassword IS NOT NULL"
+        .to_owned()
+}
+
 fn roles() -> String {
     let settings = sorted(
         "(SELECT s.setconfig FROM pg_db_role_setting s \
@@ -21,13 +27,22 @@ fn roles() -> String {
     )
 }
 
+fn security_labels() -> String {
+    "SELECT format('role %I', r.rolname), s.provider, s.label
+     FROM pg_shseclabel s JOIN pg_roles r ON r.oid = s.objoid
+     WHERE s.classoid = 'pg_authid'::regclass AND r.rolname !~ '^pg_' ORDER BY 1, 2"
+        .to_owned()
+}
+
 /// Whoever granted them plays no part: a role that is gone may have.
 fn memberships() -> String {
     let options = whole("m", &["oid", "roleid", "member", "grantor"]);
     format!(
         "SELECT format('membership of %I in %I', pg_get_userbyid(m.member),
              pg_get_userbyid(m.roleid)), {options}
-         FROM pg_auth_members m WHERE pg_get_userbyid(m.member) !~ '^pg_' ORDER BY 1, 2"
+         FROM pg_auth_members m
+         WHERE pg_get_userbyid(m.member) !~ '^pg_' OR pg_get_userbyid(m.roleid) !~ '^pg_'
+         ORDER BY 1, 2"
     )
 }
 

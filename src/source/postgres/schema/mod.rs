@@ -3,8 +3,8 @@
 //! In: a session. Out: digests by object, e.g. `shop: index public.orders_by_day`. Definitions
 //! come from the server's own deparsing wherever it has any, with names written in full, and hold
 //! no object ids and no physical order, so that a restored copy under the same major version
-//! gives the same ones. Left out is what a dump leaves out: what an extension made, passwords of
-//! roles, the secrets of user mappings, subscriptions, tablespaces, invalid indexes.
+//! gives the same ones. Left out is what a dump leaves out: what an extension made but for grants,
+//! subscriptions, tablespaces, invalid indexes.
 
 mod access;
 mod cluster;
@@ -12,10 +12,12 @@ mod deparsed;
 mod relations;
 mod routines;
 mod services;
+mod supplied;
 mod types;
 
 use std::collections::BTreeMap;
 
+use super::extensions::own;
 use super::names::readable;
 use super::session::{Error, Session};
 use crate::ground::digest::{Digest, Hasher};
@@ -27,6 +29,7 @@ pub fn of_database(session: &mut Session) -> Result<BTreeMap<String, Digest>, Er
         relations::queries(),
         routines::queries(),
         services::queries(),
+        supplied::queries(),
         types::queries(),
     ]
     .concat();
@@ -36,8 +39,15 @@ pub fn of_database(session: &mut Session) -> Result<BTreeMap<String, Digest>, Er
 
 /// The objects that all databases of a server share: roles, memberships and their settings.
 pub fn of_cluster(session: &mut Session) -> Result<BTreeMap<String, Digest>, Error> {
-    gather(session, "", &cluster::queries())
+    let mut queries = cluster::queries();
+    if session.value(READS_PASSWORDS)? == "t" {
+        queries.push(cluster::passwords());
+    }
+    gather(session, "", &queries)
 }
+
+/// Whether the login may read the hashes of passwords.
+pub(super) const READS_PASSWORDS: &str = "SELECT has_table_privilege('pg_authid', 'SELECT')";
 
 /// Runs the queries. Each row is an object's name and parts of its definition; rows of one object
 /// add up, in the order in which they come.
@@ -74,14 +84,6 @@ fn gather(
 const ROW: u8 = 2;
 const NULL: u8 = 0;
 const TEXT: u8 = 1;
-
-/// SQL that is true where no extension made the object `oid` of `catalog`.
-fn own(catalog: &str, oid: &str) -> String {
-    format!(
-        "NOT EXISTS (SELECT FROM pg_depend dep WHERE dep.classid = '{catalog}'::regclass \
-         AND dep.objid = {oid} AND dep.deptype = 'e')"
-    )
-}
 
 /// SQL for an array of options as text, in order.
 fn sorted(array: &str) -> String {

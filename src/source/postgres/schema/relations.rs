@@ -8,6 +8,7 @@ pub(super) fn queries() -> Vec<String> {
     vec![
         tables(),
         columns(),
+        column_grants(),
         constraints(),
         indexes(),
         views(),
@@ -52,12 +53,12 @@ fn columns() -> String {
     let options = "(SELECT string_agg(o, ',' ORDER BY o COLLATE \"C\") \
                    FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg\\_attver=%')";
     let foreign = sorted("a.attfdwoptions");
-    let (grants, own) = (acl::exploded("a.attacl"), own("pg_class", "c.oid"));
+    let own = own("pg_class", "c.oid");
     format!(
         "SELECT {KIND} || format(' %I.%I', n.nspname, c.relname),
            a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
            pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated, a.attstorage,
-           a.attcompression, coalesce(a.attstattarget, -1), {options}, {foreign}, {grants},
+           a.attcompression, coalesce(a.attstattarget, -1), {options}, {foreign}, a.attislocal,
            (SELECT format('%I.%I', cn.nspname, co.collname) FROM pg_collation co
             JOIN pg_namespace cn ON cn.oid = co.collnamespace WHERE co.oid = a.attcollation)
          FROM pg_attribute a
@@ -72,17 +73,32 @@ fn columns() -> String {
     )
 }
 
-/// Those of partitions that follow from their parent's are named anew by a restore; NOT NULL
-/// stands with the columns, constraint triggers with the triggers.
+/// Those of the system's columns too.
+fn column_grants() -> String {
+    let (grants, own) = (acl::exploded("a.attacl"), own("pg_class", "c.oid"));
+    format!(
+        "SELECT {KIND} || format(' %I.%I', n.nspname, c.relname), a.attname, {grants}
+         FROM pg_attribute a
+         JOIN pg_class c ON c.oid = a.attrelid
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND {USERS_SCHEMA} AND {own}
+           AND a.attacl IS NOT NULL AND NOT a.attisdropped
+         ORDER BY 1, a.attname COLLATE \"C\""
+    )
+}
+
+/// Those of partitions that follow from their parent's are named anew by a restore, as is an
+/// inherited NOT NULL, which stands with the columns; constraint triggers stand with the triggers.
 fn constraints() -> String {
     let own = own("pg_class", "c.oid");
     format!(
         "SELECT format('constraint %I on %I.%I', k.conname, n.nspname, c.relname),
-           pg_get_constraintdef(k.oid)
+           pg_get_constraintdef(k.oid), k.conislocal
          FROM pg_constraint k
          JOIN pg_class c ON c.oid = k.conrelid
          JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE k.contype NOT IN ('n', 't') AND k.conparentid = 0 AND {USERS_SCHEMA} AND {own}"
+         WHERE k.contype <> 't' AND (k.contype <> 'n' OR k.coninhcount = 0) AND k.conparentid = 0
+           AND {USERS_SCHEMA} AND {own}"
     )
 }
 
@@ -104,14 +120,17 @@ fn indexes() -> String {
 
 /// Whether a materialised view is populated belongs to it; its rows a restore computes anew.
 fn views() -> String {
-    let (options, own) = (sorted("c.reloptions"), own("pg_class", "c.oid"));
+    let (options, toast) = (sorted("c.reloptions"), sorted("toast.reloptions"));
     let (owner, grants) = (owner("c.relowner"), acl::text("r", "c.relacl", "c.relowner"));
+    let own = own("pg_class", "c.oid");
     format!(
         "SELECT {KIND} || format(' %I.%I', n.nspname, c.relname),
-           pg_get_viewdef(c.oid), {owner}, {grants}, {options}, am.amname, c.relispopulated
+           pg_get_viewdef(c.oid), {owner}, {grants}, {options}, {toast}, am.amname,
+           c.relispopulated, c.relreplident
          FROM pg_class c
          JOIN pg_namespace n ON n.oid = c.relnamespace
          LEFT JOIN pg_am am ON am.oid = c.relam
+         LEFT JOIN pg_class toast ON toast.oid = c.reltoastrelid
          WHERE c.relkind IN ('v', 'm') AND {USERS_SCHEMA} AND {own}"
     )
 }
@@ -128,7 +147,8 @@ fn rules() -> String {
     )
 }
 
-/// Those of partitions that follow from their parent's are made with it.
+/// Those of partitions that follow from their parent's are made with it; such a one is told where
+/// it is not enabled as its parent is.
 fn triggers() -> String {
     let own = own("pg_class", "c.oid");
     format!(
@@ -137,7 +157,9 @@ fn triggers() -> String {
          FROM pg_trigger t
          JOIN pg_class c ON c.oid = t.tgrelid
          JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND {USERS_SCHEMA} AND {own}"
+         LEFT JOIN pg_trigger parent ON parent.oid = t.tgparentid
+         WHERE NOT t.tgisinternal AND (t.tgparentid = 0 OR t.tgenabled <> parent.tgenabled)
+           AND {USERS_SCHEMA} AND {own}"
     )
 }
 

@@ -1,6 +1,7 @@
 //! Functions, aggregates, operators and the like.
 
 use super::super::acl;
+use super::super::extensions::USERS_OID;
 use super::super::tables::USERS_SCHEMA;
 use super::{own, owner, whole};
 
@@ -106,7 +107,9 @@ fn operator_families() -> String {
         "SELECT format('operator family %I.%I using %I', n.nspname, f.opfname, am.amname),
            {owner},
            (SELECT string_agg(concat_ws(' ', o.amopstrategy, o.amopopr::regoperator,
-              o.amoppurpose, o.amopsortfamily <> 0), ',' ORDER BY o.amopstrategy,
+              o.amoppurpose,
+              (SELECT format('%I.%I', sn.nspname, s.opfname) FROM pg_opfamily s
+               JOIN pg_namespace sn ON sn.oid = s.opfnamespace WHERE s.oid = o.amopsortfamily)), ',' ORDER BY o.amopstrategy,
               o.amopopr::regoperator::text COLLATE \"C\")
             FROM pg_amop o WHERE o.amopfamily = f.oid),
            (SELECT string_agg(concat_ws(' ', p.amprocnum, format_type(p.amproclefttype, NULL),
@@ -119,9 +122,6 @@ fn operator_families() -> String {
          WHERE {USERS_SCHEMA} AND {own}"
     )
 }
-
-/// The first object id that the server gives to what users make (`FirstNormalObjectId`).
-const USERS_OID: u32 = 16_384;
 
 fn casts() -> String {
     let own = own("pg_cast", "k.oid");

@@ -6,6 +6,7 @@ use super::{own, owner, sorted, whole};
 pub(super) fn queries() -> Vec<String> {
     vec![
         extensions(),
+        dependents(),
         foreign_data_wrappers(),
         foreign_servers(),
         user_mappings(),
@@ -19,6 +20,16 @@ pub(super) fn queries() -> Vec<String> {
 fn extensions() -> String {
     "SELECT format('extension %I', x.extname), x.extversion, n.nspname
      FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace"
+        .to_owned()
+}
+
+/// What goes with an extension though it does not belong to it (`ALTER … DEPENDS ON EXTENSION`).
+fn dependents() -> String {
+    "SELECT format('dependence of %s %s on extension %I', i.type, i.identity, x.extname)
+     FROM pg_depend d
+     JOIN pg_extension x ON x.oid = d.refobjid
+     CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, d.objsubid) i
+     WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'x'"
         .to_owned()
 }
 
@@ -42,10 +53,13 @@ fn foreign_servers() -> String {
     )
 }
 
-/// Without their options: passwords, which only a superuser sees.
+/// Options that the login does not see are missing from the dump and from its restored copy, too.
 fn user_mappings() -> String {
-    "SELECT format('user mapping for %I server %I', u.usename, u.srvname) FROM pg_user_mappings u"
-        .to_owned()
+    let options = sorted("u.umoptions");
+    format!(
+        "SELECT format('user mapping for %I server %I', u.usename, u.srvname), {options}
+         FROM pg_user_mappings u"
+    )
 }
 
 fn publications() -> String {
@@ -58,13 +72,15 @@ fn publications() -> String {
 }
 
 fn published_tables() -> String {
-    "SELECT format('publication %I', p.pubname), r.prrelid::regclass,
-       pg_get_expr(r.prqual, r.prrelid),
-       (SELECT string_agg(a.attname, ',' ORDER BY a.attname COLLATE \"C\") FROM pg_attribute a
-        WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs))
-     FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
-     ORDER BY 1, r.prrelid::regclass::text COLLATE \"C\""
-        .to_owned()
+    let own = own("pg_class", "r.prrelid");
+    format!(
+        "SELECT format('publication %I', p.pubname), r.prrelid::regclass,
+           pg_get_expr(r.prqual, r.prrelid),
+           (SELECT string_agg(a.attname, ',' ORDER BY a.attname COLLATE \"C\") FROM pg_attribute a
+            WHERE a.attrelid = r.prrelid AND a.attnum = ANY (r.prattrs))
+         FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE {own}
+         ORDER BY 1, r.prrelid::regclass::text COLLATE \"C\""
+    )
 }
 
 fn published_schemas() -> String {

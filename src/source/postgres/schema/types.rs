@@ -41,7 +41,7 @@ fn types() -> String {
     format!(
         "SELECT {NAME}, t.typtype, t.typisdefined, t.typcategory, t.typispreferred, t.typdelim,
            t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout,
-           t.typanalyze, t.typalign, t.typstorage, t.typlen, t.typbyval, t.typnotnull,
+           t.typanalyze, t.typsubscript, t.typalign, t.typstorage, t.typlen, t.typbyval, t.typnotnull,
            format_type(t.typbasetype, t.typtypmod), format_type(t.typelem, NULL), t.typndims,
            t.typdefault,
            (SELECT format('%I.%I', cn.nspname, co.collname) FROM pg_collation co
@@ -80,7 +80,7 @@ fn checks() -> String {
          FROM pg_constraint k
          JOIN pg_type t ON t.oid = k.contypid
          JOIN pg_namespace n ON n.oid = t.typnamespace
-         WHERE k.contype <> 'n' AND {made} ORDER BY 1, k.conname COLLATE \"C\""
+         WHERE {made} ORDER BY 1, k.conname COLLATE \"C\""
     )
 }
 
@@ -88,11 +88,12 @@ fn ranges() -> String {
     let made = made();
     format!(
         "SELECT {NAME}, format_type(r.rngsubtype, NULL), r.rngcollation::regcollation,
-           o.opcname, r.rngcanonical, r.rngsubdiff, format_type(r.rngmultitypid, NULL)
+           opn.nspname, o.opcname, r.rngcanonical, r.rngsubdiff, format_type(r.rngmultitypid, NULL)
          FROM pg_range r
          JOIN pg_type t ON t.oid = r.rngtypid
          JOIN pg_namespace n ON n.oid = t.typnamespace
          JOIN pg_opclass o ON o.oid = r.rngsubopc
+         JOIN pg_namespace opn ON opn.oid = o.opcnamespace
          WHERE {made}"
     )
 }

@@ -1,0 +1,96 @@
+//! What no dump of this kind carries, as manifest and `doctor` say it.
+
+use super::extensions::{CARRIED, MAKER, USERS_OID, own};
+use super::session::{Error, Session};
+use super::tables::USERS_SCHEMA;
+
+/// Of the whole server.
+pub(super) fn of_cluster(session: &mut Session) -> Result<Vec<String>, Error> {
+    let settings = session.column(
+        "SELECT split_part(o, '=', 1) FROM pg_db_role_setting s, unnest(s.setconfig) o
+         WHERE s.setrole = 0 AND s.setdatabase = 0 ORDER BY 1",
+    )?;
+    Ok(told("settings made by ALTER ROLE ALL:", settings).into_iter().collect())
+}
+
+/// Of the session's database.
+pub(super) fn of_database(session: &mut Session) -> Result<Vec<String>, Error> {
+    let database = session.database().to_owned();
+    let mut all = Vec::new();
+    for (what, query) in [
+        ("rows of the unlogged tables", unlogged()),
+        ("rows of the foreign tables", foreign()),
+        ("the subscriptions", SUBSCRIPTIONS.to_owned()),
+        ("options of the user mappings, which only a superuser sees, of", USER_MAPPINGS.to_owned()),
+        ("what stands in pg_catalog and did not come with the server:", strangers()),
+        ("what default privileges granted on what an extension made:", granted_by_default()),
+        ("what publications publish of an extension's tables:", published()),
+    ] {
+        let names = session.column(&query)?;
+        all.extend(told(&format!("{database}: {what}"), names));
+    }
+    Ok(all)
+}
+
+fn told(what: &str, names: Vec<String>) -> Option<String> {
+    (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")))
+}
+
+fn unlogged() -> String {
+    format!(
+        "SELECT format('%I.%I', n.nspname, c.relname)
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         {MAKER}
+         WHERE c.relkind = 'r' AND c.relpersistence = 'u' AND {USERS_SCHEMA} AND {CARRIED}
+         ORDER BY 1"
+    )
+}
+
+fn foreign() -> String {
+    format!(
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind = 'f' AND {USERS_SCHEMA} ORDER BY 1"
+    )
+}
+
+const SUBSCRIPTIONS: &str = "SELECT format('%I', s.subname) FROM pg_subscription s
+     JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database() ORDER BY 1";
+
+const USER_MAPPINGS: &str = "SELECT format('%I', u.usename) FROM pg_user_mappings u
+     WHERE NOT (SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user) ORDER BY 1";
+
+/// `pg_dump` takes all that is in `pg_catalog` for the server's.
+fn strangers() -> String {
+    let of = |catalog: &str, schema: &str, more: &str| {
+        let own = own(catalog, "o.oid");
+        format!(
+            "SELECT i.type || ' ' || i.identity FROM {catalog} o
+             CROSS JOIN LATERAL pg_identify_object('{catalog}'::regclass, o.oid, 0) i
+             WHERE o.{schema} = 'pg_catalog'::regnamespace AND o.oid >= {USERS_OID} AND {own} {more}"
+        )
+    };
+    let kinds = [
+        of("pg_class", "relnamespace", "AND o.relkind NOT IN ('i', 'I', 'c')"),
+        of("pg_proc", "pronamespace", ""),
+        of("pg_operator", "oprnamespace", ""),
+        of("pg_type", "typnamespace", "AND o.typrelid = 0 AND o.typcategory <> 'A'"),
+    ];
+    kinds.join(" UNION ALL ") + " ORDER BY 1"
+}
+
+/// They are in force when the extension is made, and in a restore no longer or not yet.
+fn granted_by_default() -> String {
+    format!(
+        "SELECT DISTINCT i.type || ' ' || i.identity
+         FROM pg_init_privs p
+         CROSS JOIN LATERAL pg_identify_object(p.classoid, p.objoid, p.objsubid) i
+         WHERE p.privtype = 'e' AND EXISTS (SELECT FROM aclexplode(p.initprivs) g
+           WHERE g.grantee >= {USERS_OID} AND g.grantee <> g.grantor) ORDER BY 1"
+    )
+}
+
+fn published() -> String {
+    let own = own("pg_class", "r.prrelid");
+    format!("SELECT r.prrelid::regclass::text FROM pg_publication_rel r WHERE NOT {own} ORDER BY 1")
+}
