@@ -7,7 +7,8 @@ use lifeboat::source::{Cell, Fault, Kind, Trouble};
 
 use crate::bench::{Bench, SHOP, differences, held, nothing_of, places, unknown};
 
-const EVERYTHING: &str = include_str!("../postgres/everything.sql");
+const EVERYTHING: &str =
+    concat!(include_str!("../postgres/everything.sql"), include_str!("../postgres/rare.sql"));
 const LONG: Duration = Duration::from_secs(60);
 
 #[test]
@@ -39,6 +40,30 @@ fn one_of_everything_comes_back_equal_on_every_major() {
         scratch.remove().unwrap();
         assert!(nothing_of(&token));
     }
+}
+
+#[test]
+fn what_every_database_begins_with_and_this_one_dropped_is_no_difference() {
+    let script = "DROP SCHEMA public; DROP EXTENSION plpgsql; CREATE SCHEMA own;
+                  CREATE TABLE own.t AS SELECT 1 AS a";
+    for major in [15, 17, 18] {
+        let bench = Bench::capture(major, &[("shop", script)]);
+        held(&bench.judged());
+    }
+    let bench = Bench::capture_changed(15, &[("shop", script)], |server| {
+        server.psql("shop", "CREATE SCHEMA public; CREATE TABLE public.more (a int)");
+    });
+    let found = places(&bench.judged());
+    for place in ["shop: schema public", "shop: table public.more"] {
+        assert!(found.iter().any(|found| found == place), "{place}: {found:?}");
+    }
+    let bench = Bench::capture_changed(15, &[("shop", SHOP)], |server| {
+        server.psql(
+            "shop",
+            "DROP SCHEMA public; CREATE SCHEMA public; COMMENT ON SCHEMA public IS NULL",
+        );
+    });
+    assert_eq!(places(&bench.judged()), ["shop: comment on schema public", "shop: schema public"]);
 }
 
 const SHOP_OF_ITS_OWN: &str = "CREATE TABLE t (a int); INSERT INTO t VALUES (1)";

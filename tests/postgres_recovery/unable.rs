@@ -53,6 +53,18 @@ fn a_collation_that_only_the_dump_names_is_not_held_against_the_data() {
 }
 
 #[test]
+fn a_security_label_whose_provider_is_not_there_is_not_held_against_the_data() {
+    // As a provider of theirs would have written it.
+    let labelled = "INSERT INTO pg_seclabel
+      VALUES ('sales.orders'::regclass, 'pg_class'::regclass, 0, 'guard', 'secret')";
+    let bench = Bench::capture(15, &[("shop", &format!("{SHOP} {labelled}"))]);
+
+    let told = unknown(&bench.judged());
+
+    assert!(told.contains("security label provider \"guard\" is not loaded"), "{told}");
+}
+
+#[test]
 fn scratch_that_is_too_small_is_told_before_and_a_full_one_after() {
     let bench = Bench::capture(15, &[("shop", SHOP)]);
     let small = mount("64M");

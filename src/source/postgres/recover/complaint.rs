@@ -8,7 +8,7 @@ use crate::source::Trouble;
 
 /// Parts of messages that speak of this host and not of the data. A hostile dump can make a drill
 /// inconclusive by them, never pass.
-const OF_THE_HOST: [&str; 24] = [
+const OF_THE_HOST: [&str; 25] = [
     "No space left on device",
     // A disk that fills up within a page: the write is short, not refused.
     "could not extend file",
@@ -34,6 +34,8 @@ const OF_THE_HOST: [&str; 24] = [
     "unsupported XML feature",
     "could not open dictionary file",
     "could not open stop-word file",
+    // A scratch server preloads no library, so none vouches for labels.
+    "security label provider",
 ];
 
 /// Signs that the server went away, for whatever reason.
@@ -65,7 +67,7 @@ pub(super) fn none(program: &str, finished: &Finished) -> Result<(), Trouble> {
 
 /// What stands before a quoted name of an object, a file or a locale; any other quote may be a
 /// value's.
-const NAMED: [&str; 22] = [
+const NAMED: [&str; 23] = [
     "relation",
     "table",
     "view",
@@ -85,6 +87,7 @@ const NAMED: [&str; 22] = [
     "collation",
     "encoding",
     "parameter",
+    "provider",
     "file",
     "library",
     "locale name:",

@@ -7,6 +7,7 @@
 
 mod amcheck;
 mod ask;
+mod beginnings;
 mod complaint;
 mod dumps;
 mod injure;
@@ -24,6 +25,7 @@ use super::{Cluster, session};
 use crate::ground::ids::Name;
 use crate::ground::size::ByteSize;
 use crate::sandbox::{self, Bounds, Cage, Scratch};
+use beginnings::Dropped;
 use dumps::Dumps;
 use recovered::Restored;
 use server::Server;
@@ -141,7 +143,7 @@ pub fn recover(
         server.load(database, dump)?;
     }
     dumps.take_back()?;
-    Ok(Box::new(Restored::new(server, cluster)))
+    Ok(Box::new(Restored::new(server, cluster, Dropped::of(capture))))
 }
 
 fn leave_room(cluster: &Cluster, dumped: u64, scratch: &Scratch) -> Result<(), Trouble> {

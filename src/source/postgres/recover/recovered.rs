@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::{Cluster, Session, fingerprint, schema};
+use super::beginnings::Dropped;
 use super::injure::{self, Injured};
 use super::server::Server;
 use super::{Error, amcheck, ask, data, environment, of_session};
@@ -17,14 +18,15 @@ const PATIENCE: Duration = Duration::from_secs(12 * 3600);
 pub(super) struct Restored {
     server: Server,
     cluster: Cluster,
+    dropped: Dropped,
     /// By database, as last read.
     read: BTreeMap<String, Fingerprint>,
     injured: Option<Injured>,
 }
 
 impl Restored {
-    pub(super) fn new(server: Server, cluster: Cluster) -> Self {
-        Self { server, cluster, read: BTreeMap::new(), injured: None }
+    pub(super) fn new(server: Server, cluster: Cluster, dropped: Dropped) -> Self {
+        Self { server, cluster, dropped, read: BTreeMap::new(), injured: None }
     }
 
     fn databases(&self) -> Vec<String> {
@@ -46,22 +48,31 @@ impl Restored {
         }
     }
 
+    /// What the session's database holds, without what no dump can say of it.
+    fn fingerprint_of(&self, session: &mut Session) -> Result<Fingerprint, Trouble> {
+        let mut found = fingerprint(session).map_err(of_session)?;
+        self.dropped.forgive(session, &mut found).map_err(of_session)?;
+        Ok(found)
+    }
+
     /// What is read in the session in which a fault was put, which is then undone.
-    fn injured_fingerprint(&mut self, mut injured: Injured) -> Result<Fingerprint, Trouble> {
-        let found = fingerprint(&mut injured.session).map_err(of_session)?;
+    fn injured_fingerprint(&self, mut injured: Injured) -> Result<Fingerprint, Trouble> {
+        let found = self.fingerprint_of(&mut injured.session)?;
         injured.session.run("ROLLBACK").map_err(of_session)?;
         Ok(found)
     }
 
     /// Databases that were not captured, as objects of the schema.
     fn strangers(&self, session: &mut Session) -> Result<Vec<String>, Trouble> {
-        let found = session.rows(
-            "SELECT datname FROM pg_database
-             WHERE datname NOT IN ('template0', 'template1', 'postgres')",
-        );
-        let found = found.map_err(of_session)?.into_iter().flatten().flatten();
+        let mut found = session
+            .column(
+                "SELECT datname FROM pg_database
+                 WHERE datname NOT IN ('template0', 'template1', 'postgres')",
+            )
+            .map_err(of_session)?;
         let captured = self.databases();
-        Ok(found.filter(|name| !captured.contains(name)).collect())
+        found.retain(|name| !captured.contains(name));
+        Ok(found)
     }
 }
 
@@ -92,7 +103,7 @@ impl Recovered for Restored {
                 None => {
                     let mut session = self.server.session(&database)?;
                     session.set_limit(PATIENCE).map_err(of_session)?;
-                    let found = fingerprint(&mut session).map_err(of_session)?;
+                    let found = self.fingerprint_of(&mut session)?;
                     self.read.insert(database, found.clone());
                     found
                 }
