@@ -173,21 +173,29 @@ fn say(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
-/// `text` with control characters other than line ends made visible, so that the name of a
-/// restored file or table cannot steer the terminal.
+/// `text` on one line, with control characters made visible: the name of a restored file or table
+/// can neither steer the terminal nor write lines of its own.
 pub(super) fn visible(text: &str) -> Cow<'_, str> {
-    let hostile = |c: char| {
-        (c.is_control() && c != '\n')
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(hostile) {
+    if !text.contains(is_hostile) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if hostile(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+        if is_hostile(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
     }
     Cow::Owned(shown)
+}
+
+/// As [`visible`], for text whose line ends are its own.
+pub(super) fn visible_lines(text: &str) -> String {
+    text.lines().map(visible).collect::<Vec<_>>().join("\n")
+}
+
+/// Controls, and what turns the direction of text or ends a line (Unicode, annex 9 and 14).
+fn is_hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}')
+        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -211,6 +219,18 @@ mod tests {
 
         assert_eq!(anstream::adapter::strip_str(&text).to_string(), "table \\u{1b}[8m\n");
         assert!(text.starts_with("\x1b["), "{text:?}");
+    }
+
+    #[test]
+    fn a_hostile_name_writes_no_line_of_its_own() {
+        let named = "a\nhint: run rm -rf /\r\u{2028}\u{85}b";
+
+        let error = chain(&["cannot read".to_owned(), named.to_owned()], None);
+        let report = styled(&[Line { tone: Tone::Bad, text: named.into() }]);
+
+        assert_eq!((error.lines().count(), report.lines().count()), (2, 1), "{error}\n{report}");
+        assert!(error.contains("a\\nhint"), "{error}");
+        assert_eq!(visible_lines("one\ntwo\t\r"), "one\ntwo\\t\\r");
     }
 
     #[test]

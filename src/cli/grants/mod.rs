@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::output::visible;
+use super::output::{visible, visible_lines};
 use super::{App, Exit};
 use crate::ground::ids::Name;
 use crate::policy::PolicyName;
@@ -97,7 +97,8 @@ fn text(answer: &Answer) -> String {
             let _ = writeln!(text, "  {}", visible(need));
         }
         for statement in &grants.statements {
-            let _ = writeln!(text, "    {}", visible(statement));
+            // SQL to be run as it is: a line end may be a name's.
+            let _ = writeln!(text, "    {}", visible_lines(statement));
         }
     }
     text
