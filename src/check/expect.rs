@@ -8,7 +8,8 @@ use super::Outcome;
 /// Whether `answer` is as expected; `check` names the assertion in what broke.
 ///
 /// A comparison wants one row with one value; NULL never holds, nor does a number where a text is
-/// expected. Found values stay out of the outcome: it stands in records that outlive the data.
+/// expected. A row of NULLs alone, as `max(…)` of an empty table gives it, is neither an empty
+/// answer nor one that is not. Found values stay out of the outcome: it stands in records that outlive the data.
 pub fn expect(check: &str, expectation: &Expectation, answer: &Rows) -> Outcome {
     let broke = |what: String| Outcome::broke(format!("check {check:?}"), what);
     let rows = answer.rows.len() as u64;
@@ -16,8 +17,14 @@ pub fn expect(check: &str, expectation: &Expectation, answer: &Rows) -> Outcome 
         // The answer itself is what was looked at, so an empty one is still one thing.
         Expectation::Empty if rows == 0 => Outcome::of(1, []),
         Expectation::Empty => broke(format!("expected no row, found {rows}")),
-        Expectation::NotEmpty if rows > 0 => Outcome::of(rows, []),
-        Expectation::NotEmpty => broke("expected at least one row, found none".to_owned()),
+        Expectation::NotEmpty => {
+            let says_something = |row: &&Vec<Cell>| row.iter().any(|cell| *cell != Cell::Null);
+            match (answer.rows.iter().filter(says_something).count() as u64, rows) {
+                (0, 0) => broke("expected at least one row, found none".to_owned()),
+                (0, rows) => broke(format!("expected a value, found {rows} rows of NULL")),
+                (found, _) => Outcome::of(found, []),
+            }
+        }
         Expectation::Value(comparison, expected) => {
             let [row] = &answer.rows[..] else {
                 return broke(format!("expected one row to compare, found {rows}"));
@@ -93,8 +100,18 @@ mod tests {
     fn empty_and_not_empty_look_at_the_number_of_rows() {
         assert!(matches!(ends("empty", vec![]), Outcome::Held { .. }));
         assert!(matches!(ends("empty", vec![vec![Cell::Null]]), Outcome::Broke(_)));
-        assert!(matches!(ends("not empty", vec![vec![Cell::Null]]), Outcome::Held { .. }));
+        assert!(matches!(ends("not empty", vec![vec![Cell::Integer(0)]]), Outcome::Held { .. }));
         assert!(matches!(ends("not empty", vec![]), Outcome::Broke(_)));
+    }
+
+    #[test]
+    fn a_row_of_nulls_is_what_an_empty_table_gives_and_not_an_answer() {
+        let nulls = vec![vec![Cell::Null, Cell::Null]];
+        let mixed = vec![vec![Cell::Null], vec![Cell::Null, Cell::Text(String::new())]];
+
+        assert!(matches!(ends("not empty", nulls), Outcome::Broke(_)));
+        let Outcome::Held { compared } = ends("not empty", mixed) else { panic!("one says so") };
+        assert_eq!(compared.get(), 1, "the row of NULL alone does not count");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::leaf::{Wrong, written_as_text};
 pub enum Expectation {
     /// The query gives no row.
     Empty,
-    /// The query gives at least one row.
+    /// The query gives at least one row with a value that is not NULL.
     NotEmpty,
     /// The answer's single value compares so.
     Value(Comparison, Scalar),
