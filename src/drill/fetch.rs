@@ -13,7 +13,7 @@ use super::{Rehearsal, Request};
 use crate::account::{self, Account, Locked, Rooms};
 use crate::check::{Completeness, Id, Outcome, Why};
 use crate::ground::causes::chain;
-use crate::ledger::details::Point;
+use crate::ledger::details::{NotCovered, Point};
 use crate::ledger::record::{Body, Record};
 use crate::repo::{BlobId, BlobKind, NodeKind, ReadError, Reader, SnapshotId};
 use crate::restore::{self, Fidelity, Occupied, Select};
@@ -279,6 +279,12 @@ fn describe_point(
     });
     let mut unnamed = Vec::new();
     for capture in sources {
+        rehearsal.not_covered.extend(capture.gaps().into_iter().map(|gap| NotCovered {
+            source: capture.source.clone(),
+            what: gap.kind.code().to_owned(),
+            database: gap.database,
+            names: gap.names,
+        }));
         let allowed = super::write_down::may_skip(request.policy, &capture.source);
         for skipped in &capture.skipped {
             rehearsal.skipped.push(crate::ledger::details::Finding {

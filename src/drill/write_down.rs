@@ -175,6 +175,7 @@ pub(super) fn compose(
         checks: rehearsal.checks.iter().cloned().chain(rehearsal.not_reached()).collect(),
         controls: rehearsal.controls.iter().zip(&rehearsal.injured).map(control).collect(),
         skipped: rehearsal.skipped.clone(),
+        not_covered: rehearsal.not_covered.clone(),
     };
     (finished, details)
 }

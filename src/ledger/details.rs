@@ -46,6 +46,23 @@ pub struct Drill {
     pub controls: Vec<Control>,
     /// Selected items that the snapshot does not hold.
     pub skipped: Vec<Finding>,
+    /// What the sources have beside what was selected, or cannot give, as far as it was seen.
+    #[serde(default)]
+    pub not_covered: Vec<NotCovered>,
+}
+
+/// Things of one kind that a recovery point does not cover.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotCovered {
+    pub source: Name,
+    /// `databases`, `unlogged-rows`, `foreign-rows`, `materialised-rows`, `subscriptions`,
+    /// `user-mappings`, `tablespaces`, `role-settings`, `strangers`, `default-grants`,
+    /// `published-of-extensions` or `role-passwords`.
+    pub what: String,
+    /// The database that they are in; none where they are the server's.
+    pub database: Option<String>,
+    /// None where `what` says it all.
+    pub names: Vec<String>,
 }
 
 /// Why a part of the verdict is not `yes`.

@@ -20,7 +20,7 @@ pub(super) fn check(
     all_policies_read: bool,
     drills: &mut [Document],
 ) {
-    let customers = site_itself(site);
+    let customers = site_itself(root, site);
     for policy in policies.iter_mut() {
         one_policy(root, &customers, policy);
     }
@@ -38,10 +38,11 @@ pub(super) fn check(
 }
 
 /// Returns the customers' ids.
-fn site_itself(site: &mut Document) -> Names {
+fn site_itself(root: &Path, site: &mut Document) -> Names {
     let stores = unique_within(site, "/store", "name");
     let customers = unique_within(site, "/customer", "id");
     one_engine_a_version(site);
+    engines_are_there(root, site);
     for index in 0..site.length_of("/customer") {
         let pointer = format!("/customer/{index}/store");
         known_name(site, &pointer, "store", &stores);
@@ -75,6 +76,17 @@ fn one_engine_a_version(site: &mut Document) {
             site.error(&format!("/engine/{index}/version"), message, hint.to_owned());
         }
         seen.push(engine);
+    }
+}
+
+/// A disk that is not mounted, or a package that went: what Debian has of the version serves instead.
+fn engines_are_there(root: &Path, site: &mut Document) {
+    for index in 0..site.length_of("/engine") {
+        let at = format!("/engine/{index}/path");
+        let Some(path) = site.text_at(&at).map(str::to_owned) else { continue };
+        if !root.join(path).join("postgres").is_file() {
+            site.warn(&at, "no server's programs are there: those of the system serve, if any");
+        }
     }
 }
 

@@ -432,6 +432,20 @@ fn an_engine_is_a_version_and_its_folder_and_declared_once() {
     assert!(twice.shown().contains("postgres 17 is there already"), "{}", twice.shown());
 }
 
+#[test]
+fn an_engine_whose_programs_are_not_there_is_warned_of_at_its_place() {
+    let engine = "[[engine]]\nkind = \"postgres\"\nversion = \"17\"\npath = \"pg17/bin\"\n";
+    let bench = Bench::new(&format!("{SITE}{engine}"), POLICY, DRILL);
+
+    let missing = bench.load().unwrap().warnings.render(false);
+    std::fs::create_dir_all(bench.path("pg17/bin")).unwrap();
+    std::fs::write(bench.path("pg17/bin/postgres"), "").unwrap();
+    let there = bench.load().unwrap().warnings;
+
+    assert!(missing.contains("pg17/bin") && missing.contains("no server's programs"), "{missing}");
+    assert!(there.is_empty(), "{}", there.render(false));
+}
+
 /// A source of PostgreSQL to put into a policy.
 const SERVER: &str = "[[source]]
 name = \"ledger\"

@@ -124,6 +124,7 @@ pub(super) const TEXTS: Texts = Texts {
     counted: ["counts", "told apart"],
     bar_phases: "Phases",
     bar_against: "Against the RTO",
+    bar_caption: |total, hardware| format!("Recovery time {total}, in scratch: {hardware}"),
     bar_described: |phases, total, objective| match objective {
         Some(objective) => {
             format!("Recovery time by phase: {phases}. In all {total}; objective {objective}.")
@@ -141,12 +142,21 @@ pub(super) const TEXTS: Texts = Texts {
     expected_check: "Check that had to find it",
     said: "What the check said",
     control_results: ["found", "missed"],
+    found_there: "found there",
 
     skipped: "What the recovery point does not hold",
     skipped_how: "These items were selected by the policy but could not be read at capture.",
     nothing_skipped: "No selected item was left out.",
     object: "Item",
     what: "What is wrong",
+
+    not_covered: "Not covered",
+    not_covered_how: "These belong to the sources and are not in the recovery point. Nothing here \
+                      shows that they could be recovered.",
+    all_covered: "Nothing was seen at capture that the recovery point leaves out.",
+    source: "Source",
+    names: "Names",
+    and_more: |number| format!("and {number} more"),
 
     history: "Earlier drills of this policy",
     history_how: "Newest first, at most ten.",

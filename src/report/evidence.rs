@@ -7,7 +7,7 @@ use super::texts::Texts;
 use super::{Lang, amount};
 use crate::ground::size::ByteSize;
 use crate::ledger::details::{
-    Check, CheckOutcome, Control, Finding, PartCompared, SourceRecovered,
+    Check, CheckOutcome, Control, Finding, NotCovered, PartCompared, SourceRecovered,
 };
 use crate::ledger::record::{DrillFinished, Word};
 
@@ -51,6 +51,31 @@ pub(super) fn source(found: &SourceRecovered, texts: &Texts, lang: Lang) -> Sour
         about,
         parts: listed.map(|compared| part(compared, texts)).collect(),
         more_equal: (beyond > 0).then(|| (texts.more_equal)(&amount::count(beyond as u64))),
+    }
+}
+
+/// What of one kind a recovery point does not cover.
+pub(super) struct GapView<'a> {
+    pub what: Cow<'a, str>,
+    pub source: &'a str,
+    pub names: Vec<Cow<'a, str>>,
+    pub more: Option<String>,
+}
+
+/// Names of one kind that are listed at most.
+const NAMES_LISTED: usize = 50;
+
+pub(super) fn gap<'a>(gap: &'a NotCovered, texts: &Texts, lang: Lang) -> GapView<'a> {
+    let beyond = gap.names.len().saturating_sub(NAMES_LISTED);
+    let named = gap.names.iter().take(NAMES_LISTED).map(|name| match &gap.database {
+        Some(database) => format!("{database}: {name}").into(),
+        None => name.into(),
+    });
+    GapView {
+        what: terms::gap(&gap.what, lang),
+        source: gap.source.as_str(),
+        names: named.collect(),
+        more: (beyond > 0).then(|| (texts.and_more)(&amount::count(beyond as u64))),
     }
 }
 
@@ -103,7 +128,8 @@ pub(super) fn check<'a>(check: &'a Check, texts: &Texts, lang: Lang) -> CheckVie
         ),
         took: amount::duration(check.duration_ms, texts),
         expected: check.expected.as_deref(),
-        found: check.found.as_deref(),
+        // Of a check that held it says no more than what was expected.
+        found: check.found.as_deref().filter(|_| check.outcome != CheckOutcome::Held),
         reason: check.reason.as_deref(),
         places: &check.places,
         places_heading: (texts.places)(
@@ -133,7 +159,7 @@ pub(super) fn control<'a>(control: &'a Control, texts: &Texts, lang: Lang) -> Co
             .map_or_else(|| Cow::Borrowed(control.expected_check.as_str()), Cow::Owned),
         sign: if control.found { Sign::Good } else { Sign::Bad },
         result: texts.control_results[usize::from(!control.found)],
-        said: &control.said,
+        said: if control.found { texts.found_there } else { &control.said },
     }
 }
 

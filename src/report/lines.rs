@@ -2,12 +2,16 @@
 
 use super::terms::{self, Sign};
 use super::{Lang, amount, en};
-use crate::ledger::details::{CheckOutcome, Drill, Part};
+use crate::ledger::details::{CheckOutcome, Drill, NotCovered, Part};
 use crate::ledger::record::{Answer, DrillFinished};
 
 /// Checks that did not hold, and places of each, that are told at most.
 const BROKEN_TOLD: usize = 8;
 const PLACES_TOLD: usize = 3;
+
+/// Kinds of things not covered, and names of each, that are told at most.
+const GAPS_TOLD: usize = 6;
+const NAMES_TOLD: usize = 3;
 
 /// How a line is meant; what that looks like is the caller's affair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +87,28 @@ pub fn drill_text(finished: &DrillFinished, details: &Drill) -> Vec<Line> {
         let number = amount::count(details.skipped.len() as u64);
         fact(&mut lines, "not stored", format!("{number} selected items"));
     }
+    for gap in details.not_covered.iter().take(GAPS_TOLD) {
+        fact(&mut lines, "not covered", not_covered(gap));
+    }
+    if let Some(more) = details.not_covered.len().checked_sub(GAPS_TOLD).filter(|more| *more > 0) {
+        fact(&mut lines, "not covered", (en::TEXTS.and_more)(&amount::count(more as u64)));
+    }
     broken(&mut lines, details);
     lines
+}
+
+/// One kind of things that the recovery point does not cover.
+fn not_covered(gap: &NotCovered) -> String {
+    let NotCovered { source, what, database, names } = gap;
+    let kind = terms::gap(what, Lang::En);
+    if names.is_empty() {
+        return format!("{source}: {kind}");
+    }
+    let database = database.as_ref().map_or(String::new(), |name| format!(" in {name}"));
+    let shown = names.iter().take(NAMES_TOLD).cloned().collect::<Vec<_>>().join(", ");
+    let more = names.len().saturating_sub(NAMES_TOLD);
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    format!("{source}: {kind}{database}: {shown}{more}")
 }
 
 fn told(answer: Answer) -> &'static str {
@@ -200,6 +224,17 @@ mod tests {
         assert_eq!(lines[0].tone, Tone::Good);
         assert!(text.contains("14 of 14 held"), "{text}");
         assert!(text.contains("in scratch"), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_covered_is_told_with_a_few_of_its_names() {
+        let sample = sample::failed();
+
+        let text = text(&drill_text(&sample.finished, &sample.details));
+
+        let rows = "orders: Rows of unlogged tables in shop: cache.a, cache.b, cache.c, and 1 more";
+        assert!(text.contains(rows), "{text}");
+        assert!(text.contains("orders: Passwords of roles (the"), "{text}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::bar::Bar;
-use super::evidence::{self, CheckView, ControlView, EarlierView, SourceView};
+use super::evidence::{self, CheckView, ControlView, EarlierView, GapView, SourceView};
 use super::terms::{self, Sign};
 use super::texts::Texts;
 use super::{Lang, Proof, amount, en, zh};
@@ -56,6 +56,7 @@ pub fn drill(
         ),
         controls: details.controls.iter().map(|c| evidence::control(c, texts, lang)).collect(),
         skipped: &details.skipped,
+        not_covered: details.not_covered.iter().map(|g| evidence::gap(g, texts, lang)).collect(),
         earlier: earlier(finished, history, texts),
         limits: limits(finished, details, texts),
         verify: verify(record, details, proof, texts),
@@ -86,6 +87,7 @@ struct Page<'a> {
     controls_found: String,
     controls: Vec<ControlView<'a>>,
     skipped: &'a [Finding],
+    not_covered: Vec<GapView<'a>>,
     earlier: Vec<EarlierView>,
     limits: Vec<&'static str>,
     verify: Verify<'a>,
@@ -114,7 +116,7 @@ struct Time {
     age: String,
     age_sign: Sign,
     rpo: String,
-    hardware: String,
+    caption: String,
     phases: Vec<PhaseRow>,
     bar: Bar,
     described: String,
@@ -297,6 +299,7 @@ fn time(finished: &DrillFinished, details: &Drill, texts: &Texts, lang: Lang) ->
         .map(|phase| format!("{} {}", phase.name, phase.duration))
         .collect();
     let recovery = or(finished.recovery_ms, texts.unmeasured);
+    let hardware = hardware(details, texts);
     let objective = details.rto_ms.map(|ms| amount::duration(ms, texts));
     Time {
         described: (texts.bar_described)(
@@ -304,13 +307,13 @@ fn time(finished: &DrillFinished, details: &Drill, texts: &Texts, lang: Lang) ->
             &recovery,
             objective.as_deref(),
         ),
+        caption: (texts.bar_caption)(&recovery, &hardware),
         recovery,
         recovery_sign: finished.parts.within_rto.into(),
         rto: or(details.rto_ms, texts.undeclared),
         age: or(finished.data_age_ms, texts.unmeasured),
         age_sign: finished.parts.within_rpo.into(),
         rpo: or(details.rpo_ms, texts.undeclared),
-        hardware: hardware(details, texts),
         phases,
         bar: Bar::new(&details.phases, finished.recovery_ms, details.rto_ms),
     }
@@ -448,6 +451,25 @@ mod tests {
 
         assert!(!page.contains("<img"));
         assert!(page.contains("&lt;img") || page.contains("&#60;img"));
+    }
+
+    #[test]
+    fn what_is_not_covered_is_named_in_both_languages() {
+        let (some, none, many) = (sample::failed(), sample::passed(), sample::long());
+
+        let [zh, en] = [Lang::Zh, Lang::En].map(|lang| seen(&some.page(lang)));
+
+        for told in ["Not covered", "Rows of unlogged tables", "Passwords of roles (the"] {
+            assert!(en.contains(told), "{told} in {en}");
+        }
+        for told in ["未覆盖的内容", "UNLOGGED 表中的数据行", "角色口令"] {
+            assert!(zh.contains(told), "{told} in {zh}");
+        }
+        for name in ["analytics", "shop: cache.d", "&#60;b&#62;staging"] {
+            assert!(en.contains(name) && zh.contains(name), "{name} in {en}");
+        }
+        assert!(seen(&none.page(Lang::En)).contains("Nothing was seen at capture"));
+        assert!(seen(&many.page(Lang::En)).contains("and 10 more"));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::{Lang, Proof, SignedCheckpoint, drill};
 use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
 use crate::ledger::details::{
-    Check, CheckOutcome, Control, Drill, Environment, FORMAT, Finding, Part, PartCompared, Phase,
-    Point, Reason, SourceRecovered,
+    Check, CheckOutcome, Control, Drill, Environment, FORMAT, Finding, NotCovered, Part,
+    PartCompared, Phase, Point, Reason, SourceRecovered,
 };
 use crate::ledger::record::{Actor, Answer, Body, DrillFinished, Event, Parts, Record, Word};
 
@@ -198,6 +198,7 @@ fn details() -> Drill {
             control("blob-hidden", "uploads", "blob 5feceb66", "integrity"),
         ],
         skipped: vec![],
+        not_covered: vec![],
     }
 }
 
@@ -294,6 +295,17 @@ pub(super) fn failed() -> Sample {
     broke.outcome = CheckOutcome::Broke;
     (broke.expected, broke.found) = (Some("= 0".into()), Some("another number".into()));
     details.point.as_mut().unwrap().complete = false;
+    let gap = |what: &str, database: Option<&str>, names: &[&str]| NotCovered {
+        source: "orders".parse().unwrap(),
+        what: what.into(),
+        database: database.map(str::to_owned),
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    details.not_covered = vec![
+        gap("databases", None, &["analytics", "<b>staging</b>"]),
+        gap("unlogged-rows", Some("shop"), &["cache.a", "cache.b", "cache.c", "cache.d"]),
+        gap("role-passwords", None, &[]),
+    ];
     details.skipped = vec![
         Finding {
             object: "/srv/shop/uploads/<script>alert(1)</script>.jpg".into(),
@@ -360,6 +372,7 @@ pub(super) fn long() -> Sample {
         }
         details.checks.push(check);
     }
+    details.not_covered[1].names = (0..60).map(|table| format!("{odd}.{table}")).collect();
     details.sources[0].parts.extend((0..400).map(|table| part(&format!("{odd}_{table}"), table)));
     sample(details)
 }

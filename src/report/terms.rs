@@ -36,6 +36,41 @@ const FAULTS: [Row; 4] = [
     ("blob-hidden", "隐藏一个数据块", "One stored blob hidden"),
 ];
 
+const GAPS: [Row; 12] = [
+    ("databases", "策略未列明的数据库", "Databases that the policy does not name"),
+    ("unlogged-rows", "UNLOGGED 表中的数据行", "Rows of unlogged tables"),
+    ("foreign-rows", "外部表中的数据行", "Rows of foreign tables"),
+    (
+        "materialised-rows",
+        "物化视图中的数据行（还原时重新计算，未作比对）",
+        "Rows of materialised views (a restore computes them anew; not compared)",
+    ),
+    ("subscriptions", "逻辑复制订阅", "Subscriptions to logical replication"),
+    (
+        "user-mappings",
+        "用户映射的选项（仅超级用户可见）",
+        "Options of user mappings (only a superuser sees them)",
+    ),
+    ("tablespaces", "表空间", "Tablespaces"),
+    ("role-settings", "ALTER ROLE ALL 设定的参数", "Settings made by ALTER ROLE ALL"),
+    ("strangers", "用户建在 pg_catalog 中的对象", "What users made in pg_catalog"),
+    (
+        "default-grants",
+        "默认权限对扩展对象的授权",
+        "What default privileges granted on what an extension made",
+    ),
+    (
+        "published-of-extensions",
+        "发布中属于扩展的表",
+        "What publications publish of an extension's tables",
+    ),
+    (
+        "role-passwords",
+        "角色口令（备份账号无权读取）",
+        "Passwords of roles (the backup's log-in may not read them)",
+    ),
+];
+
 /// Code, 中文, English for one, English for several.
 const UNITS: [(&str, &str, &str, &str); 17] = [
     ("records", "条记录", "record", "records"),
@@ -107,6 +142,10 @@ pub(super) fn assertion(name: &str, lang: Lang) -> Option<String> {
 
 pub(super) fn fault(code: &str, lang: Lang) -> Cow<'_, str> {
     look_up(&FAULTS, code, lang)
+}
+
+pub(super) fn gap(code: &str, lang: Lang) -> Cow<'_, str> {
+    look_up(&GAPS, code, lang)
 }
 
 pub(super) fn unit(code: &str, number: u64, lang: Lang) -> &str {

@@ -112,6 +112,7 @@ pub(super) struct Texts {
     pub counted: [&'static str; 2],
     pub bar_phases: &'static str,
     pub bar_against: &'static str,
+    pub bar_caption: fn(total: &str, hardware: &str) -> String,
     pub bar_described: fn(phases: &str, total: &str, objective: Option<&str>) -> String,
 
     pub controls: &'static str,
@@ -124,12 +125,20 @@ pub(super) struct Texts {
     pub said: &'static str,
     /// Found, missed.
     pub control_results: [&'static str; 2],
+    pub found_there: &'static str,
 
     pub skipped: &'static str,
     pub skipped_how: &'static str,
     pub nothing_skipped: &'static str,
     pub object: &'static str,
     pub what: &'static str,
+
+    pub not_covered: &'static str,
+    pub not_covered_how: &'static str,
+    pub all_covered: &'static str,
+    pub source: &'static str,
+    pub names: &'static str,
+    pub and_more: fn(number: &str) -> String,
 
     pub history: &'static str,
     pub history_how: &'static str,

@@ -117,6 +117,7 @@ pub(super) const TEXTS: Texts = Texts {
     counted: ["计入", "单列，不计入"],
     bar_phases: "各阶段",
     bar_against: "对照 RTO",
+    bar_caption: |total, hardware| format!("恢复时间 {total}，演练环境实测：{hardware}"),
     bar_described: |phases, total, objective| match objective {
         Some(objective) => {
             format!("各阶段恢复时间：{phases}。合计 {total}；目标 {objective}。")
@@ -133,12 +134,20 @@ pub(super) const TEXTS: Texts = Texts {
     expected_check: "应发现故障的校验项",
     said: "校验项的报告",
     control_results: ["已发现", "未发现"],
+    found_there: "已在该处发现",
 
     skipped: "恢复点未包含的项目",
     skipped_how: "以下项目在策略范围之内，但采集时无法读取。",
     nothing_skipped: "所选项目没有遗漏。",
     object: "项目",
     what: "问题",
+
+    not_covered: "未覆盖的内容",
+    not_covered_how: "以下内容属于数据源，但不在恢复点之内。本报告不能说明其可以恢复。",
+    all_covered: "采集时未发现恢复点未覆盖的内容。",
+    source: "数据源",
+    names: "名称",
+    and_more: |number| format!("另有 {number} 项"),
 
     history: "该策略以往的演练",
     history_how: "由近及远，最多列出十次。",

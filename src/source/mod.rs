@@ -5,12 +5,14 @@
 //! turns [`Entry`]s into nodes.
 
 pub mod files;
+mod gap;
 mod grants;
 pub mod manifest;
 pub mod postgres;
 pub mod sqlite;
 pub mod sum;
 
+pub use gap::{Gap, GapKind};
 pub use grants::Grants;
 
 use std::collections::BTreeMap;
@@ -241,6 +243,13 @@ pub struct Capture {
     /// Of PostgreSQL: what the scratch server must be like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<postgres::Cluster>,
+}
+
+impl Capture {
+    /// What the source has and this capture does not cover.
+    pub fn gaps(&self) -> Vec<Gap> {
+        self.cluster.as_ref().map_or_else(Vec::new, postgres::Cluster::gaps)
+    }
 }
 
 /// A summary of content that is equal on both sides exactly if the content is.

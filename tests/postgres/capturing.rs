@@ -109,16 +109,18 @@ fn every_version_is_captured_with_its_own_programs_and_names_what_is_left_out() 
         assert_eq!(cluster.databases[1].encoding, "UTF8");
         assert!(cluster.databases[1].extensions.iter().any(|one| one.name == "pg_trgm"));
         assert_eq!(cluster.server.page_checksums, major == 18);
-        let left_out = cluster.server.left_out.join("\n");
+        let gaps = captured.gaps();
+        let gaps: Vec<String> = gaps.iter().map(ToString::to_string).collect();
         for what in [
             "settings made by ALTER ROLE ALL: work_mem",
             "shop: rows of the unlogged tables sales.cache",
             "shop: rows of the foreign tables sales.distant",
+            "shop: rows, which a restore computes anew, of the views sales.totals",
             "shop: the subscriptions far",
             "shop: what default privileges granted on what an extension made: view sales.pg_stat",
             "did not come with the server: function pg_catalog.stray()",
         ] {
-            assert!(left_out.contains(what), "{what} in {left_out}");
+            assert!(gaps.iter().any(|gap| gap.contains(what)), "{what} in {gaps:?}");
         }
         let copy = restore(&captured, &sink);
         let restored = of(&copy, &["postgres", "shop"]);
@@ -190,8 +192,8 @@ fn doctor_names_databases_that_nobody_protects() {
     assert!(facts.engine.starts_with("PostgreSQL 15."), "{}", facts.engine);
     assert!(facts.scratch_bytes > 10 << 20, "{}", facts.scratch_bytes);
     let warnings = facts.warnings.join("\n");
-    assert!(warnings.contains("database postgres is not protected"), "{warnings}");
-    assert!(!warnings.contains("database shop"), "{warnings}");
+    let named = "the databases that `databases` does not name: postgres";
+    assert!(warnings.contains(named), "{warnings}");
 
     wanted.databases = vec!["shpo".to_owned()];
     let refused = lifeboat::ground::causes::chain(&Bench::default().probe(&wanted).unwrap_err());

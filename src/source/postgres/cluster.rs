@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::{Gap, GapKind};
+
 /// A captured cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cluster {
@@ -33,8 +35,22 @@ pub struct Server {
     pub has_role_passwords: bool,
     /// By name, with their folders: dumps leave them out.
     pub tablespaces: Vec<String>,
-    /// What else the dumps leave out, in words.
-    pub left_out: Vec<String>,
+    /// What else the dumps leave out.
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
+}
+
+impl Cluster {
+    /// What a dump of it does not cover.
+    pub fn gaps(&self) -> Vec<Gap> {
+        let Server { has_role_passwords, tablespaces, gaps, .. } = &self.server;
+        let of_server = |kind, names| Gap { kind, database: None, names };
+        let passwords =
+            (!has_role_passwords).then(|| of_server(GapKind::RolePasswords, Vec::new()));
+        let tablespaces =
+            (!tablespaces.is_empty()).then(|| of_server(GapKind::Tablespaces, tablespaces.clone()));
+        gaps.iter().cloned().chain(tablespaces).chain(passwords).collect()
+    }
 }
 
 /// A captured database, as `pg_database` describes it.
@@ -69,4 +85,23 @@ pub struct Database {
 pub struct Extension {
     pub name: String,
     pub version: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_that_could_not_be_read_and_tablespaces_are_gaps() {
+        let server = Server { tablespaces: vec!["fast at /ssd".into()], ..Server::default() };
+        let (version, superuser) = ("15.20".into(), "postgres".into());
+        let cluster = Cluster { major: 15, version, superuser, databases: Vec::new(), server };
+
+        let gaps = cluster.gaps();
+
+        let kinds: Vec<_> = gaps.iter().map(|gap| gap.kind).collect();
+        assert_eq!(kinds, [GapKind::Tablespaces, GapKind::RolePasswords]);
+        let read = Server { has_role_passwords: true, ..Server::default() };
+        assert!(Cluster { server: read, ..cluster }.gaps().is_empty());
+    }
 }

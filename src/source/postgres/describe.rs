@@ -44,7 +44,7 @@ fn server(session: &mut Session) -> Result<Server, Error> {
         is_standby: standby == "t",
         has_role_passwords: passwords == "t",
         tablespaces: spaces.into_iter().flatten().flatten().collect(),
-        left_out: Vec::new(),
+        gaps: Vec::new(),
     })
 }
 

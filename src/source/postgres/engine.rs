@@ -78,7 +78,8 @@ impl Engines {
         Self { declared: declared.collect() }
     }
 
-    /// The programs of `major`: Debian's, else the first declared ones.
+    /// The programs of `major`: Debian's, else the first declared ones. Declared folders without
+    /// them are warned of in the log.
     pub fn find(&self, major: u32) -> Result<Engine, Missing> {
         if !MAJORS.contains(&major) {
             return Err(Missing::Unsupported { major });
@@ -91,9 +92,27 @@ impl Engines {
         let complete = looked.iter().find(|bin| bin.join("postgres").is_file());
         let partial = || looked.iter().find(|bin| bin.is_dir());
         match complete.or_else(partial) {
-            Some(bin) => Engine::at(major, bin),
+            Some(bin) => {
+                for passed_over in self.passed_over(major) {
+                    tracing::warn!("{passed_over}; {} serves", bin.display());
+                }
+                Engine::at(major, bin)
+            }
             None => Err(Missing::NotFound { major, looked }),
         }
+    }
+
+    /// Folders that the site declares for `major` and that hold no server, one sentence each.
+    pub fn passed_over(&self, major: u32) -> Vec<String> {
+        let declared = self.declared.iter().filter(|(declared, _)| *declared == major);
+        let empty = declared.filter(|(_, bin)| !bin.join("postgres").is_file());
+        let told = empty.map(|(_, bin)| {
+            let bin = bin.display();
+            format!(
+                "[[engine]] names {bin} for PostgreSQL {major}, and no server's programs are there"
+            )
+        });
+        told.collect()
     }
 }
 
@@ -204,6 +223,17 @@ mod tests {
             assert_eq!(engine.folders(), [unpacked], "{engine:?}");
             assert!(engine.version.starts_with(&format!("{major}.")), "{engine:?}");
         }
+    }
+
+    #[test]
+    fn a_declared_folder_without_programs_is_passed_over_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let engines = declared(15, &folder.path().join("gone"));
+
+        assert!(engines.find(15).is_ok(), "Debian's own serve");
+        let told = engines.passed_over(15).join("\n");
+        assert!(told.contains("gone") && told.contains("PostgreSQL 15"), "{told}");
+        assert_eq!(engines.passed_over(17), Vec::<String>::new());
     }
 
     #[test]

@@ -1,39 +1,42 @@
-//! What no dump of this kind carries, as manifest and `doctor` say it.
+//! What no dump of this kind carries.
 
+use super::super::{Gap, GapKind};
 use super::extensions::{CARRIED, MAKER, USERS_OID, own};
 use super::session::{Error, Session};
 use super::tables::USERS_SCHEMA;
 
 /// Of the whole server.
-pub(super) fn of_cluster(session: &mut Session) -> Result<Vec<String>, Error> {
+pub(super) fn of_cluster(session: &mut Session) -> Result<Vec<Gap>, Error> {
     let settings = session.column(
         "SELECT split_part(o, '=', 1) FROM pg_db_role_setting s, unnest(s.setconfig) o
          WHERE s.setrole = 0 AND s.setdatabase = 0 ORDER BY 1",
     )?;
-    Ok(told("settings made by ALTER ROLE ALL:", settings).into_iter().collect())
+    Ok(gap(GapKind::RoleSettings, None, settings).into_iter().collect())
 }
 
 /// Of the session's database.
-pub(super) fn of_database(session: &mut Session) -> Result<Vec<String>, Error> {
+pub(super) fn of_database(session: &mut Session) -> Result<Vec<Gap>, Error> {
     let database = session.database().to_owned();
     let mut all = Vec::new();
-    for (what, query) in [
-        ("rows of the unlogged tables", unlogged()),
-        ("rows of the foreign tables", foreign()),
-        ("the subscriptions", SUBSCRIPTIONS.to_owned()),
-        ("options of the user mappings, which only a superuser sees, of", USER_MAPPINGS.to_owned()),
-        ("what stands in pg_catalog and did not come with the server:", strangers()),
-        ("what default privileges granted on what an extension made:", granted_by_default()),
-        ("what publications publish of an extension's tables:", published()),
+    for (kind, query) in [
+        (GapKind::UnloggedRows, unlogged()),
+        (GapKind::ForeignRows, foreign()),
+        (GapKind::MaterialisedRows, materialised()),
+        (GapKind::Subscriptions, SUBSCRIPTIONS.to_owned()),
+        (GapKind::UserMappings, USER_MAPPINGS.to_owned()),
+        (GapKind::Strangers, strangers()),
+        (GapKind::DefaultGrants, granted_by_default()),
+        (GapKind::PublishedOfExtensions, published()),
     ] {
         let names = session.column(&query)?;
-        all.extend(told(&format!("{database}: {what}"), names));
+        all.extend(gap(kind, Some(&database), names));
     }
     Ok(all)
 }
 
-fn told(what: &str, names: Vec<String>) -> Option<String> {
-    (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")))
+fn gap(kind: GapKind, database: Option<&str>, names: Vec<String>) -> Option<Gap> {
+    let database = database.map(str::to_owned);
+    (!names.is_empty()).then_some(Gap { kind, database, names })
 }
 
 fn unlogged() -> String {
@@ -51,6 +54,16 @@ fn foreign() -> String {
         "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c
          JOIN pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relkind = 'f' AND {USERS_SCHEMA} ORDER BY 1"
+    )
+}
+
+fn materialised() -> String {
+    format!(
+        "SELECT format('%I.%I', n.nspname, c.relname)
+         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         {MAKER}
+         WHERE c.relkind = 'm' AND c.relispopulated AND {USERS_SCHEMA} AND {CARRIED}
+         ORDER BY 1"
     )
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::super::Error;
+use super::super::{Error, Gap, GapKind};
 use super::cluster::Cluster;
 use super::describe;
 use super::engine::{Engine, Engines};
@@ -28,8 +28,6 @@ pub(super) struct Live {
     pub cluster: Cluster,
     /// The databases to capture.
     pub databases: Vec<String>,
-    /// Those that the login sees and the policy leaves out.
-    pub unprotected: Vec<String>,
     /// Bytes of the databases to capture.
     pub bytes: u64,
 }
@@ -64,30 +62,37 @@ impl Live {
             source: Some(Box::new(missing)),
         })?;
         let mut cluster = describe::cluster(&mut session).map_err(failed)?;
-        cluster.server.left_out = left_out::of_cluster(&mut session).map_err(failed)?;
+        cluster.server.gaps = left_out::of_cluster(&mut session).map_err(failed)?;
         let there = there(&mut session).map_err(failed)?;
         let databases = chosen(settings, &there, &server)?;
         let unprotected = there.iter().map(|(name, _)| name);
-        let unprotected = unprotected.filter(|name| !databases.contains(name)).cloned().collect();
+        let unprotected: Vec<String> =
+            unprotected.filter(|name| !databases.contains(name)).cloned().collect();
         let of_databases = there.iter().filter(|(name, _)| databases.contains(name));
         let bytes = of_databases.map(|(_, bytes)| bytes).sum();
         drop(session);
 
+        cluster.server.gaps.extend(not_named(unprotected));
         let mut hidden = Vec::new();
         for database in &databases {
             let found = (|| {
                 let limit = settings.statement_deadline;
                 let mut session = Session::open(&login, database, limit, interrupted.clone())?;
-                cluster.server.left_out.extend(left_out::of_database(&mut session)?);
+                cluster.server.gaps.extend(left_out::of_database(&mut session)?);
                 privileges::hidden(&mut session)
             })();
             hidden.extend(found.map_err(|error| engine_error(database, error))?);
         }
         match refusal(&hidden) {
-            None => Ok(Self { login, engine, cluster, databases, unprotected, bytes }),
+            None => Ok(Self { login, engine, cluster, databases, bytes }),
             Some(what) => Err(Error::Engine { object: server, what, source: None }),
         }
     }
+}
+
+/// The databases that the policy leaves out, as a gap.
+fn not_named(names: Vec<String>) -> Option<Gap> {
+    (!names.is_empty()).then_some(Gap { kind: GapKind::Databases, database: None, names })
 }
 
 /// What is said where something is hidden.

@@ -65,15 +65,18 @@ impl Postgres {
 impl Source for Postgres {
     fn probe(&self, context: &Context) -> Result<Facts, Error> {
         let live = Live::open(&self.settings, &self.engines, &context.interrupted)?;
-        let unprotected = live.unprotected.iter().map(|database| {
-            format!("database {database} is not protected: `databases` does not name it")
-        });
-        let left_out = live.cluster.server.left_out.iter().map(|what| format!("left out: {what}"));
+        let gaps = live.cluster.gaps();
+        let not_covered = gaps.iter().map(|gap| format!("not covered: {gap}"));
         Ok(Facts {
             engine: format!("PostgreSQL {}", live.cluster.version),
             // The dumps and the servers' files made of them.
             scratch_bytes: live.bytes.saturating_mul(2),
-            warnings: unprotected.chain(left_out).collect(),
+            warnings: self
+                .engines
+                .passed_over(live.cluster.major)
+                .into_iter()
+                .chain(not_covered)
+                .collect(),
         })
     }
 

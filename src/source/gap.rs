@@ -1,0 +1,106 @@
+//! What a capture does not cover, though it stands beside what it does.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Things of one kind that a capture leaves out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    pub kind: GapKind,
+    /// The database that they are in; none where they are the server's.
+    pub database: Option<String>,
+    /// None where the kind says it all.
+    pub names: Vec<String>,
+}
+
+/// Why something is left out, and what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GapKind {
+    /// Databases that the login sees and the policy does not name.
+    Databases,
+    UnloggedRows,
+    ForeignRows,
+    /// A restore runs the query anew.
+    MaterialisedRows,
+    Subscriptions,
+    /// Only a superuser sees their options.
+    UserMappings,
+    Tablespaces,
+    /// Made by ALTER ROLE ALL.
+    RoleSettings,
+    /// What users made in `pg_catalog`: `pg_dump` takes it for the server's.
+    Strangers,
+    /// What default privileges granted on what an extension made.
+    DefaultGrants,
+    PublishedOfExtensions,
+    /// The login may not read their hashes.
+    RolePasswords,
+}
+
+impl GapKind {
+    /// Its word in records.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Databases => "databases",
+            Self::UnloggedRows => "unlogged-rows",
+            Self::ForeignRows => "foreign-rows",
+            Self::MaterialisedRows => "materialised-rows",
+            Self::Subscriptions => "subscriptions",
+            Self::UserMappings => "user-mappings",
+            Self::Tablespaces => "tablespaces",
+            Self::RoleSettings => "role-settings",
+            Self::Strangers => "strangers",
+            Self::DefaultGrants => "default-grants",
+            Self::PublishedOfExtensions => "published-of-extensions",
+            Self::RolePasswords => "role-passwords",
+        }
+    }
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(database) = &self.database {
+            write!(f, "{database}: ")?;
+        }
+        f.write_str(match self.kind {
+            GapKind::Databases => "the databases that `databases` does not name:",
+            GapKind::UnloggedRows => "rows of the unlogged tables",
+            GapKind::ForeignRows => "rows of the foreign tables",
+            GapKind::MaterialisedRows => "rows, which a restore computes anew, of the views",
+            GapKind::Subscriptions => "the subscriptions",
+            GapKind::UserMappings => {
+                "options of the user mappings, which only a superuser sees, of"
+            }
+            GapKind::Tablespaces => "the tablespaces",
+            GapKind::RoleSettings => "settings made by ALTER ROLE ALL:",
+            GapKind::Strangers => "what stands in pg_catalog and did not come with the server:",
+            GapKind::DefaultGrants => "what default privileges granted on what an extension made:",
+            GapKind::PublishedOfExtensions => {
+                "what publications publish of an extension's tables:"
+            }
+            GapKind::RolePasswords => "passwords of roles, which the login may not read",
+        })?;
+        match &self.names[..] {
+            [] => Ok(()),
+            names => write!(f, " {}", names.join(", ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_is_told_with_its_database_and_names_and_recorded_by_the_same_word() {
+        let names = vec!["sales.cache".to_owned(), "sales.other".to_owned()];
+        let database = Some("shop".to_owned());
+        let gap = Gap { kind: GapKind::UnloggedRows, database, names };
+
+        assert_eq!(gap.to_string(), "shop: rows of the unlogged tables sales.cache, sales.other");
+        let written = serde_json::to_value(&gap).unwrap();
+        assert_eq!(written["kind"], gap.kind.code());
+    }
+}
