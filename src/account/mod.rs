@@ -7,6 +7,7 @@ pub mod journal;
 mod lease;
 mod lock;
 pub mod store;
+mod testimony;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 pub use lease::Leased;
 pub use lock::Locked;
+pub use testimony::Testimony;
 
 use self::journal::{Act, Journal, Reach, Recorded};
 use crate::ground::clock::Clock;
@@ -104,8 +106,8 @@ pub enum Error {
     Repository { place: String, source: repo::OpenError },
     #[error("cannot read the repository")]
     Read(#[from] repo::Error),
-    #[error("there is no repository at {place}, but the ledger beside it has records")]
-    RepositoryLost { place: String },
+    #[error("there is no repository at {place}, but there was one: {trace}")]
+    RepositoryLost { place: String, trace: &'static str },
     /// Of two that append at once one would be lost.
     #[error("the store at {place} creates what is there already: it cannot hold a ledger")]
     NoLedger { place: String },
@@ -157,10 +159,14 @@ impl Place {
         }
     }
 
-    /// Whether anything was ever written on the ledger; needs no key.
-    pub async fn has_ledger(&self) -> Result<bool, Error> {
-        let empty = ledger::is_empty(&*self.ledger).await;
-        empty.map(|empty| !empty).map_err(Error::Checkpoint)
+    /// What shows that a repository was begun here, wherever it is now; needs no key. An empty
+    /// folder may be one on which no disk is mounted, so this host's memory counts, too.
+    async fn trace(&self, rooms: &Rooms) -> Result<Option<&'static str>, Error> {
+        if !ledger::is_empty(&*self.ledger).await.map_err(Error::Checkpoint)? {
+            return Ok(Some("the ledger beside it has records"));
+        }
+        let signed = rooms.state.newest_checkpoint(&self.ledger.place()).await?;
+        Ok(signed.map(|_| "this host signed the ledger beside it, which is gone as well"))
     }
 }
 
@@ -184,21 +190,35 @@ impl Account {
         Self::with(repository, &place, setup, customer, rooms)
     }
 
-    /// Opens what is there, or begins it where neither repository nor ledger exist.
+    /// Opens what is there; `None` where nothing was begun yet. A repository of which only a trace
+    /// is left fails with [`Error::RepositoryLost`].
+    pub async fn open_if_begun(
+        setup: &Setup,
+        customer: &Customer,
+        rooms: &Rooms,
+    ) -> Result<Option<Self>, Error> {
+        match Self::open(setup, customer, rooms).await {
+            Err(Error::Repository { source: repo::OpenError::Missing { .. }, .. }) => {}
+            opened => return opened.map(Some),
+        }
+        let place = Place::open(setup, customer).await?;
+        match place.trace(rooms).await? {
+            Some(trace) => Err(Error::RepositoryLost { place: place.repository.place(), trace }),
+            None => Ok(None),
+        }
+    }
+
+    /// Opens what is there, or begins it where nothing was begun yet.
     pub async fn open_or_create(
         setup: &Setup,
         customer: &Customer,
         rooms: &Rooms,
     ) -> Result<Self, Error> {
-        match Self::open(setup, customer, rooms).await {
-            Err(Error::Repository { source: repo::OpenError::Missing { .. }, .. }) => {}
-            other => return other,
+        if let Some(account) = Self::open_if_begun(setup, customer, rooms).await? {
+            return Ok(account);
         }
         let place = Place::open(setup, customer).await?;
         let name = place.repository.place();
-        if place.has_ledger().await? {
-            return Err(Error::RepositoryLost { place: name });
-        }
         match probe(&*place.repository, "locks").await {
             Ok(Creation::Refused) => {}
             Ok(Creation::Replaced) => return Err(Error::NoLedger { place: name }),
@@ -258,15 +278,6 @@ impl Account {
         Ok(Snapshots { files, gone })
     }
 
-    /// Every record of a ledger that holds together and is what was signed before; fails with the
-    /// alarms of [`Ledger::checkpoint`] otherwise.
-    pub async fn proven_records(&self, rooms: &Rooms) -> Result<Vec<Record>, Error> {
-        let Some(ledger) = self.journal.ledger() else { return Ok(Vec::new()) };
-        let remembered = remembered(ledger, rooms).await?;
-        let signers: Vec<_> = self.signer.iter().map(|one| one.public_key().clone()).collect();
-        ledger.proven(&signers, remembered).await.map_err(Error::Checkpoint)
-    }
-
     /// Signs the ledger as it stands and remembers what was signed.
     ///
     /// Fails with an alarm where the ledger is not what was signed before.
@@ -274,7 +285,7 @@ impl Account {
         let (Some(ledger), Some(signer)) = (self.journal.ledger(), &self.signer) else {
             return Ok(());
         };
-        let remembered = remembered(ledger, rooms).await?;
+        let remembered = self.remembered(rooms).await?;
         let signed = self.journal.sign(signer, remembered).await;
         if let Some(checkpoint) = signed.map_err(Error::Checkpoint)? {
             let Remembered { size, root } = checkpoint.remembered();
@@ -291,7 +302,7 @@ impl Account {
         let (Some(ledger), Some(signer)) = (self.journal.ledger(), &self.signer) else {
             return Ok(None);
         };
-        if let Some(Remembered { size, .. }) = remembered(ledger, rooms).await? {
+        if let Some(Remembered { size, .. }) = self.remembered(rooms).await? {
             return Ok(Some(size));
         }
         let key = signer.public_key().clone();
@@ -299,6 +310,13 @@ impl Account {
         let Some(Remembered { size, root }) = newest else { return Ok(None) };
         rooms.state.remember_checkpoint(&ledger.place(), size, root).await?;
         Ok(Some(size))
+    }
+
+    /// What this host signed of the ledger the last time.
+    pub async fn remembered(&self, rooms: &Rooms) -> Result<Option<Remembered>, Error> {
+        let Some(ledger) = self.journal.ledger() else { return Ok(None) };
+        let remembered = rooms.state.newest_checkpoint(&ledger.place()).await?;
+        Ok(remembered.map(|(size, root)| Remembered { size, root }))
     }
 
     /// Who signs.
@@ -325,12 +343,6 @@ pub fn given_up(records: &[Record]) -> HashSet<SnapshotId> {
         _ => None,
     });
     snapshots.flatten().map(|id| SnapshotId(*id)).collect()
-}
-
-/// What this host signed of `ledger` the last time.
-async fn remembered(ledger: &Ledger, rooms: &Rooms) -> Result<Option<Remembered>, Error> {
-    let remembered = rooms.state.newest_checkpoint(&ledger.place()).await?;
-    Ok(remembered.map(|(size, root)| Remembered { size, root }))
 }
 
 /// A journal for a customer whose repository cannot be opened: everything waits in the outbox.

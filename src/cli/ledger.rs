@@ -9,9 +9,9 @@ use serde_json::Value;
 use ssh_key::PublicKey;
 
 use super::hint::Hinting;
-use super::output::visible;
+use super::output::{visible, visible_lines};
 use super::{App, Exit};
-use crate::account::{self, Account};
+use crate::account::{self, Account, Rooms};
 use crate::evidence::due::{self, Missing};
 use crate::ground::digest::Digest;
 use crate::ground::ids::Name;
@@ -93,8 +93,16 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     }
 }
 
-/// The customer's account, and the policy that was named, if one was.
-async fn open(of: &PolicyName, app: &App) -> anyhow::Result<(Setup, Account, Option<Name>)> {
+/// A customer's ledger, opened.
+struct Opened {
+    setup: Setup,
+    account: Account,
+    rooms: Rooms,
+    /// The policy that was named, if one was.
+    policy: Option<Name>,
+}
+
+async fn open(of: &PolicyName, app: &App) -> anyhow::Result<Opened> {
     let setup = app.setup().await?;
     let (customer, policy) = match setup.policy(of) {
         Ok(policy) => (setup.customer_of(policy), Some(policy.name.clone())),
@@ -103,11 +111,11 @@ async fn open(of: &PolicyName, app: &App) -> anyhow::Result<(Setup, Account, Opt
     };
     let rooms = app.rooms(&setup).await?;
     let account = Account::open(&setup, customer, &rooms).await?;
-    Ok((setup, account, policy))
+    Ok(Opened { setup, account, rooms, policy })
 }
 
 async fn log(args: LogArgs, app: &App) -> anyhow::Result<Exit> {
-    let (_, account, policy) = open(&args.of, app).await?;
+    let Opened { account, policy, .. } = open(&args.of, app).await?;
     let mut records = account.records().await?;
     records.retain(|record| policy.is_none() || record.event.body.policy() == policy.as_ref());
     if args.last > 0 {
@@ -156,7 +164,7 @@ struct Shown {
 }
 
 async fn show(args: ShowArgs, app: &App) -> anyhow::Result<Exit> {
-    let (_, account, _) = open(&args.of, app).await?;
+    let Opened { account, .. } = open(&args.of, app).await?;
     let records = account.records().await?;
     let of_number = records.into_iter().find(|record| record.seq == args.seq);
     let record = of_number
@@ -168,7 +176,7 @@ async fn show(args: ShowArgs, app: &App) -> anyhow::Result<Exit> {
     };
     let shown = Shown { record, details };
     let text = serde_json::to_string_pretty(&shown)?;
-    app.out.answer(&shown, &visible(&text))?;
+    app.out.answer(&shown, &visible_lines(&text))?;
     Ok(Exit::Done)
 }
 
@@ -184,14 +192,15 @@ struct Answer {
 }
 
 async fn verify(args: VerifyArgs, app: &App) -> anyhow::Result<Exit> {
-    let (setup, account, _) = open(&args.of, app).await?;
+    let Opened { setup, account, rooms, .. } = open(&args.of, app).await?;
     let signers = match &args.allowed_signers {
         Some(file) => allowed(file)?,
         None => account::signer(&setup)?.iter().map(|s| s.public_key().clone()).collect(),
     };
     let earlier = args.earlier.as_deref().map(kept).transpose()?;
     let ledger = account.journal.ledger().context("the ledger is out of reach")?;
-    let against = Verify { signers: &signers, earlier: earlier.as_ref() };
+    let remembered = account.remembered(&rooms).await?;
+    let against = Verify { signers: &signers, earlier: earlier.as_ref(), remembered };
     let (mut verified, records) = ledger.verify(against).await?;
     let newest = verified.newest.as_ref().map(|checkpoint| checkpoint.size);
     let missing = match due::horizon(&records, newest) {
@@ -240,9 +249,12 @@ async fn retire(args: RetireArgs, app: &App) -> anyhow::Result<Exit> {
 }
 
 fn told(answer: &Answer) -> String {
-    let Verified { records, ok, first_bad, checkpoints, against_earlier, problems, .. } =
+    let Verified { records, ok, first_bad, checkpoints, newest, against_earlier, problems, .. } =
         &answer.ledger;
-    let mut text = format!("{records} records, {checkpoints} signed checkpoints\n");
+    let covered = newest.as_ref().map_or(0, |newest| newest.size);
+    let mut text = format!(
+        "{records} records, {checkpoints} signed checkpoints, the newest of {covered} records\n"
+    );
     if let Some(bad) = first_bad {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "first bad record: {}: {}", bad.seq, visible(&bad.what));

@@ -128,7 +128,7 @@ pub(super) async fn page(
         .context("the site declares no signing key, so there is nothing to verify a report with")
         .hint("add [signing] to the site file; `lifeboat init` shows how")?;
     let signers = [signer.public_key().clone()];
-    let (verified, _) = ledger.verify(Verify { signers: &signers, earlier: None }).await?;
+    let (verified, _) = ledger.verify(Verify { signers: &signers, ..Verify::default() }).await?;
     let proof = Proof {
         customer: customer.id.to_string(),
         checkpoint: verified.newest.map(|checkpoint| SignedCheckpoint {

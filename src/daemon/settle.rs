@@ -15,7 +15,6 @@ use crate::ground::digest::Digest;
 use crate::ground::ids::Name;
 use crate::ledger::canonical;
 use crate::policy::{Customer, Policy, Setup};
-use crate::repo;
 
 /// What came of it.
 #[derive(Debug)]
@@ -76,11 +75,9 @@ async fn try_to(
         // What is due is on record from now on, whether or not any run can begin.
         Account::open_or_create(setup, customer, rooms).await?
     } else {
-        match Account::open(setup, customer, rooms).await {
-            Err(account::Error::Repository { source: repo::OpenError::Missing { .. }, .. }) => {
-                return Ok(None);
-            }
-            opened => opened?,
+        match Account::open_if_begun(setup, customer, rooms).await? {
+            Some(account) => account,
+            None => return Ok(None),
         }
     };
     if let Err(error) = account.recall(rooms).await {

@@ -153,7 +153,7 @@ mod tests {
             (repository(repo::OpenError::Store(unreachable())), Trouble::Passing),
             (repository(repo::OpenError::WrongPassword), Trouble::Lasting),
             (repository(repo::OpenError::Missing { place: place() }), Trouble::Lasting),
-            (account::Error::RepositoryLost { place: place() }, Trouble::Lasting),
+            (account::Error::RepositoryLost { place: place(), trace: "records" }, Trouble::Lasting),
             (account::Error::Read(repo::Error::Store(unreachable())), Trouble::Passing),
             (account::Error::Lock(LockError::NotListed), Trouble::Passing),
             (

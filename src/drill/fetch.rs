@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::pick::{self, NoPoint, Picked};
 use super::{Rehearsal, Request};
-use crate::account::{self, Account, Locked, Rooms};
+use crate::account::{self, Account, Locked, Rooms, Testimony};
 use crate::check::{Completeness, Id, Outcome, Why};
 use crate::ground::causes::chain;
 use crate::ledger::details::{NotCovered, Point};
@@ -157,7 +157,8 @@ async fn point(
 ) -> Result<(Picked, Vec<Record>), Stop> {
     let begun = Instant::now();
     // Before the listing: what is on record by now must be listed then.
-    let (mut records, alarm) = on_record(account, rooms).await?;
+    let testimony = account.testimony(rooms).await.map_err(|error| unknown(&error))?;
+    let Testimony { mut records, doubt } = testimony;
     let published = account::published(&records);
     let listing = account.repository.snapshot_files_with(&published).await;
     let listing = listing.map_err(|error| unknown(&error))?;
@@ -187,25 +188,10 @@ async fn point(
         records = account.records().await.map_err(|error| unknown(&error))?;
         vouched = pick::vouched(request, &picked, &records, &listed);
     }
+    let alarm = doubt.map(|what| Outcome::not_run(Why::Contradiction, what));
     let outcome = alarm.unwrap_or(vouched);
     rehearsal.settle(Id::Point, outcome, "records", begun.elapsed());
     Ok((picked, records))
-}
-
-/// What the ledger says, and what makes its word worth nothing, if anything does.
-async fn on_record(
-    account: &Account,
-    rooms: &Rooms,
-) -> Result<(Vec<Record>, Option<Outcome>), Stop> {
-    match account.proven_records(rooms).await {
-        Ok(records) => Ok((records, None)),
-        Err(account::Error::Checkpoint(error)) if !error.is_out_of_reach() => {
-            let what = format!("the ledger is not as it was written: {}", chain(&error));
-            let records = account.records().await.map_err(|error| unknown(&error))?;
-            Ok((records, Some(Outcome::not_run(Why::Contradiction, what))))
-        }
-        Err(error) => Err(unknown(&error)),
-    }
 }
 
 /// `lifeboat.json` of a snapshot that has one. One that cannot be read is damage; the rest is

@@ -144,7 +144,9 @@ pub(super) fn compose(
             as u64,
         controls_run: rehearsal.controls.len() as u64,
         policy_digest,
+        // The journal sets both.
         details: Digest::ZERO,
+        signed: None,
     };
     let details = details::Drill {
         format: details::FORMAT,

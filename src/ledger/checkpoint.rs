@@ -181,8 +181,8 @@ impl Ledger {
         let (sizes, _) = self.checkpoint_sizes().await?;
         let lines = self.read().await?.sound()?;
         let (mut known, mut newest_signed) = (Vec::new(), None);
-        for (size, signed) in sizes.into_iter().rev() {
-            let stored = self.stored_checkpoint(size, signed).await?;
+        for size in sizes.into_iter().rev() {
+            let Some(stored) = self.stored_checkpoint(size).await? else { continue };
             let ours = stored
                 .signature
                 .as_ref()
@@ -228,11 +228,8 @@ impl Ledger {
         }
     }
 
-    /// The sizes of the checkpoints in the store, with whether there is a signature; and what else
-    /// lies there.
-    pub(super) async fn checkpoint_sizes(
-        &self,
-    ) -> Result<(BTreeMap<u64, bool>, Vec<ObjectName>), Error> {
+    /// The sizes of the checkpoints that the store lists, and what else lies there.
+    pub(super) async fn checkpoint_sizes(&self) -> Result<(BTreeSet<u64>, Vec<ObjectName>), Error> {
         let listed: Vec<_> = self.store.list(Some(&object(FOLDER))).try_collect().await?;
         let (mut texts, mut signatures, mut strays) =
             (BTreeSet::new(), BTreeSet::new(), Vec::new());
@@ -249,21 +246,23 @@ impl Ledger {
         }
         strays.extend(signatures.difference(&texts).map(|size| signature_name(*size)));
         strays.sort_unstable();
-        Ok((texts.iter().map(|size| (*size, signatures.contains(size))).collect(), strays))
+        Ok((texts, strays))
     }
 
-    /// Reads one checkpoint, with its signature where there is one.
+    /// Reads one checkpoint, with its signature where there is one, whatever is listed; `None` where
+    /// it is not there.
     pub(super) async fn stored_checkpoint(
         &self,
         size: u64,
-        signed: bool,
-    ) -> Result<Stored, store::Error> {
-        let text = self.store.get(&name(size), None).await?;
-        let signature = match signed {
-            true => Some(self.store.get(&signature_name(size), None).await?),
-            false => None,
+    ) -> Result<Option<Stored>, store::Error> {
+        let there = |got| match got {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(store::Error::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
         };
-        Ok(Stored { size, text, signature })
+        let Some(text) = there(self.store.get(&name(size), None).await)? else { return Ok(None) };
+        let signature = there(self.store.get(&signature_name(size), None).await)?;
+        Ok(Some(Stored { size, text, signature }))
     }
 }
 

@@ -11,6 +11,7 @@ mod checkpoint;
 pub mod details;
 mod merkle;
 pub mod outbox;
+mod owed;
 pub mod record;
 mod segment;
 pub mod sign;

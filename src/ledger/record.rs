@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Remembered;
 use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
 
@@ -136,6 +137,9 @@ pub enum Body {
     /// Once a day: a daemon looks after these policies, whether or not anything can run.
     Heartbeat {
         policies: Vec<Name>,
+        /// As [`DrillFinished::signed`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Remembered>,
     },
 }
 
@@ -179,6 +183,9 @@ pub struct DrillFinished {
     pub policy_digest: Digest,
     /// SHA-256 of the plain [`super::details::Drill`].
     pub details: Digest,
+    /// The last checkpoint that the writer had signed before: it must be in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Remembered>,
 }
 
 /// The verdict's word.
@@ -232,6 +239,20 @@ impl Body {
             | Self::ForgetFinished { policy, .. } => Some(policy),
             Self::Heartbeat { .. } => None,
         }
+    }
+
+    /// The checkpoint that it says was signed.
+    pub fn signed(&self) -> Option<Remembered> {
+        match self {
+            Self::DrillFinished(finished) => finished.signed,
+            Self::Heartbeat { signed, .. } => *signed,
+            _ => None,
+        }
+    }
+
+    /// Whether whoever writes it signs the ledger next.
+    pub fn is_signed_next(&self) -> bool {
+        matches!(self, Self::DrillFinished(_) | Self::Heartbeat { .. } | Self::PolicyRetired { .. })
     }
 
     /// The details that it names.

@@ -43,6 +43,8 @@ pub(crate) struct Bucket {
     pub inner: Memory,
     pub down: AtomicBool,
     fault: std::sync::Mutex<Option<(usize, Fault)>>,
+    /// The folder that listings leave out.
+    hidden: std::sync::Mutex<Option<String>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +73,11 @@ impl Bucket {
 
     pub fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// From now on listings leave `folder` out.
+    pub fn hide(&self, folder: &str) {
+        *self.hidden.lock().unwrap() = Some(format!("{folder}/"));
     }
 
     /// Whether the planned fault has happened.
@@ -128,7 +135,15 @@ impl Store for Bucket {
 
     fn list(&self, prefix: Option<&ObjectName>) -> BoxStream<'_, store::Result<Object>> {
         match self.reach() {
-            Ok(()) => self.inner.list(prefix),
+            Ok(()) => {
+                let hidden = self.hidden.lock().unwrap().clone();
+                let is_shown = move |found: &store::Result<Object>| match (found, &hidden) {
+                    (Ok(found), Some(hidden)) => !found.name.as_str().starts_with(hidden),
+                    _ => true,
+                };
+                let listed = self.inner.list(prefix);
+                listed.filter(move |found| std::future::ready(is_shown(found))).boxed()
+            }
             Err(error) => stream::iter([Err(error)]).boxed(),
         }
     }

@@ -9,7 +9,8 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 
 use super::chain::{Fault, Line};
-use super::checkpoint::{self, Checkpoint, Stored};
+use super::checkpoint::{self, Checkpoint, Remembered, Stored};
+use super::owed::Owed;
 use super::record::{Body, Record};
 use super::sign::{self, PublicKey};
 use super::{Error, Ledger};
@@ -27,6 +28,8 @@ pub struct Verify<'a> {
     /// A checkpoint that the verifier has kept: the only proof against a cut tail or a ledger
     /// rewritten together with its checkpoints.
     pub earlier: Option<&'a Checkpoint>,
+    /// What the verifier's own host signed last.
+    pub remembered: Option<Remembered>,
 }
 
 /// What verification found.
@@ -50,7 +53,8 @@ pub struct Verified {
 }
 
 impl Ledger {
-    /// Verifies chain, roots, signatures, and that everything the records name is there.
+    /// Verifies chain, roots, signatures, and that everything the records name is there. No listing
+    /// is believed: checkpoints that it leaves out are asked for by name.
     ///
     /// Fails only where the store does. Also returns the records read, for recomputing what was
     /// due.
@@ -58,13 +62,21 @@ impl Ledger {
         // Listed before the segments are: a checkpoint may cover no more than what is read then.
         let (sizes, foreign) = self.checkpoint_sizes().await?;
         let reading = self.read().await?;
-        let stored: Vec<_> = stream::iter(sizes)
-            .map(|(size, signed)| self.stored_checkpoint(size, signed))
+        let owed = Owed::by(&reading.lines, against);
+        let unlisted = owed.unlisted(&sizes);
+        let stored: Vec<_> = stream::iter(sizes.clone().into_iter().chain(unlisted))
+            .map(|size| self.stored_checkpoint(size))
             .buffered(PARALLEL)
+            .try_filter_map(|stored| async move { Ok(stored) })
             .try_collect()
             .await?;
+        let mut stored: Vec<Stored> = stored;
+        stored.sort_unstable_by_key(|stored| stored.size);
+        for stored in stored.iter().filter(|stored| !sizes.contains(&stored.size)) {
+            tracing::warn!(size = stored.size, "the store's listing leaves out a checkpoint");
+        }
         let mut audit = Audit::over(&reading.lines, reading.faults);
-        audit.checkpoints(&stored, against);
+        audit.checkpoints(&stored, &owed, against);
         for stray in reading.strays.iter().chain(&foreign) {
             audit.problems.push(format!("{stray} does not belong to the ledger"));
         }
@@ -120,9 +132,8 @@ impl<'a> Audit<'a> {
         Self { sound, faults, good: Vec::new(), unsigned: Vec::new(), problems: Vec::new() }
     }
 
-    fn checkpoints(&mut self, stored: &[Stored], against: Verify<'_>) {
-        let earlier = against.earlier;
-        let sizes = stored.iter().map(|stored| stored.size).chain(earlier.map(|one| one.size));
+    fn checkpoints(&mut self, stored: &[Stored], owed: &Owed, against: Verify<'_>) {
+        let sizes = stored.iter().map(|stored| stored.size).chain(owed.sizes());
         let computed = Checkpoint::at(self.sound, &sizes.collect());
         let mut agreed = 0;
         for stored in stored {
@@ -151,9 +162,24 @@ impl<'a> Audit<'a> {
                 (Err(what), None) => self.problems.push(format!("{name}, unsigned: {what}")),
             }
         }
-        if let Some(earlier) = earlier {
+        self.problems.extend(owed.missing(stored));
+        for (size, by) in owed.contradicted(&computed) {
+            if against.earlier.is_none_or(|earlier| earlier.size != size)
+                && !self.is_broken_before(size)
+            {
+                let what = "the records it covers are others, or gone";
+                let agreed = self.agreed_before(size);
+                self.disagree(&format!("the checkpoint of which {by}"), size, agreed, what);
+            }
+        }
+        if let Some(earlier) = against.earlier {
             self.earlier(earlier, &computed);
         }
+    }
+
+    /// The size of the newest good checkpoint before `size`.
+    fn agreed_before(&self, size: u64) -> u64 {
+        self.good.iter().map(|good| good.size).filter(|good| *good < size).max().unwrap_or(0)
     }
 
     /// Whether a fault of the chain lies among the first `size` records.
@@ -172,8 +198,7 @@ impl<'a> Audit<'a> {
             }
             None => "the ledger is shorter: its end was cut off",
         };
-        let agreed = self.good.iter().map(|good| good.size).filter(|size| *size < earlier.size);
-        let agreed = agreed.max().unwrap_or(0);
+        let agreed = self.agreed_before(earlier.size);
         self.disagree("the earlier checkpoint", earlier.size, agreed, what);
     }
 

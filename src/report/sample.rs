@@ -220,6 +220,7 @@ fn finished(details: &Drill) -> DrillFinished {
         controls_run: details.controls.len() as u64,
         policy_digest: details.policy_digest,
         details: Digest::of(&serde_json::to_vec(details).unwrap()),
+        signed: None,
     }
 }
 

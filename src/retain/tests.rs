@@ -97,6 +97,7 @@ fn drill(seq: u64, snapshot: SnapshotId, restorable: Answer, intact: Answer) -> 
         controls_run: 0,
         policy_digest: Digest::ZERO,
         details: Digest::ZERO,
+        signed: None,
     };
     let actor = Actor { name: "x".into(), host: "x".into() };
     let event = Event { time: at(NOW), actor, body: Body::DrillFinished(finished) };

@@ -207,8 +207,8 @@ impl Journal {
         self.finish(&policy, Body::BackupFinished(finished), vec![details]).await
     }
 
-    /// Writes how a drill ended. `finished.details` is set to what is stored. To be signed next,
-    /// see [`Self::sign`].
+    /// Writes how a drill ended. `finished.details` is set to what is stored, `finished.signed` to
+    /// what this host signed last. To be signed next, see [`Self::sign`].
     pub async fn drill_finished(
         &self,
         mut finished: DrillFinished,
@@ -216,8 +216,17 @@ impl Journal {
     ) -> Result<Recorded, Error> {
         let details = details::to_text(details).map_err(Error::NotARecord)?;
         finished.details = Digest::of(details.as_bytes());
+        finished.signed = self.signed_last().await?;
         let policy = finished.policy.clone();
         self.finish(&policy, Body::DrillFinished(finished), vec![details]).await
+    }
+
+    /// The last checkpoint of the ledger that this host signed: records that name it are what a
+    /// checkpoint that goes missing is missed by.
+    async fn signed_last(&self) -> Result<Option<Remembered>, Error> {
+        let Reach::Ledger(ledger) = &self.reach else { return Ok(None) };
+        let signed = self.state.newest_checkpoint(&ledger.place()).await?;
+        Ok(signed.map(|(size, root)| Remembered { size, root }))
     }
 
     /// Writes that `act` ended without a result. The reason holds no secrets.

@@ -93,7 +93,8 @@ impl Journal {
         let heartbeat = last.is_none_or(|last| at.duration_since(last) >= HEARTBEAT);
         if heartbeat {
             let policies = policies.iter().map(|declared| declared.policy.clone()).collect();
-            bodies.push(Body::Heartbeat { policies });
+            let signed = self.signed_last().await?;
+            bodies.push(Body::Heartbeat { policies, signed });
         }
         let last = if heartbeat { at } else { last.unwrap_or(at) };
         let next_heartbeat = last.checked_add(HEARTBEAT).unwrap_or(Timestamp::MAX);

@@ -33,7 +33,8 @@ impl Bench {
 
     async fn verify(&self, earlier: Option<&Checkpoint>) -> Verified {
         let signers = [self.signer.public_key().clone()];
-        self.ledger().verify(Verify { signers: &signers, earlier }).await.unwrap().0
+        let against = Verify { signers: &signers, earlier, remembered: None };
+        self.ledger().verify(against).await.unwrap().0
     }
 
     async fn edit(&self, first: u64, edit: impl Fn(&str) -> String) {
@@ -156,7 +157,7 @@ async fn signatures_that_are_wrong_or_of_others_are_problems() {
 
     let verified = bench.verify(None).await;
     let stranger = [signer().public_key().clone()];
-    let against = Verify { signers: &stranger, earlier: None };
+    let against = Verify { signers: &stranger, ..Verify::default() };
     let (by_stranger, _) = bench.ledger().verify(against).await.unwrap();
 
     assert!(!verified.ok && verified.checkpoints == 1, "{verified:?}");
@@ -212,4 +213,82 @@ async fn a_checkpoint_that_nobody_signed_is_a_problem_but_accuses_no_record() {
 
     assert!(!verified.ok && verified.first_bad.is_none(), "{verified:?}");
     assert_eq!((verified.problems.len(), verified.checkpoints), (2, 2));
+}
+
+/// A ledger of `drills` drills, each signed, and each but the first naming the checkpoint before.
+async fn of_drills(drills: usize) -> Bench {
+    let bench = Bench::with(0).await;
+    let ledger = bench.ledger();
+    let mut signed = None;
+    for mut event in events(drills) {
+        event.body = Body::Heartbeat { policies: Vec::new(), signed };
+        ledger.append(vec![event]).await.unwrap();
+        signed = Some(ledger.checkpoint(&bench.signer, None).await.unwrap().remembered());
+    }
+    bench
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_was_removed_is_named_by_the_record_that_tells_of_it() {
+    for gone in [checkpoint::name(2), checkpoint::signature_name(2)] {
+        let bench = of_drills(4).await;
+        assert_eq!(bench.verify(None).await.checkpoints, 4);
+        bench.bucket.inner.delete(&gone).await.unwrap();
+
+        let verified = bench.verify(None).await;
+
+        assert!(!verified.ok && verified.first_bad.is_none(), "{verified:?}");
+        let told = verified.problems.join("\n");
+        assert!(told.contains(&format!("{gone} is missing: record 3")), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_of_checkpoints_that_was_emptied_is_noticed_and_every_one_named() {
+    let bench = of_drills(3).await;
+    let newest = bench.ledger().checkpoint(&bench.signer, None).await.unwrap();
+    for name in bench.bucket.names("checkpoints").await {
+        bench.bucket.inner.delete(&name).await.unwrap();
+    }
+    let signers = [bench.signer.public_key().clone()];
+    let against =
+        Verify { signers: &signers, remembered: Some(newest.remembered()), ..Verify::default() };
+
+    let elsewhere = bench.verify(None).await;
+    let (on_this_host, _) = bench.ledger().verify(against).await.unwrap();
+
+    assert_eq!((elsewhere.ok, elsewhere.problems.len()), (false, 2), "{elsewhere:?}");
+    assert_eq!((on_this_host.ok, on_this_host.problems.len()), (false, 3), "{on_this_host:?}");
+    let told = on_this_host.problems.join("\n");
+    let name = checkpoint::name(3);
+    assert!(told.contains(&format!("{name} is missing: this host signed it")), "{told}");
+}
+
+#[tokio::test]
+async fn checkpoints_that_only_the_listing_leaves_out_are_counted_all_the_same() {
+    let bench = of_drills(3).await;
+    bench.bucket.hide("checkpoints");
+
+    let verified = bench.verify(None).await;
+
+    assert!(verified.ok, "{verified:?}");
+    assert_eq!((verified.checkpoints, verified.newest.unwrap().size), (3, 3));
+}
+
+#[tokio::test]
+async fn a_cut_tail_is_found_by_the_host_that_signed_it() {
+    let bench = of_drills(3).await;
+    let newest = bench.ledger().checkpoint(&bench.signer, None).await.unwrap();
+    bench.cut(3).await;
+    for name in [checkpoint::name(3), checkpoint::signature_name(3)] {
+        bench.bucket.inner.delete(&name).await.unwrap();
+    }
+    let signers = [bench.signer.public_key().clone()];
+    let remembered = Some(newest.remembered());
+    assert!(bench.verify(None).await.ok, "nothing in the store tells");
+
+    let against = Verify { signers: &signers, remembered, ..Verify::default() };
+    let (verified, _) = bench.ledger().verify(against).await.unwrap();
+
+    assert_eq!(first_bad(&verified), 3);
 }

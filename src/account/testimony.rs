@@ -1,0 +1,46 @@
+//! What the ledger says, and what its word is worth.
+
+use super::{Account, Error, Rooms};
+use crate::ground::causes::chain;
+use crate::ledger::record::{BackupFinished, Body, Record};
+use crate::repo::SnapshotId;
+
+/// The records of a ledger that was read whole.
+pub struct Testimony {
+    pub records: Vec<Record>,
+    /// Why they are worth nothing, in one sentence, if anything speaks against them.
+    pub doubt: Option<String>,
+}
+
+impl Testimony {
+    /// The record that says that a snapshot was published.
+    pub fn of(&self, snapshot: SnapshotId) -> Option<&BackupFinished> {
+        self.records.iter().find_map(|record| match &record.event.body {
+            Body::BackupFinished(finished) if finished.snapshot == snapshot.0 => Some(finished),
+            _ => None,
+        })
+    }
+}
+
+impl Account {
+    /// Every record, held against what was signed before; fails where the ledger is out of reach.
+    pub async fn testimony(&self, rooms: &Rooms) -> Result<Testimony, Error> {
+        match self.proven_records(rooms).await {
+            Ok(records) => Ok(Testimony { records, doubt: None }),
+            Err(Error::Checkpoint(error)) if !error.is_out_of_reach() => {
+                let doubt = format!("the ledger is not as it was written: {}", chain(&error));
+                Ok(Testimony { records: self.records().await?, doubt: Some(doubt) })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Every record of a ledger that holds together and is what was signed before; fails with the
+    /// alarms of [`crate::ledger::Ledger::checkpoint`] otherwise.
+    pub async fn proven_records(&self, rooms: &Rooms) -> Result<Vec<Record>, Error> {
+        let Some(ledger) = self.journal.ledger() else { return Ok(Vec::new()) };
+        let remembered = self.remembered(rooms).await?;
+        let signers: Vec<_> = self.signer.iter().map(|one| one.public_key().clone()).collect();
+        ledger.proven(&signers, remembered).await.map_err(Error::Checkpoint)
+    }
+}
