@@ -236,6 +236,26 @@ fn a_snapshot_that_the_ledger_never_saw_is_no_recovery_point() {
 }
 
 #[test]
+fn a_forged_snapshot_does_not_count_as_a_backup_and_is_restored_with_a_warning_only() {
+    let bench = Bench::new();
+    let honest = bench.backup()["snapshot"].clone();
+    let forged = one_byte_changed(&bench);
+
+    let status = bench.run(&["status", "--json"]).exits(0).json();
+    let restored = bench.run(&["restore", "shop", "--to", "back", "--json"]).exits(0).json();
+
+    assert_eq!(status[0]["last_backup"]["snapshot"], honest, "{status:#}");
+    assert_eq!(status[0]["unrecorded"], forged, "{status:#}");
+    let text = bench.run(&["status"]).exits(0).stdout;
+    assert!(text.contains(&format!("{}, is NOT ON THE LEDGER", &forged[..8])), "{text}");
+    assert_eq!((&restored["snapshot"], &restored["on_ledger"]), (&json!(forged), &json!("no")));
+    let warnings = restored["warnings"].to_string();
+    assert!(warnings.contains(&format!("snapshot {forged} is not on the ledger")), "{warnings}");
+    let better = format!("the ledger's latest is {}", honest.as_str().unwrap());
+    assert!(warnings.contains(&better), "{warnings}");
+}
+
+#[test]
 fn content_of_a_snapshot_that_the_ledger_never_saw_is_not_taken_over_by_the_next_backup() {
     let bench = Bench::new();
     bench.backup();

@@ -7,8 +7,9 @@ use crate::ground::secret;
 use crate::repo::OpenError;
 use crate::repo::lock::LockError;
 use crate::retain::{Refusal, forget};
+use crate::source::postgres::session;
 use crate::store::s3::Trouble;
-use crate::{account, backup, drill, ledger, restore, state, store};
+use crate::{account, backup, drill, ledger, restore, source, state, store};
 
 /// `error` with a hint, where it has none yet and one is known.
 pub(super) fn advised(error: anyhow::Error) -> anyhow::Error {
@@ -42,8 +43,9 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     if let Some(error) = account_error(link) {
         return match error {
             account::Error::RepositoryLost { .. } => Some(
-                "nothing new is begun over a lost repository: bring the store back, or move its \
-                 ledger away as well if all of it shall be given up",
+                "nothing new is begun over a lost repository: bring the store back (is its disk \
+                 mounted?), or, if all of it shall be given up, move its ledger and this host's \
+                 state file away as well",
             ),
             account::Error::Running { .. } => Some("wait for that run, or end it"),
             account::Error::Store { source: store::Error::Io { source, .. }, .. }
@@ -72,6 +74,14 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     }
     if link.is::<backup::Error>() || link.is::<drill::Error>() {
         return None;
+    }
+    if let Some(source::Error::Io { source, .. }) = link.downcast_ref()
+        && source.kind() == io::ErrorKind::NotFound
+    {
+        return Some("a source of the policy names it: is its disk mounted, its path still right?");
+    }
+    if let Some(error) = link.downcast_ref::<session::Error>() {
+        return of_postgres(error);
     }
     if let Some(LockError::Locked { .. }) = link.downcast_ref() {
         return Some("wait for that run; `lifeboat unlock` removes locks that nobody holds");
@@ -124,6 +134,22 @@ fn of_forget(error: &forget::Error) -> Option<&'static str> {
         forget::Error::Lost { .. } => {
             Some("if somebody removed them on purpose, --accept-lost records that; else look why")
         }
+        _ => None,
+    }
+}
+
+/// What to do where a database server does not do what it was asked.
+fn of_postgres(error: &session::Error) -> Option<&'static str> {
+    match error {
+        session::Error::Connect { .. } | session::Error::TimedOut { .. }
+            if error.is_unreachable() =>
+        {
+            Some("is the server up? look at `host`, `port` and `tls` of the source in the policy")
+        }
+        session::Error::Connect { .. } => Some(
+            "look at `user`, `password` and `databases` of the source; `lifeboat grants` prints \
+             what its log-in must be allowed",
+        ),
         _ => None,
     }
 }

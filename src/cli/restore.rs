@@ -1,5 +1,7 @@
 //! `lifeboat restore`: bring data back into a folder.
 
+mod point;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
@@ -8,22 +10,22 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::app::Opened;
-use super::hint::Hinting;
 use super::output::visible;
 use super::{App, Exit};
-use crate::account::{self, Account, Locked};
+use crate::account::{self, Locked};
 use crate::ground::ids::{Name, RunId};
-use crate::ground::progress::Progress;
 use crate::ground::size::ByteSize;
 use crate::ledger::record::Body;
-use crate::policy::{Policy, PolicyName};
-use crate::repo::{self, BlobId, Reader, SnapshotId};
+use crate::policy::PolicyName;
+use crate::repo::{Reader, SnapshotId};
 use crate::restore::{self, Fidelity, Occupied, Select};
-use crate::source::{Place, manifest};
+use crate::source::Place;
+use point::{OnLedger, Point};
 
 /// Restore a snapshot, or a part of it, into a folder
 ///
-/// Every blob is verified. Nothing is ever written outside the folder.
+/// Every blob is verified. Nothing is ever written outside the folder. Any snapshot is restored,
+/// whoever made it; one that the ledger does not name is warned of.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Policy whose data to restore: POLICY or CUSTOMER/POLICY
@@ -50,6 +52,9 @@ pub(super) struct Args {
 #[derive(Debug, Serialize)]
 struct Answer {
     snapshot: SnapshotId,
+    on_ledger: OnLedger,
+    /// What speaks against the snapshot, one sentence each.
+    warnings: Vec<String>,
     to: PathBuf,
     files: u64,
     dirs: u64,
@@ -67,7 +72,10 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let Opened { policy, account, rooms } = app.open(&args.policy).await?;
     let lock = Locked::to_read(&account, &rooms).await?;
     let begun = Instant::now();
-    let (snapshot, tree) = find(&account, &policy, &args.snapshot, &*rooms.progress).await?;
+    let Point { id: snapshot, tree, on_ledger, warnings } =
+        point::find(&account, &policy, &args.snapshot, &rooms).await?;
+    // Before the data comes, which may take hours.
+    warnings.iter().for_each(|warning| rooms.progress.note(&format!("WARNING: {warning}")));
     let (index, unread) = account.repository.load_readable_index().await?;
     let reader = Reader::new(account.repository.clone(), Arc::new(RwLock::new(index)));
     let request = restore::Request {
@@ -102,6 +110,8 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     account::tell(&recorded, &*rooms.progress);
     let answer = Answer {
         snapshot,
+        on_ledger,
+        warnings,
         to: args.to,
         files: restored.files,
         dirs: restored.dirs,
@@ -115,40 +125,6 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     app.out.answer(&answer, &text(&answer))?;
     let whole = answer.damaged.is_empty() && answer.unrestored.is_empty();
     Ok(if whole { Exit::Done } else { Exit::Failed })
-}
-
-/// The snapshot that is meant: any of the repository's by its id, or the policy's latest; where the
-/// policy has none, the repository's latest, whoever made it.
-async fn find(
-    account: &Account,
-    policy: &Policy,
-    wanted: &str,
-    progress: &dyn Progress,
-) -> anyhow::Result<(SnapshotId, BlobId)> {
-    let repository = &account.repository;
-    let known = match account.records().await {
-        Ok(records) => account::published(&records),
-        // A ledger that is out of reach must not keep the data from coming back.
-        Err(error) => {
-            let why = crate::ground::causes::chain(&error);
-            progress.note(&format!("snapshots are those that are listed: {why}"));
-            Vec::new()
-        }
-    };
-    if wanted != "latest" {
-        let id = repository.find(wanted, &known).await.hint("`lifeboat snapshots` lists them")?;
-        return Ok((id, repository.snapshot(&id).await?.tree));
-    }
-    let tag = manifest::policy_tag(&policy.name);
-    let files = repository.snapshot_files_with(&known).await?;
-    let all = repo::in_order(files)
-        .hint("`lifeboat snapshots` lists the others; name one with --snapshot")?;
-    let of_policy = all.iter().rev().find(|(_, snapshot)| snapshot.tags.contains(&tag));
-    match of_policy.or(all.last()) {
-        Some((id, snapshot)) => Ok((*id, snapshot.tree)),
-        None => Err(anyhow::anyhow!("the repository holds no snapshot"))
-            .hint("`lifeboat backup` makes the first"),
-    }
 }
 
 fn select(args: &Args) -> anyhow::Result<Select> {
@@ -174,8 +150,11 @@ fn text(answer: &Answer) -> String {
         answer.seconds,
         answer.to.display()
     );
-    for note in &answer.notes {
+    for warning in &answer.warnings {
         // Writing to a string cannot fail.
+        let _ = writeln!(text, "WARNING: {}", visible(warning));
+    }
+    for note in &answer.notes {
         let _ = writeln!(text, "note: {}", visible(note));
     }
     for Place { object, what } in &answer.unrestored {

@@ -1,23 +1,22 @@
 //! `lifeboat status`: how things stand, read from the bucket; and what this host is about to do.
 
 mod present;
+mod stored;
 
-use std::fmt::Write as _;
-
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::output::visible;
-use super::{App, Exit};
-use crate::account::{self, Account, Rooms};
-use crate::ground::digest::Digest;
-use crate::ledger::record::{Body, Record, Word};
+use super::{App, Exit, advice, hint};
+use crate::account::{Account, Rooms};
 use crate::policy::{Policy, PolicyName, Setup};
-use crate::repo::{self, SnapshotId};
-use crate::source::manifest;
 use present::{Here, Present};
+use stored::{Stored, UNKNOWN};
 
 /// Show per policy: last success, data age, last drill, next runs
+///
+/// Ends with 1, 10 or 12 where a policy's store could not be read: then what it holds is unknown,
+/// and said to be. Ends with 1 also where the ledger is not as it was written.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Policies to show [default: all]
@@ -29,33 +28,39 @@ pub(super) struct Args {
 #[derive(Debug, Serialize)]
 struct Standing {
     policy: String,
-    /// The newest complete snapshot that is in the repository.
-    last_backup: Option<LastBackup>,
-    /// The newest snapshot, where it is incomplete: it does not count as a backup.
-    incomplete: Option<Digest>,
-    data_age_seconds: Option<i64>,
-    within_rpo: Option<bool>,
-    last_drill: Option<LastDrill>,
+    #[serde(flatten)]
+    learnt: Learnt,
     next_backup: Option<Timestamp>,
     next_drill: Option<Timestamp>,
     #[serde(flatten)]
     present: Present,
 }
 
+/// What the bucket says of a policy.
 #[derive(Debug, Serialize)]
-struct LastBackup {
-    snapshot: Digest,
-    consistent_time: Timestamp,
-    bytes: u64,
+#[serde(untagged)]
+enum Learnt {
+    Stored(Stored),
+    Unknown(Unknown),
 }
 
+/// The bucket could not be read: every answer is a word that is no answer.
 #[derive(Debug, Serialize)]
-struct LastDrill {
-    record: u64,
-    time: Timestamp,
-    verdict: Word,
-    snapshot: Option<Digest>,
-    recovery_seconds: Option<f64>,
+struct Unknown {
+    last_backup: &'static str,
+    incomplete: &'static str,
+    unrecorded: &'static str,
+    data_age_seconds: &'static str,
+    within_rpo: &'static str,
+    last_drill: &'static str,
+    trouble: Trouble,
+}
+
+/// Why something is not known, and what to do.
+#[derive(Debug, Serialize)]
+struct Trouble {
+    error: String,
+    hint: Option<String>,
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
@@ -66,136 +71,82 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let (mut standings, mut trouble) = (Vec::new(), None);
     for policy in policies {
         let present = here.of(&setup, policy, rooms.clock.now());
-        let mut standing = Standing::new(policy, present);
         // What runs and waits is told all the same: it may be what is wrong.
-        let read = read(&mut standing, &setup, policy, &rooms).await;
-        trouble = trouble.or(read.err());
-        standings.push(standing);
-    }
-    app.out.answer(&standings, &text(&standings))?;
-    trouble.map_or(Ok(Exit::Done), Err)
-}
-
-impl Standing {
-    /// A policy of which the bucket is not asked yet.
-    fn new(policy: &Policy, present: Present) -> Self {
-        Self {
+        let learnt = match read(&setup, policy, &rooms).await {
+            Ok(stored) => Learnt::Stored(stored),
+            Err(error) => {
+                let error = advice::advised(error);
+                let unknown = Unknown::because(&error);
+                trouble = trouble.or(Some(error));
+                Learnt::Unknown(unknown)
+            }
+        };
+        standings.push(Standing {
             policy: policy.full_name(),
-            last_backup: None,
-            incomplete: None,
-            data_age_seconds: None,
-            within_rpo: None,
-            last_drill: None,
+            learnt,
             next_backup: present.next_slot(false),
             next_drill: present.next_slot(true),
             present,
-        }
-    }
-}
-
-/// Adds what the bucket says.
-async fn read(
-    standing: &mut Standing,
-    setup: &Setup,
-    policy: &Policy,
-    rooms: &Rooms,
-) -> anyhow::Result<()> {
-    let now = rooms.clock.now();
-    let account = match Account::open(setup, setup.customer_of(policy), rooms).await {
-        Err(account::Error::Repository { source: repo::OpenError::Missing { .. }, .. }) => {
-            return Ok(());
-        }
-        opened => opened?,
-    };
-    let tag = manifest::policy_tag(&policy.name);
-    let records = account.records().await?;
-    let files = account.repository.snapshot_files_with(&account::published(&records)).await?;
-    let snapshots = repo::in_order(files)?;
-    let is_whole = |snapshot: &repo::Snapshot| {
-        !snapshot.tags.iter().any(|tag| tag == manifest::INCOMPLETE) && snapshot.time <= now
-    };
-    let mut of_policy = snapshots.iter().rev().filter(|(_, it)| it.tags.contains(&tag)).peekable();
-    let partial = |(_, snapshot): &&&(SnapshotId, repo::Snapshot)| !is_whole(snapshot);
-    standing.incomplete = of_policy.peek().filter(partial).map(|(id, _)| id.0);
-    let newest = of_policy.find(|(_, snapshot)| is_whole(snapshot));
-    if let Some((id, snapshot)) = newest {
-        let recorded = records.iter().rev().find_map(|record| match &record.event.body {
-            Body::BackupFinished(finished) if finished.snapshot == id.0 => Some(finished),
-            _ => None,
         });
-        let consistent_time = recorded.map_or(snapshot.time, |finished| finished.consistent_time);
-        let age = now.duration_since(consistent_time);
-        standing.data_age_seconds = Some(age.as_secs());
-        standing.within_rpo =
-            policy.objectives.rpo.map(|rpo| age <= SignedDuration::try_from(rpo).unwrap_or(age));
-        let bytes = recorded.map_or(0, |finished| finished.bytes);
-        standing.last_backup = Some(LastBackup { snapshot: id.0, consistent_time, bytes });
     }
-    standing.last_drill = records.iter().rev().find_map(|record| last_drill(record, policy));
-    Ok(())
+    app.out.answer(&standings, &text(&standings))?;
+    let is_alarmed = standings.iter().any(|standing| standing.learnt.is_alarming());
+    let exit = if is_alarmed { Exit::Failed } else { Exit::Done };
+    trouble.map_or(Ok(exit), Err)
 }
 
-fn last_drill(record: &Record, policy: &Policy) -> Option<LastDrill> {
-    match &record.event.body {
-        Body::DrillFinished(finished) if finished.policy == policy.name => Some(LastDrill {
-            record: record.seq,
-            time: record.event.time,
-            verdict: finished.verdict,
-            snapshot: finished.snapshot,
-            recovery_seconds: finished.recovery_ms.map(|ms| ms as f64 / 1000.0),
-        }),
-        _ => None,
+/// What the bucket says.
+async fn read(setup: &Setup, policy: &Policy, rooms: &Rooms) -> anyhow::Result<Stored> {
+    match Account::open_if_begun(setup, setup.customer_of(policy), rooms).await? {
+        Some(account) => Stored::read(&account, policy, rooms).await,
+        None => Ok(Stored::default()),
     }
 }
 
-/// How old the data is, and whether that is too old.
-fn age(standing: &Standing) -> String {
-    let Some(seconds) = standing.data_age_seconds else { return String::new() };
-    let age = SignedDuration::from_secs(seconds);
-    match standing.within_rpo {
-        Some(false) => format!(", {age:#} old: OLDER THAN THE RPO ALLOWS"),
-        _ => format!(", {age:#} old"),
+impl Learnt {
+    /// Whether the ledger that answered is not as it was written.
+    fn is_alarming(&self) -> bool {
+        matches!(self, Self::Stored(stored) if stored.alarm.is_some())
+    }
+}
+
+impl Unknown {
+    fn because(error: &anyhow::Error) -> Self {
+        Self {
+            last_backup: UNKNOWN,
+            incomplete: UNKNOWN,
+            unrecorded: UNKNOWN,
+            data_age_seconds: UNKNOWN,
+            within_rpo: UNKNOWN,
+            last_drill: UNKNOWN,
+            trouble: Trouble {
+                error: hint::causes(error).join(": "),
+                hint: hint::of(error).map(str::to_owned),
+            },
+        }
+    }
+
+    /// Lines for people, each with its line end.
+    fn text(&self) -> String {
+        let Trouble { error, hint } = &self.trouble;
+        let hint = hint.as_ref().map_or(String::new(), |hint| format!("  hint    {hint}\n"));
+        format!(
+            "  backup  UNKNOWN: {}\n{hint}  drill   UNKNOWN: the ledger was not read\n",
+            visible(error)
+        )
     }
 }
 
 fn text(standings: &[Standing]) -> String {
     let mut text = String::new();
-    for standing in standings {
-        let Standing { policy, last_backup, last_drill, present, .. } = standing;
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{policy}");
-        let _ = match last_backup {
-            None => writeln!(text, "  backup  none yet that is complete"),
-            Some(last) => writeln!(
-                text,
-                "  backup  snapshot {} of {}{}",
-                last.snapshot.short(),
-                last.consistent_time.strftime("%Y-%m-%d %H:%M:%SZ"),
-                age(standing)
-            ),
-        };
-        if let Some(incomplete) = &standing.incomplete {
-            let _ = writeln!(
-                text,
-                "  note    the newest snapshot, {}, is INCOMPLETE and does not count",
-                incomplete.short()
-            );
-        }
-        let _ = match last_drill {
-            None => writeln!(text, "  drill   none yet: nothing shows that it would come back"),
-            Some(last) => writeln!(
-                text,
-                "  drill   {} at {} (record {})",
-                match last.verdict {
-                    Word::Pass => "pass",
-                    Word::Fail => "FAIL",
-                    Word::Inconclusive => "INCONCLUSIVE",
-                },
-                last.time.strftime("%Y-%m-%d %H:%M:%SZ"),
-                last.record
-            ),
-        };
-        text.push_str(&visible(&present.text()));
+    for Standing { policy, learnt, present, .. } in standings {
+        text.push_str(policy);
+        text.push('\n');
+        text.push_str(&match learnt {
+            Learnt::Stored(stored) => stored.text(),
+            Learnt::Unknown(unknown) => unknown.text(),
+        });
+        text.push_str(&present.text());
     }
     if standings.is_empty() {
         text.push_str("no policies yet");
@@ -207,47 +158,33 @@ fn text(standings: &[Standing]) -> String {
 mod tests {
     use super::*;
 
+    fn standing(learnt: Learnt) -> Standing {
+        let (next_backup, next_drill) = (None, None);
+        let present = Present::default();
+        Standing { policy: "acme/shop".into(), learnt, next_backup, next_drill, present }
+    }
+
     #[test]
     fn a_policy_that_was_never_drilled_is_not_shown_as_fine() {
-        let standing = Standing {
-            policy: "acme/shop".into(),
-            last_backup: None,
-            incomplete: None,
-            data_age_seconds: None,
-            within_rpo: None,
-            last_drill: None,
-            next_backup: None,
-            next_drill: None,
-            present: Present::default(),
-        };
+        let text = text(&[standing(Learnt::Stored(Stored::default()))]);
 
-        let text = text(&[standing]);
-
+        assert!(text.contains("none yet that is complete"), "{text}");
         assert!(text.contains("nothing shows that it would come back"), "{text}");
     }
 
     #[test]
-    fn data_that_is_too_old_and_a_snapshot_that_does_not_count_are_told() {
-        let time = Timestamp::UNIX_EPOCH;
-        let standing = Standing {
-            policy: "acme/shop".into(),
-            last_backup: Some(LastBackup {
-                snapshot: Digest::ZERO,
-                consistent_time: time,
-                bytes: 1,
-            }),
-            incomplete: Some(Digest([7; 32])),
-            data_age_seconds: Some(7260),
-            within_rpo: Some(false),
-            last_drill: None,
-            next_backup: None,
-            next_drill: None,
-            present: Present::default(),
-        };
+    fn what_could_not_be_read_is_unknown_and_never_none() {
+        let error = anyhow::anyhow!("no route\nto the store").context("cannot open");
+        let unknown = [standing(Learnt::Unknown(Unknown::because(&error)))];
 
-        let text = text(&[standing]);
+        let text = text(&unknown);
+        let document = serde_json::to_value(&unknown).unwrap();
 
-        assert!(text.contains("2h 1m old: OLDER THAN THE RPO ALLOWS"), "{text}");
-        assert!(text.contains("07070707, is INCOMPLETE"), "{text}");
+        assert!(!text.contains("none"), "{text}");
+        assert!(text.contains("UNKNOWN: cannot open: no route\\nto the store"), "{text}");
+        for key in ["last_backup", "last_drill", "data_age_seconds", "within_rpo", "incomplete"] {
+            assert_eq!(document[0][key], "unknown", "{document:#}");
+        }
+        assert_eq!(document[0]["trouble"]["error"], "cannot open: no route\nto the store");
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::super::output::visible;
 use crate::daemon::Series;
 use crate::policy::{Policy, Schedule, Setup};
 use crate::state::{self, Board, Held, Holder, State, Waiting};
@@ -120,7 +121,7 @@ impl Present {
         for Running { act, run, since, by } in &self.running {
             let since = since.map_or(String::new(), |since| format!(" since {}", utc(since)));
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "  now     {act}{since}, by {by} (run {run})");
+            let _ = writeln!(text, "  now     {act}{since}, by {} (run {run})", visible(by));
         }
         for Waiting { drill, slot, at, attempts, error, .. } in &self.waiting {
             let what = named(drill.as_ref());
@@ -131,7 +132,7 @@ impl Present {
                     "  retries {what} of {}, at {}, after {attempts} tries: {}",
                     utc(*slot),
                     utc(*at),
-                    error.as_deref().unwrap_or("unknown")
+                    visible(error.as_deref().unwrap_or("unknown"))
                 ),
             };
         }
@@ -147,6 +148,7 @@ impl Present {
             None if self.next.is_empty() => {}
             None => text.push_str("  note    no daemon runs here: nothing starts by itself\n"),
             Some(Daemon { refused: Some(why), .. }) => {
+                let why = visible(why);
                 let _ = writeln!(text, "  note    the daemon REFUSED the new configuration: {why}");
             }
             Some(Daemon { draining: true, .. }) => {

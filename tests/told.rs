@@ -1,0 +1,207 @@
+//! What people are told where lifeboat could not look, or where something is not what it should be.
+
+mod bench;
+
+use std::fs;
+use std::process::Command;
+
+use bench::{Bench, must, new_restic};
+
+/// A site with one backup and one drill, so that the ledger is signed.
+fn drilled() -> Bench {
+    let bench = Bench::new();
+    bench.backup();
+    bench.run(&["drill", "shop"]).exits(0);
+    bench
+}
+
+/// Asserts that `status` says that it does not know, why, and what to do.
+#[track_caller]
+fn status_is_unknown(bench: &Bench, exit: i32, why: &str, what_to_do: &str) {
+    let document = bench.run(&["status", "--json"]).exits(exit).json();
+    let text = bench.run(&["status"]).exits(exit).stdout;
+
+    for key in ["last_backup", "last_drill", "data_age_seconds", "within_rpo", "incomplete"] {
+        assert_eq!(document[0][key], "unknown", "{document:#}");
+    }
+    let trouble = &document[0]["trouble"];
+    assert!(trouble["error"].as_str().unwrap().contains(why), "{document:#}");
+    assert!(trouble["hint"].as_str().unwrap().contains(what_to_do), "{document:#}");
+    assert!(text.contains("UNKNOWN") && !text.contains("none yet"), "{text}");
+    assert!(text.contains(why) && text.contains(what_to_do), "{text}");
+}
+
+/// Asserts that `doctor` finds fault with the repository, says why, and what to do.
+#[track_caller]
+fn doctor_finds(bench: &Bench, why: &str, what_to_do: &str) {
+    let document = bench.run(&["doctor", "--json"]).exits(1).json();
+    let findings = document.as_array().unwrap();
+    let found = findings.iter().find(|finding| finding["what"] == "repository").unwrap();
+
+    assert_eq!(found["ok"], false, "{found:#}");
+    assert!(found["found"].as_str().unwrap().contains(why), "{found:#}");
+    assert!(found["hint"].as_str().unwrap().contains(what_to_do), "{found:#}");
+}
+
+#[test]
+fn a_wrong_password_is_told_by_status_and_doctor() {
+    let bench = drilled();
+    bench.write("keys/repository-password", "another\n".into());
+
+    status_is_unknown(&bench, 12, "opens none of the repository's keys", "repository_password");
+    doctor_finds(&bench, "opens none of the repository's keys", "repository_password");
+}
+
+#[test]
+fn a_store_that_is_away_is_told_by_status_and_doctor() {
+    let bench = drilled();
+    fs::rename(bench.path("store"), bench.path("away")).unwrap();
+
+    status_is_unknown(&bench, 1, "cannot use the store", "mounted");
+    doctor_finds(&bench, "cannot use the store", "mounted");
+}
+
+#[test]
+fn a_repository_that_is_gone_from_beside_its_ledger_is_told_by_status_and_doctor() {
+    let bench = drilled();
+    fs::rename(bench.repository(), bench.path("gone")).unwrap();
+
+    status_is_unknown(&bench, 10, "the ledger beside it has records", "bring the store back");
+    doctor_finds(&bench, "the ledger beside it has records", "bring the store back");
+}
+
+#[test]
+fn a_disk_that_is_not_mounted_is_no_new_store() {
+    let bench = drilled();
+    fs::rename(bench.path("store"), bench.path("disk")).unwrap();
+    fs::create_dir(bench.path("store")).unwrap();
+
+    status_is_unknown(&bench, 10, "this host signed the ledger", "mounted");
+    doctor_finds(&bench, "this host signed the ledger", "mounted");
+    bench.run(&["backup", "shop"]).exits(10);
+    assert_eq!(bench.files("store"), Vec::<std::path::PathBuf>::new(), "something was begun");
+
+    // The probe of `doctor` makes folders.
+    fs::remove_dir_all(bench.path("store")).unwrap();
+    fs::rename(bench.path("disk"), bench.path("store")).unwrap();
+    bench.backup();
+}
+
+#[test]
+fn before_the_first_backup_status_says_none_and_doctor_is_content() {
+    let bench = Bench::new();
+
+    let status = bench.run(&["status", "--json"]).exits(0).json();
+    let doctor = bench.run(&["doctor", "--json"]).exits(0).json();
+
+    assert!(status[0]["last_backup"].is_null(), "{status:#}");
+    let findings = doctor.as_array().unwrap();
+    let found = findings.iter().find(|finding| finding["what"] == "repository").unwrap();
+    assert!(found["found"].as_str().unwrap().contains("none yet"), "{found:#}");
+}
+
+#[test]
+fn a_ledger_that_was_edited_is_an_alarm_of_status() {
+    let bench = drilled();
+    let second = &bench.files("store/acme/ledger/segments")[1];
+    let mut bytes = fs::read(second).unwrap();
+    bytes[40] ^= 1;
+    fs::remove_file(second).unwrap();
+    fs::write(second, bytes).unwrap();
+
+    let document = bench.run(&["status", "--json"]).exits(1).json();
+
+    let alarm = document[0]["alarm"].as_str().unwrap();
+    assert!(alarm.contains("not as it was written"), "{document:#}");
+}
+
+#[test]
+fn a_snapshot_of_restic_is_restored_with_a_warning() {
+    let bench = drilled();
+    let restic = new_restic();
+    fs::write(bench.path("data/files/deep/er/note"), "by restic").unwrap();
+    must(bench.restic(&restic).args(["backup", "--host", "other"]).arg(bench.path("data/files")));
+    let listed = must(bench.restic(&restic).args(["snapshots", "--json", "--host", "other"]));
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let id = listed[0]["id"].as_str().unwrap();
+
+    let arguments = ["restore", "shop", "--snapshot", id, "--to", "back"];
+    let ran = bench.run(&[&arguments[..], &["--json"]].concat()).exits(0);
+
+    let document = ran.json();
+    assert_eq!((&document["snapshot"], &document["on_ledger"]), (&id.into(), &"no".into()));
+    let warning = document["warnings"][0].as_str().unwrap();
+    assert!(warning.contains(id) && warning.contains("not on the ledger"), "{document:#}");
+    assert!(ran.stderr.contains("not on the ledger"), "{}", ran.stderr);
+    let back = bench.files("back").into_iter().find(|path| path.ends_with("er/note")).unwrap();
+    assert_eq!(fs::read_to_string(back).unwrap(), "by restic");
+    let text = bench.run(&[&arguments[..], &["--overwrite"]].concat()).exits(0).stdout;
+    assert!(text.contains("WARNING: snapshot"), "{text}");
+}
+
+#[test]
+fn a_snapshot_on_the_ledger_is_restored_without_a_warning() {
+    let bench = drilled();
+
+    let document = bench.run(&["restore", "shop", "--to", "back", "--json"]).exits(0).json();
+
+    assert_eq!(document["on_ledger"], "yes", "{document:#}");
+    assert_eq!(document["warnings"], serde_json::json!([]), "{document:#}");
+}
+
+#[test]
+fn the_latest_snapshot_is_restored_from_beside_damaged_and_lost_ones_and_they_are_named() {
+    let bench = Bench::new();
+    let first = bench.backup()["snapshot"].as_str().unwrap().to_owned();
+    bench.sql("INSERT INTO orders VALUES (1000, 1, 'newer')");
+    let second = bench.backup()["snapshot"].as_str().unwrap().to_owned();
+    let file = bench.repository().join("snapshots").join(&second);
+    fs::remove_file(&file).unwrap();
+
+    let lost = bench.run(&["restore", "shop", "--to", "lost", "--json"]).exits(0).json();
+    fs::write(&file, "damaged").unwrap();
+    let damaged = bench.run(&["restore", "shop", "--to", "damaged", "--json"]).exits(0).json();
+
+    for document in [lost, damaged] {
+        assert_eq!(document["snapshot"], first, "{document:#}");
+        let warnings = document["warnings"].to_string();
+        assert!(warnings.contains(&second), "{document:#}");
+    }
+}
+
+#[test]
+fn a_ledger_out_of_order_does_not_keep_the_data_from_coming_back() {
+    let bench = drilled();
+    fs::rename(bench.path("store/acme/ledger"), bench.path("ledger")).unwrap();
+
+    let document = bench.run(&["restore", "shop", "--to", "back", "--json"]).exits(0).json();
+
+    assert_eq!(document["on_ledger"], "unknown", "{document:#}");
+    assert!(document["warnings"].to_string().contains("not as it was written"), "{document:#}");
+}
+
+#[test]
+fn a_source_that_is_not_there_ends_the_backup_with_a_hint() {
+    let bench = Bench::new();
+    fs::rename(bench.path("data/files"), bench.path("data/moved")).unwrap();
+
+    let ran = bench.run(&["backup", "shop", "--json"]).exits(1);
+
+    let last: serde_json::Value = serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap();
+    assert!(last["error"].as_str().unwrap().contains("data/files"), "{last}");
+    assert!(last["hint"].as_str().unwrap().contains("mounted"), "{last}");
+}
+
+#[test]
+fn the_name_of_a_file_cannot_write_lines_into_an_answer() {
+    let bench = Bench::new();
+    let name = "a\nok    everything\x1b[2J";
+    bench.write(&format!("data/files/{name}"), "secret".into());
+    let run = bench.as_nobody_except("data/files/large.bin");
+    must(Command::new("chown").arg("0:0").arg(bench.path(&format!("data/files/{name}"))));
+
+    let text = run(&["backup", "shop"]).exits(3).stdout;
+
+    assert!(text.contains("a\\nok    everything\\u{1b}[2J"), "{text}");
+    assert!(!text.lines().any(|line| line.starts_with("ok")), "{text}");
+}
