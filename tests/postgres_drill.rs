@@ -4,10 +4,10 @@ mod bench;
 mod servers;
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bench::{Bench, files_below};
+use bench::{Bench, Ran, files_below};
 use serde_json::Value;
 use servers::postgres::Server;
 
@@ -262,4 +262,90 @@ fn processes_in(folder: &std::path::Path) -> Vec<String> {
         cwd.starts_with(folder) && cwd.ends_with("cluster")
     });
     inside.map(|process| process.file_name().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn what_init_writes_for_a_server_is_backed_up_and_drilled_once_its_grants_are_applied() {
+    let server = Server::start(15);
+    server.psql("postgres", "CREATE DATABASE shop; CREATE DATABASE crm");
+    server.psql(
+        "shop",
+        "CREATE TABLE orders AS SELECT n, 'order ' || n AS note FROM generate_series(1, 200) n;
+         CREATE UNLOGGED TABLE cache (a int);
+         CREATE MATERIALIZED VIEW totals AS SELECT count(*) FROM orders",
+    );
+    let place = tempfile::tempdir().unwrap();
+    let (site, password) = (place.path().join("site"), place.path().join("password"));
+    fs::write(&password, SECRET).unwrap();
+    fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let run = |arguments: &[&str]| -> Ran {
+        let mut lifeboat = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
+        lifeboat.args(arguments).env("NO_COLOR", "1").stdin(Stdio::null()).output().unwrap().into()
+    };
+    let url = format!("postgres://backup@/shop?host={}", server.socket().display());
+    let (folder, file) = (site.to_str().unwrap(), password.to_str().unwrap());
+    let init = ["init", folder, "--postgres", &url, "--postgres-password-file", file];
+
+    let told = run(&init).exits(0).stdout;
+
+    assert!(told.contains("grants host"), "{told}");
+    let config = site.join("lifeboat.toml");
+    let with =
+        |arguments: &[&str]| run(&[arguments, &["--config", config.to_str().unwrap()]].concat());
+    with(&["validate"]).exits(0);
+    let grants = with(&["grants", "host", "--json"]).exits(0).json();
+    let statements = grants["sources"][0]["statements"].as_array().unwrap().iter();
+    let statements: Vec<&str> = statements.map(|one| one.as_str().unwrap()).collect();
+    server.psql("postgres", &statements.join("\n"));
+    server.psql("postgres", &format!("ALTER ROLE backup PASSWORD '{SECRET}'"));
+    server.allow("local all backup scram-sha-256\nlocal all all trust\n");
+    with(&["doctor"]).exits(0);
+    with(&["backup", "host"]).exits(0);
+    let drilled = with(&["drill", "host"]).exits(0).stdout;
+
+    for gap in ["crm", "Rows of unlogged tables in shop: public.cache", "public.totals"] {
+        assert!(drilled.contains(gap), "{gap} in {drilled}");
+    }
+    for (lang, heading) in [("en", "Not covered"), ("zh", "未覆盖的内容")] {
+        let page = with(&["report", "drill", "host", "--lang", lang]).exits(0).stdout;
+        for told in [heading, "crm", "shop: public.cache", "shop: public.totals"] {
+            assert!(page.contains(told), "{told} in {lang}");
+        }
+    }
+    let again = run(&init).exits(1);
+    assert!(again.stderr.contains("exists already"), "{}", again.stderr);
+}
+
+#[test]
+fn a_server_that_does_not_answer_and_a_log_in_that_is_refused_have_different_hints() {
+    let server = Server::start(15);
+    let bench = shop(&server);
+    server.psql("postgres", "ALTER ROLE backup NOLOGIN");
+
+    let refused = bench.run(&["backup", "shop"]).exits(1).stderr;
+    drop(server);
+    let away = bench.run(&["backup", "shop"]).exits(1).stderr;
+
+    assert!(refused.contains("hint: look at `user`, `password`"), "{refused}");
+    assert!(away.contains("hint: is the server up?"), "{away}");
+    let doctor = bench.run(&["doctor"]).exits(1).stdout;
+    assert!(doctor.contains("hint: is the server up?"), "{doctor}");
+}
+
+#[test]
+fn programs_that_the_site_declares_and_that_are_not_there_are_told_of_by_all_that_need_them() {
+    let server = Server::start(15);
+    let bench = shop(&server);
+    let site = fs::read_to_string(bench.path("lifeboat.toml")).unwrap();
+    let engine = "[[engine]]\nkind = \"postgres\"\nversion = \"15\"\npath = \"/opt/gone/bin\"\n";
+    bench.write("lifeboat.toml", format!("{site}\n{engine}"));
+
+    let validated = bench.run(&["validate"]).exits(0).stderr;
+    let doctor = bench.run(&["doctor"]).exits(0).stdout;
+    let backup = bench.run(&["backup", "shop"]).exits(0).stderr;
+    let drill = bench.run(&["drill", "shop"]).exits(0).stderr;
+
+    for told in [validated, doctor, backup, drill] {
+        assert!(told.contains("/opt/gone/bin"), "{told}");
+    }
 }

@@ -1,5 +1,7 @@
 //! `lifeboat init`: the first site file, keys, policy and drill of this host.
 
+mod server;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,7 @@ use super::starter::{self, Starter};
 use super::{App, Exit};
 use crate::ground::ids::Name;
 use crate::policy::{self, Caller};
+use server::Server;
 
 /// Write a first lifeboat.toml, keys, a policy and a drill for this host
 ///
@@ -32,6 +35,14 @@ pub(super) struct Args {
     /// SQLite database to protect, absolute; may be given several times [default: none]
     #[arg(long, value_name = "PATH")]
     sqlite: Vec<PathBuf>,
+    /// PostgreSQL server to protect: postgres://USER@HOST:PORT/DATABASE, or
+    /// postgres://USER@/DATABASE?host=FOLDER of its socket; databases with commas between, none for
+    /// all; may be given several times [default: none]
+    #[arg(long, value_name = "URL")]
+    postgres: Vec<String>,
+    /// File that holds the password of these servers' log-in, absolute [default: none]
+    #[arg(long, value_name = "PATH", requires = "postgres")]
+    postgres_password_file: Option<PathBuf>,
 }
 
 /// The answer of `init --json`.
@@ -45,7 +56,9 @@ struct Answer {
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
-    for path in args.files.iter().chain(&args.sqlite) {
+    let servers = args.postgres.iter().map(|url| Server::read(url));
+    let servers = servers.collect::<anyhow::Result<Vec<Server>>>()?;
+    for path in args.files.iter().chain(&args.sqlite).chain(&args.postgres_password_file) {
         if !path.is_absolute() || !path.exists() {
             return Err(anyhow::anyhow!(
                 "{} is not an absolute path of something here",
@@ -85,17 +98,26 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         state: "sqlite:state/state.db",
         scratch: "scratch",
     };
-    starter::write_new(&policy, &policy_text(&args))?;
+    starter::write_new(&policy, &policy_text(&args, &servers))?;
     starter::write_new(&drill, &drill_text(&args.customer))?;
     starter::write_new(&file, &site.site())?;
     // What was written must be what the next command reads.
     policy::load(&file, &Caller::current())?;
     let answer = Answer { keys: folder.join("keys"), site: file, policy, drill, store };
-    app.out.answer(&answer, &text(&answer, &folder))?;
+    let wants_password =
+        args.postgres_password_file.is_none() && !servers.iter().all(Server::is_on_a_socket);
+    let mut text = text(&answer, &folder, !servers.is_empty());
+    if wants_password {
+        text.push_str(
+            "\nA server on the network asks for a password: write `password` into the policy, e.g. \
+             { file = \"/etc/lifeboat/database\" }.\n",
+        );
+    }
+    app.out.answer(&answer, &text)?;
     Ok(Exit::Done)
 }
 
-fn policy_text(args: &Args) -> String {
+fn policy_text(args: &Args, servers: &[Server]) -> String {
     let mut text = format!(
         r#"# What is protected. All sources make one snapshot. Every key: lifeboat schema policy
 customer = "{}"
@@ -112,8 +134,8 @@ rto = "1h"                       # recovery may take so long
         args.customer
     );
     let example = [PathBuf::from("/etc")];
-    let files =
-        if args.files.is_empty() && args.sqlite.is_empty() { &example[..] } else { &args.files };
+    let names_nothing = args.files.is_empty() && args.sqlite.is_empty() && servers.is_empty();
+    let files = if names_nothing { &example[..] } else { &args.files };
     if !files.is_empty() {
         let paths: Vec<String> = files.iter().map(|path| quoted(path)).collect();
         // Writing to a string cannot fail.
@@ -131,6 +153,10 @@ rto = "1h"                       # recovery may take so long
             "\n[[source]]\nname = \"{name}\"\nkind = \"sqlite\"\npath = {}\n",
             quoted(path)
         );
+    }
+    for (number, server) in servers.iter().enumerate() {
+        let password = args.postgres_password_file.as_deref();
+        text.push_str(&server.source(&format!("postgres-{}", number + 1), password));
     }
     text
 }
@@ -158,7 +184,7 @@ fn quoted(path: &Path) -> String {
     toml::Value::String(path.display().to_string()).to_string()
 }
 
-fn text(answer: &Answer, folder: &Path) -> String {
+fn text(answer: &Answer, folder: &Path, has_server: bool) -> String {
     let config = folder.join("lifeboat.toml").display().to_string();
     let Answer { site, policy, drill, keys, store } = answer;
     let mut text = String::from("written:\n");
@@ -172,7 +198,9 @@ fn text(answer: &Answer, folder: &Path) -> String {
          the backups are noise.\n\nNext:\n",
         keys.display()
     );
-    for next in ["validate", "doctor", "backup host", "drill host", "daemon"] {
+    let grants = has_server.then_some("grants host      # its SQL goes to psql, as a superuser");
+    let then = ["doctor", "backup host", "drill host", "daemon"];
+    for next in ["validate"].into_iter().chain(grants).chain(then) {
         let _ = writeln!(text, "  lifeboat --config {config} {next}");
     }
     text
