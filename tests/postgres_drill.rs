@@ -139,6 +139,35 @@ fn a_check_that_does_not_hold_and_a_missing_engine_are_told_apart() {
     let (code, report) = bench.drill();
     assert_eq!((code, &report["verdict"]), (5, &Value::from("inconclusive")), "{report:#}");
     assert!(report.to_string().contains("install postgresql-18"), "{report:#}");
+    // What the bucket gives is known all the same.
+    assert_eq!(outcome(&report, "integrity"), "held", "{report:#}");
+    assert_eq!(outcome(&report, "start of orders"), "not-run", "{report:#}");
+}
+
+/// How one assertion of a drill ended.
+fn outcome<'a>(report: &'a Value, name: &str) -> &'a str {
+    let checks = report["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == name);
+    check.unwrap_or_else(|| panic!("no {name} in {report:#}"))["outcome"].as_str().unwrap()
+}
+
+#[test]
+fn a_server_made_ready_for_dumps_that_do_not_come_is_gone_with_the_drill() {
+    let server = Server::start(15);
+    let bench = shop(&server);
+    bench.backup();
+    // The largest pack holds dumps; without it the fetch comes to its end, and is damage.
+    let packs = files_below(&bench.repository().join("data"));
+    let largest = packs.iter().max_by_key(|pack| fs::metadata(pack).unwrap().len()).unwrap();
+    fs::remove_file(largest).unwrap();
+
+    let (code, report) = bench.drill();
+
+    assert_eq!((code, &report["verdict"]), (4, &Value::from("fail")), "{report:#}");
+    assert_eq!(report["parts"]["cleaned_up"], "yes", "{report:#}");
+    assert_eq!(outcome(&report, "start of orders"), "not-run", "{report:#}");
+    assert!(bench.leftovers().is_empty());
+    assert_eq!(processes_in(&bench.path("scratch")), Vec::<String>::new());
 }
 
 #[test]

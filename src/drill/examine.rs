@@ -3,7 +3,6 @@
 //!
 //! Blocking, on one thread of its own. Recovery time ends when every source has answered.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use super::fetch::Fetched;
+use super::starting::{Begun, Starting};
 use super::{Error, Rehearsal, Request, controls};
 use crate::account::Rooms;
 use crate::check::{self, Id, Outcome, Why};
@@ -18,21 +18,17 @@ use crate::ground::causes::chain;
 use crate::ground::ids::Name;
 use crate::ground::progress::Progress;
 use crate::ledger::details::{PartCompared, SourceRecovered};
-use crate::policy::sources::{SourceKind, SourceSettings};
 use crate::policy::{Assertion, CheckSettings};
 use crate::restore::{self, Compared};
 use crate::sandbox::Scratch;
-use crate::source::manifest::Manifest;
-use crate::source::{self, Capture, Fingerprint, Kind, Place, Recovered, Source};
+use crate::source::{self, Capture, Fingerprint, Place, Recovered, Source, Trouble};
 
 /// What the thread needs; it outlives no borrow of the act.
 pub(super) struct Bench {
     pub(super) fetched: Fetched,
     pub(super) scratch: Arc<Scratch>,
-    pub(super) host: source::Host,
     pub(super) progress: Arc<dyn Progress>,
     pub(super) runtime: Handle,
-    sources: Vec<SourceSettings>,
     checks: Vec<CheckSettings>,
 }
 
@@ -49,6 +45,7 @@ pub(super) struct Up {
 pub(super) async fn run(
     request: Request<'_>,
     fetched: Fetched,
+    starting: Vec<Starting>,
     scratch: &Arc<Scratch>,
     mut rehearsal: Rehearsal,
     rooms: &Rooms,
@@ -56,15 +53,13 @@ pub(super) async fn run(
     let bench = Bench {
         fetched,
         scratch: scratch.clone(),
-        host: rooms.host.clone(),
         progress: rooms.progress.clone(),
         runtime: Handle::current(),
-        sources: request.policy.sources.clone(),
         checks: request.drill.map_or_else(Vec::new, |drill| drill.checks.clone()),
     };
     let span = tracing::Span::current();
     tokio::task::spawn_blocking(move || {
-        span.in_scope(|| bench.examine(&mut rehearsal));
+        span.in_scope(|| bench.examine(starting, &mut rehearsal));
         rehearsal
     })
     .await
@@ -72,12 +67,13 @@ pub(super) async fn run(
 }
 
 impl Bench {
-    fn examine(&self, rehearsal: &mut Rehearsal) {
+    fn examine(&self, starting: Vec<Starting>, rehearsal: &mut Rehearsal) {
         tracing::info!(phase = "start");
         self.progress.phase("start", None);
-        let mut up = self.start(rehearsal);
+        let declared = starting.len();
+        let mut up = self.start(starting, rehearsal);
         rehearsal.confinement = confinements(&up);
-        if up.len() == self.sources.len() {
+        if up.len() == declared {
             rehearsal.measured.recovery = Some(rehearsal.recovery());
         }
         tracing::info!(phase = "checks");
@@ -105,58 +101,36 @@ impl Bench {
     }
 
     /// Brings up every source of the policy that the snapshot holds; the load and start phases.
-    fn start(&self, rehearsal: &mut Rehearsal) -> Vec<Up> {
+    fn start(&self, starting: Vec<Starting>, rehearsal: &mut Rehearsal) -> Vec<Up> {
         let mut up = Vec::new();
-        for settings in &self.sources {
+        for Starting { name, begun: source } in starting {
             let begun = Instant::now();
-            let id = Id::Start(settings.name.clone());
-            let outcome = match self.bring_up(settings) {
-                Ok(source) => {
+            let id = Id::Start(name.clone());
+            let outcome = match source.map(|source| self.bring_up(name.clone(), source)) {
+                Ok(Ok(source)) => {
                     up.push(source);
                     Outcome::of(1, [])
                 }
-                Err(outcome) => outcome(&id),
+                Ok(Err(trouble)) => Outcome::of_trouble(&id, &trouble),
+                Err(absent) => Outcome::not_run(Why::NotApplicable, absent),
             };
             let took = begun.elapsed();
             rehearsal.settle(id, outcome, "engines", took);
-            rehearsal.phase(&format!("start {}", settings.name), took, true);
+            rehearsal.phase(&format!("start {name}"), took, true);
         }
         up
     }
 
-    fn bring_up(&self, settings: &SourceSettings) -> Result<Up, impl FnOnce(&Id) -> Outcome> {
-        let absent = |why: &'static str| {
-            Box::new(move |_: &Id| Outcome::not_run(Why::NotApplicable, why))
-                as Box<dyn FnOnce(&Id) -> Outcome>
+    fn bring_up(&self, name: Name, begun: Begun) -> Result<Up, Trouble> {
+        let Begun { source, capture, ready } = begun;
+        let data = self.fetched.request.to.join(name.as_str());
+        let mut recovered = match ready {
+            Some(ready) => ready?.recover(&data, &self.scratch)?,
+            None => source.recover(&capture, &data, &self.scratch)?,
         };
-        let Some(manifest) = &self.fetched.manifest else {
-            return Err(absent(
-                "lifeboat did not make this snapshot: nothing was captured to compare with",
-            ));
-        };
-        let of_name = |capture: &&Capture| capture.source == settings.name;
-        let Some(capture) = manifest.sources.iter().find(of_name).cloned() else {
-            return Err(absent("the recovery point was taken before the policy named this source"));
-        };
-        if !is_of(settings, &capture, manifest) {
-            return Err(absent(
-                "the recovery point was taken when this source was declared otherwise",
-            ));
-        }
-        let data = self.fetched.request.to.join(settings.name.as_str());
-        let source = source::of(settings, &self.host);
-        let answer = source.recover(&capture, &data, &self.scratch).and_then(|mut recovered| {
-            // Recovery ends with an answer, not with a process that runs.
-            recovered.first_answer()?;
-            Ok(recovered)
-        });
-        match answer {
-            Ok(recovered) => {
-                Ok(Up { name: settings.name.clone(), source, capture, data, recovered })
-            }
-            Err(trouble) => Err(Box::new(move |id: &Id| Outcome::of_trouble(id, &trouble))
-                as Box<dyn FnOnce(&Id) -> Outcome>),
-        }
+        // Recovery ends with an answer, not with a process that runs.
+        recovered.first_answer()?;
+        Ok(Up { name, source, capture, data, recovered })
     }
 
     /// The restore rung: everything on the scratch disk, read back, is what the trees record.
@@ -356,34 +330,6 @@ fn stop(up: Vec<Up>, rehearsal: &mut Rehearsal) -> Vec<Down> {
         down.push(Down { name, source, capture, data });
     }
     down
-}
-
-/// Whether the capture is one of what the policy declares today: its kind, for files its paths, for a
-/// server its databases. What was captured would else equal itself while something is missing.
-fn is_of(settings: &SourceSettings, capture: &Capture, manifest: &Manifest) -> bool {
-    match &settings.kind {
-        SourceKind::Sqlite(_) => capture.kind == Kind::Sqlite,
-        SourceKind::Postgres(server) => {
-            let declared: BTreeSet<_> = server.databases.iter().map(String::as_str).collect();
-            let captured = capture.cluster.iter().flat_map(|cluster| &cluster.databases);
-            let captured: BTreeSet<_> = captured.map(|database| database.name.as_str()).collect();
-            capture.kind == Kind::Postgres
-                && databases_then(&settings.name, manifest).as_ref() == Some(&declared)
-                && declared.is_subset(&captured)
-        }
-        SourceKind::Files(files) => {
-            let declared: BTreeSet<_> =
-                files.paths.iter().map(|path| path.display().to_string()).collect();
-            capture.kind == Kind::Files && declared.iter().eq(capture.fingerprint.parts.keys())
-        }
-    }
-}
-
-/// The databases that the policy in force at capture named for a source; empty for all.
-fn databases_then<'a>(source: &Name, manifest: &'a Manifest) -> Option<BTreeSet<&'a str>> {
-    let sources = manifest.effective.pointer("/policy/sources")?.as_array()?;
-    let settings = sources.iter().find(|one| one["name"] == source.as_str())?;
-    settings["databases"].as_array()?.iter().map(|name| name.as_str()).collect()
 }
 
 /// The outcome of reading everything back.

@@ -3,13 +3,14 @@
 //! The repository's lock is held only here. Integrity is shown by the restore's own reads: every
 //! blob is fetched once, decrypted and compared with its name.
 
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 
 use super::pick::{self, NoPoint, Picked};
-use super::{Rehearsal, Request};
+use super::starting::{self, Preparing, Starting};
+use super::{Error, Rehearsal, Request};
 use crate::account::{self, Account, Locked, Rooms, Testimony};
 use crate::check::{Completeness, Id, Outcome, Why};
 use crate::ground::causes::chain;
@@ -17,6 +18,7 @@ use crate::ledger::details::{NotCovered, Point};
 use crate::ledger::record::{Body, Record};
 use crate::repo::{BlobId, BlobKind, NodeKind, ReadError, Reader, SnapshotId};
 use crate::restore::{self, Fidelity, Occupied, Select};
+use crate::sandbox::Scratch;
 use crate::source::Place;
 use crate::source::manifest::{self, INCOMPLETE, Manifest};
 
@@ -26,8 +28,6 @@ pub(super) struct Fetched {
     pub(super) tree: BlobId,
     /// What was restored and where to.
     pub(super) request: restore::Request,
-    /// None for a snapshot that lifeboat did not make.
-    pub(super) manifest: Option<Manifest>,
 }
 
 /// Why the rungs above cannot be climbed.
@@ -37,32 +37,52 @@ enum Stop {
     Environment(String),
 }
 
-/// Picks, reads and restores; on trouble the outcomes say why, and there is nothing to go on with.
+/// Picks, reads and restores, while engines are made ready for what comes; on trouble the outcomes
+/// say why, and there is nothing to go on with.
 pub(super) async fn run(
     request: Request<'_>,
     account: &Account,
-    scratch: &Path,
+    scratch: &Arc<Scratch>,
     rehearsal: &mut Rehearsal,
     rooms: &Rooms,
-) -> Option<Fetched> {
+) -> Result<Option<(Fetched, Vec<Starting>)>, Error> {
     tracing::info!(phase = "fetch");
     let begun = Instant::now();
-    let mut integrity = Integrity::default();
-    let fetched = locked(request, account, scratch, rehearsal, &mut integrity, rooms).await;
-    let Integrity { blobs, damage } = integrity;
-    let stopped = match fetched {
-        Ok(fetched) if damage.is_empty() => {
-            rehearsal.settle(Id::Integrity, Outcome::of(blobs, []), "blobs", begun.elapsed());
-            return Some(fetched);
-        }
-        Ok(_) | Err(Stop::Damaged) => Outcome::of(blobs, damage),
-        Err(Stop::Environment(what)) if damage.is_empty() => {
-            Outcome::not_run(Why::Environment, what)
-        }
-        Err(Stop::Environment(_)) => Outcome::of(blobs, damage),
+    let fetch = Fetch { request, account, scratch, rooms };
+    let mut brought = Brought::default();
+    let fetched = fetch.locked(rehearsal, &mut brought).await;
+    let took = begun.elapsed();
+    // Whatever became of the fetch: nothing of it may outlive this.
+    let starting = match brought.preparing {
+        Some(preparing) => preparing.finish(rehearsal).await?,
+        None => Vec::new(),
     };
-    rehearsal.settle(Id::Integrity, stopped, "blobs", begun.elapsed());
-    None
+    let Integrity { blobs, damage } = brought.integrity;
+    let (outcome, fetched) = match fetched {
+        Ok(fetched) if damage.is_empty() => (Outcome::of(blobs, []), Some((fetched, starting))),
+        Ok(_) | Err(Stop::Damaged) => (Outcome::of(blobs, damage), None),
+        Err(Stop::Environment(what)) if damage.is_empty() => {
+            (Outcome::not_run(Why::Environment, what), None)
+        }
+        Err(Stop::Environment(_)) => (Outcome::of(blobs, damage), None),
+    };
+    rehearsal.settle(Id::Integrity, outcome, "blobs", took);
+    Ok(fetched)
+}
+
+/// What a fetch works with.
+struct Fetch<'a> {
+    request: Request<'a>,
+    account: &'a Account,
+    scratch: &'a Arc<Scratch>,
+    rooms: &'a Rooms,
+}
+
+/// What a fetch brought, however it ended.
+#[derive(Default)]
+struct Brought {
+    integrity: Integrity,
+    preparing: Option<Preparing>,
 }
 
 /// What was learnt of the stored bytes.
@@ -80,71 +100,71 @@ impl Integrity {
     }
 }
 
-/// Fetches under the repository's lock, which is given back however that ends.
-async fn locked(
-    request: Request<'_>,
-    account: &Account,
-    scratch: &Path,
-    rehearsal: &mut Rehearsal,
-    integrity: &mut Integrity,
-    rooms: &Rooms,
-) -> Result<Fetched, Stop> {
-    let waiting = Instant::now();
-    let lock = Locked::to_read(account, rooms).await.map_err(|error| unknown(&error))?;
-    rehearsal.phase("queue", waiting.elapsed(), false);
-    let fetched = fetch(request, account, scratch, rehearsal, integrity, rooms).await;
-    if let Some(lock) = lock {
-        lock.release().await.map_err(|error| unknown(&error))?;
-    }
-    fetched
-}
-
-async fn fetch(
-    request: Request<'_>,
-    account: &Account,
-    scratch: &Path,
-    rehearsal: &mut Rehearsal,
-    integrity: &mut Integrity,
-    rooms: &Rooms,
-) -> Result<Fetched, Stop> {
-    let begun = Instant::now();
-    let (picked, records) = point(request, account, rehearsal, integrity, rooms).await?;
-    let index = account.index().await.map_err(|error| match &error {
-        account::Error::Read(read) if !read.is_environment() => {
-            integrity.damaged("index", chain(&error))
+impl Fetch<'_> {
+    /// Fetches under the repository's lock, which is given back however that ends.
+    async fn locked(
+        &self,
+        rehearsal: &mut Rehearsal,
+        brought: &mut Brought,
+    ) -> Result<Fetched, Stop> {
+        let waiting = Instant::now();
+        let lock = Locked::to_read(self.account, self.rooms).await;
+        let lock = lock.map_err(|error| unknown(&error))?;
+        rehearsal.phase("queue", waiting.elapsed(), false);
+        let fetched = self.fetch(rehearsal, brought).await;
+        if let Some(lock) = lock {
+            lock.release().await.map_err(|error| unknown(&error))?;
         }
-        _ => unknown(&error),
-    })?;
-    let reader = Reader::new(account.repository.clone(), index);
-    let manifest = read_manifest(&reader, picked.snapshot.tree, integrity).await?;
-    describe_point(request, &picked, manifest.as_ref(), &records, rehearsal);
-
-    let wanted = restore::Request {
-        to: scratch.join("data"),
-        select: Select::Everything,
-        occupied: Occupied::Refuse,
-        fidelity: Fidelity::Drill,
-        most_bytes: request.setup.site.scratch.max.map(|size| size.0),
-        interrupted: rooms.interrupted.clone(),
-    };
-    let restored =
-        restore::run(&reader, picked.snapshot.tree, &wanted, rooms.progress.clone()).await;
-    let restored = restored.map_err(|error| match error.is_environment() {
-        true => unknown(&error),
-        false => integrity.damaged(format!("snapshot {}", picked.id), chain(&error)),
-    })?;
-    rehearsal.phase("fetch", begun.elapsed(), true);
-    integrity.blobs = restored.blobs;
-    integrity.damage.extend(restored.damaged);
-    if let Some(first) = restored.unrestored.first() {
-        let why = format!(
-            "{} entries could not be made in scratch, the first: {}",
-            restored.unrestored.len(),
-            first.object
-        );
-        rehearsal.not_run(Id::Restore, Why::Environment, &why);
+        fetched
     }
-    Ok(Fetched { reader, tree: picked.snapshot.tree, request: wanted, manifest })
+
+    async fn fetch(
+        &self,
+        rehearsal: &mut Rehearsal,
+        brought: &mut Brought,
+    ) -> Result<Fetched, Stop> {
+        let Self { request, account, scratch, rooms } = *self;
+        let begun = Instant::now();
+        let integrity = &mut brought.integrity;
+        let (picked, records) = point(request, account, rehearsal, integrity, rooms).await?;
+        let index = account.index().await.map_err(|error| match &error {
+            account::Error::Read(read) if !read.is_environment() => {
+                integrity.damaged("index", chain(&error))
+            }
+            _ => unknown(&error),
+        })?;
+        let reader = Reader::new(account.repository.clone(), index);
+        let manifest = read_manifest(&reader, picked.snapshot.tree, integrity).await?;
+        describe_point(request, &picked, manifest.as_ref(), &records, rehearsal);
+        brought.preparing = Some(starting::prepare(request, manifest.as_ref(), scratch, rooms));
+
+        let wanted = restore::Request {
+            to: scratch.dir().join("data"),
+            select: Select::Everything,
+            occupied: Occupied::Refuse,
+            fidelity: Fidelity::Drill,
+            most_bytes: request.setup.site.scratch.max.map(|size| size.0),
+            interrupted: rooms.interrupted.clone(),
+        };
+        let restored =
+            restore::run(&reader, picked.snapshot.tree, &wanted, rooms.progress.clone()).await;
+        let restored = restored.map_err(|error| match error.is_environment() {
+            true => unknown(&error),
+            false => integrity.damaged(format!("snapshot {}", picked.id), chain(&error)),
+        })?;
+        rehearsal.phase("fetch", begun.elapsed(), true);
+        integrity.blobs = restored.blobs;
+        integrity.damage.extend(restored.damaged);
+        if let Some(first) = restored.unrestored.first() {
+            let why = format!(
+                "{} entries could not be made in scratch, the first: {}",
+                restored.unrestored.len(),
+                first.object
+            );
+            rehearsal.not_run(Id::Restore, Why::Environment, &why);
+        }
+        Ok(Fetched { reader, tree: picked.snapshot.tree, request: wanted })
+    }
 }
 
 /// The recovery point, and the ledger's records; settles whether it is the right one.

@@ -8,6 +8,7 @@ mod controls;
 mod examine;
 mod fetch;
 mod pick;
+mod starting;
 mod write_down;
 
 use std::sync::Arc;
@@ -141,11 +142,11 @@ async fn rehearse(
         }
     };
     if let Some(scratch) = &scratch
-        && let Some(fetched) =
-            fetch::run(request, account, scratch.dir(), &mut rehearsal, rooms).await
+        && let Some((fetched, starting)) =
+            fetch::run(request, account, scratch, &mut rehearsal, rooms).await?
     {
         lease.renew().await?;
-        rehearsal = examine::run(request, fetched, scratch, rehearsal, rooms).await?;
+        rehearsal = examine::run(request, fetched, starting, scratch, rehearsal, rooms).await?;
     }
     // Whoever took the lease over wrote that this run came to nothing: so be it.
     lease.renew().await?;

@@ -21,9 +21,10 @@ const RUNGS: [Row; 7] = [
     ("objectives", "目标", "Objectives"),
 ];
 
-const PHASES: [Row; 5] = [
+const PHASES: [Row; 6] = [
     ("queue", "排队", "Queue"),
     ("fetch", "读取", "Fetch"),
+    ("prepare", "准备", "Prepare"),
     ("load", "装载", "Load"),
     ("start", "启动", "Start"),
     ("first-query", "首次查询", "First query"),

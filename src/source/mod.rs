@@ -136,11 +136,33 @@ pub trait Source: Send + Sync {
     /// do not end the capture; they are in [`Capture::skipped`].
     fn capture(&self, context: &Context, out: &dyn Sink) -> Result<Capture, Error>;
 
-    /// Brings up restored data in `scratch`. `data` is the folder that holds what was captured,
-    /// i.e. the restored `/<source>/`.
+    /// Makes ready in `scratch` what recovering `capture` needs besides the data, while that is
+    /// still on its way; none for a kind that needs nothing.
+    ///
+    /// Nothing of the customer's may run yet, and nothing here can be the data's fault.
+    fn prepare(
+        &self,
+        _capture: &Capture,
+        _scratch: &Scratch,
+    ) -> Result<Option<Box<dyn Ready>>, Trouble> {
+        Ok(None)
+    }
+
+    /// Brings up restored data in `scratch`, with all that [`Source::prepare`] would have made
+    /// ready. `data` is the folder that holds what was captured, i.e. the restored `/<source>/`.
     fn recover(
         &self,
         capture: &Capture,
+        data: &Path,
+        scratch: &Scratch,
+    ) -> Result<Box<dyn Recovered>, Trouble>;
+}
+
+/// A scratch environment that waits for its data. Dropped, nothing of it stays running.
+pub trait Ready: Send {
+    /// Brings up the data in `data`, as [`Source::recover`] does.
+    fn recover(
+        self: Box<Self>,
         data: &Path,
         scratch: &Scratch,
     ) -> Result<Box<dyn Recovered>, Trouble>;

@@ -9,7 +9,7 @@ use lifeboat::check::{self, Outcome};
 use lifeboat::policy;
 use lifeboat::sandbox::{Scratch, TOKEN_VARIABLE};
 use lifeboat::source::postgres::{
-    Cluster, Database, Engines, Extension, Session, file_of, fingerprint, recover, schema,
+    Cluster, Database, Engines, Extension, Session, file_of, fingerprint, prepare, schema,
 };
 use lifeboat::source::{Capture, Fingerprint, Kind, Recovered, Trouble};
 use tempfile::TempDir;
@@ -84,7 +84,7 @@ impl Bench {
     pub fn recover(&self, scratch: &Scratch) -> Result<Box<dyn Recovered>, Trouble> {
         let _entered = self.runtime.enter();
         let name = "orders".parse().unwrap();
-        recover(&self.engines, &name, &self.capture, self.folder.path(), scratch)
+        prepare(&self.engines, &name, &self.capture, scratch)?.recover(self.folder.path(), scratch)
     }
 
     /// Equality, as a drill judges it.

@@ -44,7 +44,7 @@ pub fn bin(major: u32) -> PathBuf {
 }
 
 impl Server {
-    /// Makes and starts one, with UTF-8 and the C locale.
+    /// Makes and starts one, with UTF-8, the C locale, and page checksums, as a scratch server has.
     pub fn start(major: u32) -> Self {
         Self::start_with(major, &[])
     }
@@ -266,7 +266,7 @@ fn template(major: u32) -> Arc<TempDir> {
     let made = command(bin(major).join("initdb"))
         .arg("-D")
         .arg(folder.path().join("data"))
-        .args(["-U", SUPERUSER, "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"])
+        .args(["-U", SUPERUSER, "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "-N", "-k"])
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

@@ -36,12 +36,12 @@ pub use engine::{Engine, Engines, MAJORS, Missing};
 pub use entries::{GLOBALS, file_of};
 pub use fingerprint::fingerprint;
 pub use login::{Login, Tls};
-pub use recover::{Error as RecoverError, recover};
+pub use recover::{Error as RecoverError, prepare};
 pub use session::Session;
 
 use std::path::Path;
 
-use super::{Capture, Context, Error, Facts, Grants, Recovered, Sink, Source, Trouble};
+use super::{Capture, Context, Error, Facts, Grants, Ready, Recovered, Sink, Source, Trouble};
 use crate::ground::ids::Name;
 use crate::policy::sources::PostgresSettings;
 use crate::sandbox::Scratch;
@@ -91,12 +91,20 @@ impl Source for Postgres {
         capture::capture(&self.name, &self.settings, &self.engines, context, out)
     }
 
+    fn prepare(
+        &self,
+        capture: &Capture,
+        scratch: &Scratch,
+    ) -> Result<Option<Box<dyn Ready>>, Trouble> {
+        prepare(&self.engines, &self.name, capture, scratch).map(Some)
+    }
+
     fn recover(
         &self,
         capture: &Capture,
         data: &Path,
         scratch: &Scratch,
     ) -> Result<Box<dyn Recovered>, Trouble> {
-        recover(&self.engines, &self.name, capture, data, scratch)
+        prepare(&self.engines, &self.name, capture, scratch)?.recover(data, scratch)
     }
 }

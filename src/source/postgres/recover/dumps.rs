@@ -4,16 +4,16 @@
 //! back afterwards, for what was restored is still to be compared with what was captured. Only of
 //! the globals a copy is made, without the one line that cannot be run.
 
-use std::fs::{self, DirBuilder, File, Metadata, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
 use super::super::{Cluster, Database, GLOBALS, file_of, names};
-use super::{Error, data, environment};
+use super::{Error, data, environment, make_folder};
 use crate::sandbox::Scratch;
 use crate::source::Trouble;
 
@@ -35,20 +35,18 @@ struct Lent {
 }
 
 impl Dumps {
-    /// Links what the capture names from `folder` into `own`, a new folder.
+    /// Links what the capture names from `folder` into a new one in `room`.
+    ///
+    /// What runs in the room by now may write there, and is still to be trusted: nothing of the
+    /// customer's has been loaded.
     pub(super) fn lend(
         folder: &Path,
-        own: &Path,
+        room: &Path,
         cluster: &Cluster,
         scratch: &Scratch,
     ) -> Result<Self, Trouble> {
-        let made = |path: &Path| {
-            let made = DirBuilder::new().mode(0o700).create(path);
-            made.map_err(|source| environment(Error::io("create", path, source)))
-        };
-        let to = own.join("dumps");
-        made(own)?;
-        made(&to)?;
+        let to = room.join("dumps");
+        make_folder(&to, scratch)?;
         let globals = to.join("globals.sql");
         copy_globals(folder, &globals, &cluster.superuser)?;
         let mut dumps = Self { globals, databases: Vec::new(), lent: Vec::new(), bytes: 0 };
@@ -58,7 +56,7 @@ impl Dumps {
             dumps.link(folder, &file_of(&database.name), &linked)?;
             dumps.databases.push(linked);
         }
-        scratch.hand_over(own).map_err(environment)?;
+        scratch.hand_over(&to).map_err(environment)?;
         Ok(dumps)
     }
 

@@ -1,9 +1,9 @@
 //! The way back: dumps become a scratch server, in a cage of its own.
 //!
-//! In: the folder a snapshot's source came out to, and the capture's [`Cluster`]. Out: a
+//! In: the capture's [`Cluster`], and later the folder a snapshot's source came out to. Out: a
 //! [`Recovered`]. Dumps are hostile code until proven otherwise: server and clients run caged, and
-//! whatever the restore complains of is trouble. What this host lacks is told before the restore
-//! where it can be, so that it is not held against the data.
+//! whatever the restore complains of is trouble. The server is made, and what this host lacks is
+//! told, before the dumps are there, so that it takes no time and is not held against the data.
 
 mod amcheck;
 mod ask;
@@ -15,11 +15,13 @@ mod needs;
 mod recovered;
 mod server;
 
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::{Capture, Recovered, Trouble};
+use super::super::{Capture, Ready, Recovered, Trouble};
 use super::engine::{Engines, Missing};
 use super::{Cluster, session};
 use crate::ground::ids::Name;
@@ -30,8 +32,11 @@ use dumps::Dumps;
 use recovered::Restored;
 use server::Server;
 
-/// What a server writes beside its databases, at least.
-const OWN_BYTES: u64 = 192 << 20;
+/// What a new server has written.
+const NEW_SERVER_BYTES: u64 = 80 << 20;
+
+/// What it writes beside its databases afterwards, at least.
+const OWN_BYTES: u64 = 112 << 20;
 
 /// Slower than this, a restore has got stuck.
 const SLOWEST_BYTES_PER_SECOND: u64 = 256 << 10;
@@ -120,36 +125,72 @@ fn of_session(error: session::Error) -> Trouble {
     }
 }
 
-/// Brings up what was captured; blocking, on a thread that tokio's runtime knows.
-pub fn recover(
+/// Makes and starts a server for what was captured, and tries what that needs of this host;
+/// blocking, on a thread that tokio's runtime knows.
+pub fn prepare(
     engines: &Engines,
     name: &Name,
     capture: &Capture,
-    folder: &Path,
     scratch: &Scratch,
-) -> Result<Box<dyn Recovered>, Trouble> {
+) -> Result<Box<dyn Ready>, Trouble> {
     let cluster = capture.cluster.clone().ok_or_else(|| environment(Error::NoCluster))?;
     let engine = engines.find(cluster.major).map_err(environment)?;
-    let own = scratch.dir().join(format!("postgres-{name}-{}", uuid::Uuid::new_v4()));
-    let dumps = Dumps::lend(folder, &own, &cluster, scratch)?;
-    leave_room(&cluster, dumps.bytes(), scratch)?;
-
-    let bounds = bounds(&cluster, dumps.bytes());
-    let cage = Cage::raise(scratch, &own, engine.folders(), bounds).map_err(environment)?;
-    let server = Server::create(engine, cage, &cluster, own, scratch)?;
+    leave_room(&cluster, capture.bytes, NEW_SERVER_BYTES, scratch)?;
+    let room = scratch.dir().join(format!("postgres-{name}-{}", uuid::Uuid::new_v4()));
+    make_folder(&room, scratch)?;
+    let bounds = bounds(&cluster, capture.bytes);
+    let cage = Cage::raise(scratch, &room, engine.folders(), bounds).map_err(environment)?;
+    let server = Server::create(engine, cage, &cluster, &room, scratch)?;
     needs::check(&server, &cluster)?;
-    server.load_globals(dumps.globals())?;
-    for (database, dump) in dumps.databases(&cluster) {
-        server.load(database, dump)?;
-    }
-    dumps.take_back()?;
-    Ok(Box::new(Restored::new(server, cluster, Dropped::of(capture))))
+    let dropped = Dropped::of(capture);
+    Ok(Box::new(Prepared { room, server, cluster, dropped }))
 }
 
-fn leave_room(cluster: &Cluster, dumped: u64, scratch: &Scratch) -> Result<(), Trouble> {
+/// A server that holds nothing of the customer's yet.
+struct Prepared {
+    /// All of the scratch that the server sees.
+    room: PathBuf,
+    server: Server,
+    cluster: Cluster,
+    dropped: Dropped,
+}
+
+impl Ready for Prepared {
+    fn recover(
+        self: Box<Self>,
+        data: &Path,
+        scratch: &Scratch,
+    ) -> Result<Box<dyn Recovered>, Trouble> {
+        let Self { room, server, cluster, dropped } = *self;
+        let dumps = Dumps::lend(data, &room, &cluster, scratch)?;
+        // The dumps themselves are written since it was asked first.
+        leave_room(&cluster, dumps.bytes(), 0, scratch)?;
+        server.load_globals(dumps.globals())?;
+        for (database, dump) in dumps.databases(&cluster) {
+            server.load(database, dump)?;
+        }
+        dumps.take_back()?;
+        Ok(Box::new(Restored::new(server, cluster, dropped)))
+    }
+}
+
+/// A new folder of the scratch user's.
+fn make_folder(path: &Path, scratch: &Scratch) -> Result<(), Trouble> {
+    let made = DirBuilder::new().mode(0o700).create(path);
+    made.map_err(|source| environment(Error::io("create", path, source)))?;
+    scratch.hand_over(path).map_err(environment)
+}
+
+/// Fails where `dumped` bytes of dumps cannot be loaded, and so much else be written.
+fn leave_room(
+    cluster: &Cluster,
+    dumped: u64,
+    besides: u64,
+    scratch: &Scratch,
+) -> Result<(), Trouble> {
     let live: u64 = cluster.databases.iter().map(|database| database.bytes).sum();
     // The dump lacks indexes, the live size has room that a fresh copy does not need.
-    let needed = live.max(dumped).saturating_add(dumped / 4).saturating_add(OWN_BYTES);
+    let needed = live.max(dumped).saturating_add(dumped / 4).saturating_add(OWN_BYTES + besides);
     let free = scratch.free_bytes().map_err(environment)?;
     if free < needed { Err(environment(Error::NoSpace { needed, free })) } else { Ok(()) }
 }

@@ -1,7 +1,5 @@
 //! The scratch server: made, started, filled, asked, stopped.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,7 +9,7 @@ use rustix::process::Signal;
 
 use super::super::engine::Engine;
 use super::super::{Cluster, Database, Login, Session, Tls, session};
-use super::{Error, complaint, data, environment, of_session};
+use super::{Error, complaint, data, environment, make_folder, of_session};
 use crate::sandbox::{Cage, Caged, Door, Ending, Out, Program, Scratch};
 use crate::source::Trouble;
 
@@ -85,18 +83,16 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Makes a cluster below `own`, a folder of the scratch user's, and starts a server on it.
+    /// Makes a cluster below `room`, a folder of the scratch user's, and starts a server on it.
     pub(super) fn create(
         engine: Engine,
         cage: Cage,
         cluster: &Cluster,
-        own: PathBuf,
+        room: &Path,
         scratch: &Scratch,
     ) -> Result<Self, Trouble> {
-        let (files, run) = (own.join("cluster"), own.join("run"));
-        let made = DirBuilder::new().mode(0o700).create(&run);
-        made.map_err(|source| environment(Error::io("create", &run, source)))?;
-        scratch.hand_over(&run).map_err(environment)?;
+        let (files, run) = (room.join("cluster"), room.join("run"));
+        make_folder(&run, scratch)?;
         let initdb = Program::new(engine.program("initdb"))
             .arg("--pgdata")
             .arg(&files)

@@ -1,0 +1,119 @@
+//! The sources that are to come up: which of them the recovery point holds as the policy declares
+//! them today, and what of each is made ready while its data is still on the way.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::task::JoinHandle;
+
+use super::{Error, Rehearsal, Request};
+use crate::account::Rooms;
+use crate::ground::ids::Name;
+use crate::policy::sources::{SourceKind, SourceSettings};
+use crate::sandbox::Scratch;
+use crate::source::manifest::Manifest;
+use crate::source::{self, Capture, Host, Kind, Ready, Source, Trouble};
+
+/// One source of the policy.
+pub(super) struct Starting {
+    pub(super) name: Name,
+    /// Of one that cannot come up from this recovery point, why.
+    pub(super) begun: Result<Begun, &'static str>,
+}
+
+/// A source that waits for its data.
+pub(super) struct Begun {
+    pub(super) source: Box<dyn Source>,
+    pub(super) capture: Capture,
+    /// None for a kind that has nothing to make ready.
+    pub(super) ready: Option<Result<Box<dyn Ready>, Trouble>>,
+}
+
+/// Sources on the thread that makes them ready.
+pub(super) struct Preparing(JoinHandle<Vec<Starting>>);
+
+/// Begins to make ready what needs none of the data, on a thread of its own. It holds the scratch
+/// until [`Preparing::finish`], which must come before the scratch is given up.
+pub(super) fn prepare(
+    request: Request<'_>,
+    manifest: Option<&Manifest>,
+    scratch: &Arc<Scratch>,
+    rooms: &Rooms,
+) -> Preparing {
+    let sources = request.policy.sources.iter();
+    let held: Vec<_> =
+        sources.map(|settings| (settings.clone(), held(settings, manifest))).collect();
+    let (host, scratch) = (rooms.host.clone(), scratch.clone());
+    let span = tracing::Span::current();
+    Preparing(tokio::task::spawn_blocking(move || {
+        span.in_scope(|| {
+            let each = held.into_iter().map(|(settings, held)| Starting {
+                begun: held.map(|capture| begin(&settings, capture, &host, &scratch)),
+                name: settings.name,
+            });
+            each.collect()
+        })
+    }))
+}
+
+impl Preparing {
+    /// Waits until everything is ready; what that takes beyond the fetch is recovery time too.
+    pub(super) async fn finish(self, rehearsal: &mut Rehearsal) -> Result<Vec<Starting>, Error> {
+        let waiting = Instant::now();
+        let starting = self.0.await.map_err(Error::Thread)?;
+        let begun = starting.iter().filter_map(|starting| starting.begun.as_ref().ok());
+        if begun.filter(|begun| begun.ready.is_some()).count() > 0 {
+            rehearsal.phase("prepare", waiting.elapsed(), true);
+        }
+        Ok(starting)
+    }
+}
+
+fn begin(settings: &SourceSettings, capture: Capture, host: &Host, scratch: &Scratch) -> Begun {
+    let source = source::of(settings, host);
+    let ready = source.prepare(&capture, scratch).transpose();
+    Begun { source, capture, ready }
+}
+
+/// What was captured of a source, where that is what the policy declares today.
+fn held(settings: &SourceSettings, manifest: Option<&Manifest>) -> Result<Capture, &'static str> {
+    let manifest = manifest
+        .ok_or("lifeboat did not make this snapshot: nothing was captured to compare with")?;
+    let of_name = |capture: &&Capture| capture.source == settings.name;
+    let capture = manifest.sources.iter().find(of_name);
+    let capture =
+        capture.ok_or("the recovery point was taken before the policy named this source")?;
+    if !is_of(settings, capture, manifest) {
+        return Err("the recovery point was taken when this source was declared otherwise");
+    }
+    Ok(capture.clone())
+}
+
+/// Whether the capture is one of what the policy declares today: its kind, for files its paths, for a
+/// server its databases. What was captured would else equal itself while something is missing.
+fn is_of(settings: &SourceSettings, capture: &Capture, manifest: &Manifest) -> bool {
+    match &settings.kind {
+        SourceKind::Sqlite(_) => capture.kind == Kind::Sqlite,
+        SourceKind::Postgres(server) => {
+            let declared: BTreeSet<_> = server.databases.iter().map(String::as_str).collect();
+            let captured = capture.cluster.iter().flat_map(|cluster| &cluster.databases);
+            let captured: BTreeSet<_> = captured.map(|database| database.name.as_str()).collect();
+            capture.kind == Kind::Postgres
+                && databases_then(&settings.name, manifest).as_ref() == Some(&declared)
+                && declared.is_subset(&captured)
+        }
+        SourceKind::Files(files) => {
+            let declared: BTreeSet<_> =
+                files.paths.iter().map(|path| path.display().to_string()).collect();
+            capture.kind == Kind::Files && declared.iter().eq(capture.fingerprint.parts.keys())
+        }
+    }
+}
+
+/// The databases that the policy in force at capture named for a source; empty for all.
+fn databases_then<'a>(source: &Name, manifest: &'a Manifest) -> Option<BTreeSet<&'a str>> {
+    let sources = manifest.effective.pointer("/policy/sources")?.as_array()?;
+    let settings = sources.iter().find(|one| one["name"] == source.as_str())?;
+    settings["databases"].as_array()?.iter().map(|name| name.as_str()).collect()
+}
