@@ -148,6 +148,92 @@ fn a_restore_killed_half_way_is_repeated_whole() {
     bench.run(&["ledger", "verify", "shop"]).exits(0);
 }
 
+/// A bench that keeps one snapshot, with something for `forget` and `prune` to do: packs of which
+/// nothing, and packs of which little is needed.
+fn litter(bench: &Bench, round: usize) {
+    let file = bench.path("data/files/large.bin");
+    std::fs::write(&file, &bench::noise(1_500_000)[round..]).unwrap();
+    std::fs::write(bench.path("data/files/stays.bin"), &bench::noise(300_000)[round * 9..])
+        .unwrap();
+    bench.backup();
+    std::fs::write(&file, &bench::noise(60_000)[round..]).unwrap();
+    bench.sql("INSERT INTO orders (cents, note) VALUES (1, hex(randomblob(20000)))");
+    bench.backup();
+}
+
+/// Kills an act in each of its phases, each time after `before`; afterwards what the newest
+/// snapshot holds is there, restic finds nothing wrong, and a plain rerun succeeds.
+fn remover_killed_everywhere(arguments: &[&str], expected: &[&str], before: impl Fn(&Bench)) {
+    let bench = Bench::new();
+    bench.edit("policies/shop.toml", "[objectives]", "[retention]\nlast = 1\n\n[objectives]");
+    let newest = || {
+        bench.run(&["restore", "shop", "--to", "newest"]).exits(0);
+        let found = inventory(&bench.path("newest"));
+        std::fs::remove_dir_all(bench.path("newest")).unwrap();
+        found
+    };
+    litter(&bench, 0);
+    before(&bench);
+    let phases = phases(&bench, arguments);
+    for phase in expected {
+        assert!(phases.contains(*phase), "{phase} is not among {phases:?}");
+    }
+    let mut hit = BTreeSet::new();
+    for (round, phase) in phases.iter().chain(&phases).enumerate() {
+        litter(&bench, round + 1);
+        before(&bench);
+        let whole = newest();
+        let after = Duration::from_millis(if round < phases.len() { 0 } else { 2 });
+        if kill_in_phase(&bench, arguments, phase, after) {
+            hit.insert(phase.clone());
+        }
+        assert_eq!(newest(), whole, "after a kill in {phase}");
+        must(bench.restic(&new_restic()).arg("unlock"));
+        must(bench.restic(&new_restic()).args(["check", "--read-data"]));
+        bench.run(arguments).exits(0);
+        assert_eq!(newest(), whole, "after the rerun of one killed in {phase}");
+    }
+    assert_eq!(hit, phases, "not every phase was hit");
+    must(bench.restic(&new_restic()).args(["check", "--read-data"]));
+    let left = bench.run(&["prune", "shop", "--json"]).exits(0).json();
+    let again = bench.run(&["prune", "shop", "--json"]).exits(0).json();
+    assert_eq!(again["packs"], serde_json::json!([]), "{left:#}");
+    bench.run(&["ledger", "verify", "shop"]).exits(0);
+    assert_eq!(bench.drill().0, 0);
+    every_deletion_is_recorded(&bench);
+}
+
+/// Whatever was published is there or was given up on the ledger.
+fn every_deletion_is_recorded(bench: &Bench) {
+    let log = bench.run(&["ledger", "log", "shop", "--last", "0", "--json"]).exits(0).json();
+    let records = log.as_array().unwrap();
+    let of = |kind: &str| records.iter().filter(move |one| one["kind"] == kind).collect::<Vec<_>>();
+    let given_up: Vec<_> = of("forget-started")
+        .into_iter()
+        .flat_map(|one| one["snapshots"].as_array().unwrap())
+        .collect();
+    let there = bench.files("store/acme/repo/snapshots");
+    for published in of("backup-finished") {
+        let id = &published["snapshot"];
+        let is_there = there.iter().any(|file| file.ends_with(id.as_str().unwrap()));
+        assert!(is_there || given_up.contains(&id), "{id} went without a record");
+    }
+}
+
+#[test]
+fn a_forget_killed_in_any_phase_removes_nothing_unrecorded() {
+    remover_killed_everywhere(&["forget", "shop"], &["plan", "record", "remove", "finish"], |_| {});
+}
+
+#[test]
+fn a_prune_killed_in_any_phase_leaves_a_whole_repository_and_the_next_one_goes_on() {
+    let phases =
+        ["survey", "repack", "lock", "look", "index", "record", "unindex", "delete", "done"];
+    remover_killed_everywhere(&["prune", "shop"], &phases, |bench| {
+        bench.run(&["forget", "shop"]).exits(0);
+    });
+}
+
 /// Processes whose environment names a scratch environment below the bench.
 fn scratch_processes(bench: &Bench) -> Vec<String> {
     let folder = bench.path("scratch").display().to_string();

@@ -24,7 +24,7 @@ pub struct Locked {
 impl Locked {
     /// Locks the repository against pruning; readers and writers share it.
     pub async fn shared(account: &Account, rooms: &Rooms) -> Result<Self, Error> {
-        let (claim, recorded) = claim(account, rooms).await?;
+        let (claim, recorded) = ask(account, rooms).await?;
         let lock = Lock::shared(&account.repository, &rooms.clock, &claim).await?;
         forget_all(&recorded, account, rooms).await?;
         Ok(Self { lock })
@@ -36,11 +36,16 @@ impl Locked {
         rooms: &Rooms,
         wait: Duration,
     ) -> Result<Self, Error> {
-        let (claim, recorded) = claim(account, rooms).await?;
+        let (claim, recorded) = ask(account, rooms).await?;
         let claim = Claim { wait, ..claim };
         let lock = Lock::exclusive(&account.repository, &rooms.clock, &claim).await?;
         forget_all(&recorded, account, rooms).await?;
         Ok(Self { lock })
+    }
+
+    /// How this process asks for a lock that it takes itself.
+    pub async fn claim(account: &Account, rooms: &Rooms) -> Result<Claim, Error> {
+        Ok(ask(account, rooms).await?.0)
     }
 
     /// Locks it for reading alone. Where nothing can be written to the store (it is full, or
@@ -72,7 +77,7 @@ impl Locked {
 }
 
 /// How this process asks for a lock, and the dead locks that go with it.
-async fn claim(account: &Account, rooms: &Rooms) -> Result<(Claim, Vec<String>), Error> {
+async fn ask(account: &Account, rooms: &Rooms) -> Result<(Claim, Vec<String>), Error> {
     let place = account.repository.store().place();
     let recorded = rooms.state.dead_locks(&place).await?;
     let dead: Vec<LockId> = recorded.iter().filter_map(|id| id.parse().ok()).collect();

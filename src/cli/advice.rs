@@ -6,10 +6,10 @@ use super::hint::{self, Hinting};
 use crate::ground::secret;
 use crate::repo::OpenError;
 use crate::repo::lock::LockError;
-use crate::retain::{Refusal, forget};
+use crate::retain::{Refusal, forget, prune};
 use crate::source::postgres::session;
 use crate::store::s3::Trouble;
-use crate::{account, backup, drill, ledger, restore, source, state, store};
+use crate::{account, backup, drill, ledger, repo, restore, source, state, store};
 
 /// `error` with a hint, where it has none yet and one is known.
 pub(super) fn advised(error: anyhow::Error) -> anyhow::Error {
@@ -70,6 +70,9 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
         );
     }
     if let Some(text) = link.downcast_ref().and_then(of_forget) {
+        return Some(text);
+    }
+    if let Some(text) = link.downcast_ref().and_then(of_prune) {
         return Some(text);
     }
     if link.is::<backup::Error>() || link.is::<drill::Error>() {
@@ -154,6 +157,23 @@ fn of_postgres(error: &session::Error) -> Option<&'static str> {
     }
 }
 
+/// What to do where a prune stops.
+fn of_prune(error: &repo::prune::Error) -> Option<&'static str> {
+    use repo::prune::Error;
+    match error {
+        Error::NoSnapshots => Some("look at the store: a listing that is empty proves nothing"),
+        Error::Unlisted { .. } => Some(
+            "nothing is removed while the store's listings are wrong; where somebody removed a \
+             snapshot on purpose, `lifeboat forget --accept-lost` records that",
+        ),
+        Error::Tree(_) | Error::Lost { .. } | Error::Repack(_) => Some(
+            "nothing is removed from a damaged repository: `lifeboat verify` names what is lost",
+        ),
+        Error::Overtaken { .. } => Some("run it again: a backup used what was to go"),
+        _ => None,
+    }
+}
+
 /// What to do where an S3 service does not do what it was asked.
 fn of_s3(trouble: &Trouble) -> Option<&'static str> {
     Some(match trouble {
@@ -193,6 +213,9 @@ pub(super) fn account_error<'a>(
         return Some(error);
     }
     if let Some(forget::Error::Account(error)) = link.downcast_ref() {
+        return Some(error);
+    }
+    if let Some(prune::Error::Account(error)) = link.downcast_ref() {
         return Some(error);
     }
     link.downcast_ref()

@@ -21,6 +21,7 @@ mod logging;
 mod man;
 mod output;
 mod progress;
+mod prune;
 mod quickstart;
 mod report;
 mod restore;
@@ -95,6 +96,7 @@ enum Command {
     Drill(drill::Args),
     Verify(verify::Args),
     Forget(forget::Args),
+    Prune(prune::Args),
     Unlock(unlock::Args),
     Status(status::Args),
     Daemon(daemon::Args),
@@ -160,6 +162,7 @@ fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
             Command::Drill(args) => drill::run(args, app).await,
             Command::Verify(args) => verify::run(args, app).await,
             Command::Forget(args) => forget::run(args, app).await,
+            Command::Prune(args) => prune::run(args, app).await,
             Command::Unlock(args) => unlock::run(args, app).await,
             Command::Status(args) => status::run(args, app).await,
             Command::Daemon(args) => daemon::run(args, app).await,

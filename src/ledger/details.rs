@@ -211,6 +211,16 @@ pub struct Backup {
     pub sources: serde_json::Value,
 }
 
+/// What a prune is about to delete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prune {
+    pub format: u32,
+    pub lifeboat: String,
+    pub run: RunId,
+    pub index_files: Vec<Digest>,
+    pub packs: Vec<Digest>,
+}
+
 impl Ledger {
     /// Stores details, sealed; durable on return. Returns what a record names them by.
     ///

@@ -134,6 +134,24 @@ pub enum Body {
         /// Snapshots of the policy that stay.
         left: u64,
     },
+    /// These packs and index files are given up, their ids in the details: written before the first
+    /// of them is deleted. A prune in several slices writes several.
+    PruneStarted {
+        policy: Name,
+        run: RunId,
+        packs: u64,
+        index_files: u64,
+        bytes: u64,
+        /// SHA-256 of the plain [`super::details::Prune`].
+        details: Digest,
+    },
+    PruneFinished {
+        policy: Name,
+        run: RunId,
+        removed_packs: u64,
+        repacked_packs: u64,
+        freed_bytes: u64,
+    },
     /// Once a day: a daemon looks after these policies, whether or not anything can run.
     Heartbeat {
         policies: Vec<Name>,
@@ -236,7 +254,9 @@ impl Body {
             | Self::Restore { policy, .. }
             | Self::Verify { policy, .. }
             | Self::ForgetStarted { policy, .. }
-            | Self::ForgetFinished { policy, .. } => Some(policy),
+            | Self::ForgetFinished { policy, .. }
+            | Self::PruneStarted { policy, .. }
+            | Self::PruneFinished { policy, .. } => Some(policy),
             Self::Heartbeat { .. } => None,
         }
     }
@@ -260,6 +280,7 @@ impl Body {
         match self {
             Self::BackupFinished(finished) => Some(finished.details),
             Self::DrillFinished(finished) => Some(finished.details),
+            Self::PruneStarted { details, .. } => Some(*details),
             _ => None,
         }
     }

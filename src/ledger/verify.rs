@@ -11,10 +11,9 @@ use serde::Serialize;
 use super::chain::{Fault, Line};
 use super::checkpoint::{self, Checkpoint, Remembered, Stored};
 use super::owed::Owed;
-use super::record::{Body, Record};
+use super::record::Record;
 use super::sign::{self, PublicKey};
 use super::{Error, Ledger};
-use crate::ground::digest::Digest;
 use crate::store;
 
 /// Checkpoints fetched at once.
@@ -88,7 +87,7 @@ impl Ledger {
 
     /// Details that records name and that are missing, or other than when they were recorded.
     async fn bad_details(&self, lines: &[Line]) -> Result<Vec<String>, Error> {
-        let named = lines.iter().filter_map(|line| Some((line, named_details(&line.record)?)));
+        let named = lines.iter().filter_map(|line| Some((line, line.record.event.body.details()?)));
         let checks = named.map(|(line, digest)| async move {
             let what = match self.details_text(&digest).await {
                 Ok(_) => return Ok(None),
@@ -104,14 +103,6 @@ impl Ledger {
             .try_filter_map(|problem| async move { Ok(problem) })
             .try_collect()
             .await
-    }
-}
-
-fn named_details(record: &Record) -> Option<Digest> {
-    match &record.event.body {
-        Body::BackupFinished(finished) => Some(finished.details),
-        Body::DrillFinished(finished) => Some(finished.details),
-        _ => None,
     }
 }
 

@@ -25,6 +25,10 @@ const REFRESH: Duration = Duration::from_secs(5 * 60);
 const RETRY_REFRESH: Duration = Duration::from_secs(30);
 /// A lock that was not refreshed for so long may be taken for dead by others before long.
 const GOOD_FOR: Duration = Duration::from_secs(20 * 60);
+/// How long those who wait at all wait for a slice of a prune, which is over before.
+const SLICE: Duration = Duration::from_secs(90);
+/// The user that our locks name.
+const OURS: &str = "lifeboat";
 /// A lock whose object is so much older than one just written has no living owner.
 const STALE_AFTER: SignedDuration = SignedDuration::from_mins(30);
 
@@ -85,6 +89,19 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// How long what stands in the way is waited for.
+    fn patience(&self, error: &LockError) -> Duration {
+        match error {
+            LockError::Locked { who, exclusive: true, .. }
+                if who == OURS && !self.wait.is_zero() =>
+            {
+                self.wait.max(SLICE)
+            }
+            LockError::Locked { .. } => self.wait,
+            _ => Duration::ZERO,
+        }
+    }
+
     async fn tell(&self, fate: Fate, id: LockId) {
         if let Some(witness) = &self.witness {
             witness(fate, id).await;
@@ -152,7 +169,7 @@ impl Lock {
         let mut pause = Duration::from_millis(200);
         loop {
             match Self::attempt(repository, clock, claim, exclusive).await {
-                Err(LockError::Locked { .. }) if begun.elapsed() < claim.wait => {
+                Err(error) if begun.elapsed() < claim.patience(&error) => {
                     // Two that saw each other shall not meet again: a pause of random length.
                     tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>())).await;
                     pause = (pause * 2).min(Duration::from_secs(5));
@@ -388,7 +405,7 @@ async fn write(
         time: clock.now(),
         exclusive,
         hostname: host_name(),
-        username: "lifeboat".into(),
+        username: OURS.into(),
         pid: i64::from(std::process::id()),
         uid: rustix::process::getuid().as_raw(),
         gid: rustix::process::getgid().as_raw(),

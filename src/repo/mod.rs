@@ -16,6 +16,7 @@ pub mod layout;
 pub mod lock;
 pub mod node;
 pub mod pack;
+pub mod prune;
 mod publish;
 pub mod reader;
 pub mod repository;
@@ -29,7 +30,7 @@ pub mod writer;
 
 pub use config::Config;
 pub use id::{BlobId, BlobKind, IndexId, LockId, PackId, SnapshotId};
-pub use index::{Index, IndexFile, IndexPack, Location};
+pub use index::{DoomedPack, Index, IndexFile, IndexPack, Location};
 pub use lock::Lock;
 pub use node::{Node, NodeKind, Tree};
 pub use pack::{PackBuilder, Packed, PackedBlob};

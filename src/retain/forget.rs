@@ -123,7 +123,7 @@ impl Run<'_> {
             tracing::info!(phase = "record", run = %self.id);
             self.write_before(&going, &lost).await?;
             tracing::info!(phase = "remove", run = %self.id);
-            self.rooms.progress.phase("remove snapshots", Some(going.len() as u64));
+            self.rooms.progress.phase("remove snapshots", None);
             for snapshot in &going {
                 self.rooms.check_interrupted()?;
                 lock.assure().await?;

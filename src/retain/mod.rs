@@ -8,6 +8,7 @@
 pub mod calendar;
 pub mod forget;
 pub mod plan;
+pub mod prune;
 pub mod rules;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::super::sign::Signer;
 use super::super::testing::{Bucket, events, signer};
 use super::*;
+use crate::ledger::record::Body;
 use crate::seal::MasterKey;
 use crate::store::{ObjectName, Put, Store};
 

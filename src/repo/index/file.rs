@@ -17,7 +17,19 @@ pub struct IndexFile {
     pub packs: Vec<IndexPack>,
     /// Packs that rustic is about to remove: still readable, but nothing new may rely on them.
     #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
-    pub packs_to_delete: Vec<IndexPack>,
+    pub packs_to_delete: Vec<DoomedPack>,
+}
+
+/// A pack that rustic is about to remove; what it wrote of it is kept as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoomedPack {
+    #[serde(flatten)]
+    pub pack: IndexPack,
+    /// When it was marked: rustic removes it a day later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
 }
 
 /// A pack and its blobs.
@@ -78,8 +90,12 @@ mod tests {
         fn an_index_file_is_read_back_as_written(
             supersedes in prop::collection::vec(digest().prop_map(IndexId), 0..3),
             packs in packs(),
-            packs_to_delete in packs(),
+            doomed in packs(),
         ) {
+            let packs_to_delete = doomed
+                .into_iter()
+                .map(|pack| DoomedPack { pack, time: Some("a moment".into()), size: Some(9) })
+                .collect();
             let file = IndexFile { supersedes, packs, packs_to_delete };
 
             prop_assert_eq!(IndexFile::decode(&file.encode()).unwrap(), file);
@@ -103,6 +119,11 @@ mod tests {
         let file = IndexFile::decode(json.as_bytes()).unwrap();
 
         assert!(file.packs.is_empty());
-        assert_eq!(file.packs_to_delete[0].blobs[0].plain_length, None);
+        let doomed = &file.packs_to_delete[0];
+        assert_eq!(doomed.pack.blobs[0].plain_length, None);
+        assert_eq!(
+            (doomed.time.as_ref().unwrap(), doomed.size),
+            (&"2024-01-01T00:00:00Z".into(), Some(9))
+        );
     }
 }

@@ -9,7 +9,7 @@ mod table;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-pub use file::{IndexFile, IndexPack};
+pub use file::{DoomedPack, IndexFile, IndexPack};
 
 use self::table::Table;
 use super::pack::{PackedBlob, expected_size};
@@ -84,7 +84,7 @@ impl Index {
             self.kept.insert(pack.id, &pack.blobs);
         }
         for pack in &file.packs_to_delete {
-            self.doomed.insert(pack.id, &pack.blobs);
+            self.doomed.insert(pack.pack.id, &pack.pack.blobs);
         }
     }
 
@@ -96,6 +96,11 @@ impl Index {
     /// The packs that rustic marked for removal, with their blobs.
     pub fn doomed_packs(&self) -> impl Iterator<Item = (PackId, Vec<PackedBlob>)> {
         self.doomed.packs()
+    }
+
+    /// Whether rustic marked a pack with this id for removal.
+    pub fn is_doomed(&self, pack: &PackId) -> bool {
+        self.doomed.numbers.contains_key(pack)
     }
 
     /// Whether a pack that stays has this id.
@@ -257,7 +262,11 @@ mod tests {
     fn packs_marked_for_removal_serve_readers_but_not_writers() {
         let mut index = Index::new();
         index.insert_file(&IndexFile {
-            packs_to_delete: vec![IndexPack { id: pack(1), blobs: vec![blob(1)] }],
+            packs_to_delete: vec![DoomedPack {
+                pack: IndexPack { id: pack(1), blobs: vec![blob(1)] },
+                time: None,
+                size: None,
+            }],
             ..IndexFile::default()
         });
 

@@ -1,0 +1,245 @@
+//! One slice of deletion, under a lock that nobody shares, short enough for others to wait for.
+//!
+//! The order is the promise: everything is listed again; what is about to go is needed by no
+//! snapshot, or lies in a pack that stays and is there; new index files are durable; it is written
+//! down; old index files go; packs go. Whenever it is cut short, what is left is whole.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
+
+use super::plan::Going;
+use super::reach::Reach;
+use super::view::View;
+use super::{Deletion, Error, Prune};
+use crate::repo::layout::{self, Folder};
+use crate::repo::lock::Lock;
+use crate::repo::pack::expected_size;
+use crate::repo::reader::Reader;
+use crate::repo::{Index, IndexFile, IndexId, IndexPack, PackId};
+use crate::store::{self, ObjectName};
+
+/// After this no more packs are deleted in a slice.
+const LONGEST: Duration = Duration::from_secs(30);
+/// Packs of one slice.
+const PACKS: usize = 500;
+/// Blobs in index files that one slice writes anew.
+const INDEX_BLOBS: usize = 400_000;
+/// Blobs of one index file, as of those that a backup writes.
+const FILE_BLOBS: usize = 50_000;
+
+/// What one slice takes up.
+struct Batch {
+    packs: Vec<Going>,
+    /// Index files that name them, or that count no more.
+    files: HashSet<IndexId>,
+}
+
+impl Prune<'_> {
+    /// Deletes the first of `going`; answers the view as it then is. `all` are all packs that this
+    /// prune means to delete.
+    pub(super) async fn slice(
+        &self,
+        view: View,
+        reach: &mut Reach,
+        going: &mut Vec<Going>,
+        all: &HashSet<PackId>,
+    ) -> Result<View, Error> {
+        tracing::info!(phase = "lock");
+        let claim = self.keeper.claim().await.map_err(Error::Keeper)?;
+        let lock = Lock::exclusive(self.repository, self.clock, &claim).await?;
+        let outcome = self.locked(&lock, view, reach, going, all).await;
+        // A lock that stays is in nobody's way for long, and the reason to stop is the one to tell.
+        let released = lock.release().await;
+        let view = outcome?;
+        released?;
+        Ok(view)
+    }
+
+    async fn locked(
+        &self,
+        lock: &Lock,
+        view: View,
+        reach: &mut Reach,
+        going: &mut Vec<Going>,
+        all: &HashSet<PackId>,
+    ) -> Result<View, Error> {
+        let begun = Instant::now();
+        tracing::info!(phase = "look");
+        let mut view = self.look_again(view, reach).await?;
+        let batch = batch(&view, going);
+        let index = view.index();
+        check(&index, &view, reach, &batch.packs, all)?;
+
+        tracing::info!(phase = "index");
+        let files = self.write_index(&view, &batch).await?;
+        lock.confirm().await?;
+        tracing::info!(phase = "record");
+        let packs = batch.packs.iter().filter(|going| going.bytes.is_some());
+        let deletion = Deletion {
+            index_files: batch.files.iter().copied().collect(),
+            packs: packs.clone().map(|going| going.pack).collect(),
+            bytes: packs.filter_map(|going| going.bytes).sum(),
+        };
+        self.keeper.deleting(&deletion).await.map_err(Error::Keeper)?;
+        lock.confirm().await?;
+
+        tracing::info!(phase = "unindex");
+        let superseded = view.superseded();
+        // First those that others replace: without these they would count again.
+        let (first, then): (Vec<_>, Vec<_>) =
+            batch.files.iter().partition(|id| superseded.contains(*id));
+        for id in first.into_iter().chain(then) {
+            lock.still_good()?;
+            self.delete(&layout::index(id)).await?;
+            view.files.remove(id);
+        }
+        view.files.extend(files);
+
+        tracing::info!(phase = "delete");
+        for one in &batch.packs {
+            if begun.elapsed() > LONGEST {
+                // No index file names it now; the next slice deletes it.
+                break;
+            }
+            lock.still_good()?;
+            if one.bytes.is_some() {
+                self.delete(&layout::pack(&one.pack)).await?;
+            }
+            view.packs.remove(&one.pack);
+            self.progress.advance(1, one.bytes.unwrap_or(0));
+        }
+        going.retain(|one| view.packs.contains_key(&one.pack) || !in_batch(&batch, one));
+        Ok(view)
+    }
+
+    /// Lists everything anew, and takes in what new snapshots need.
+    pub(super) async fn look_again(&self, view: View, reach: &mut Reach) -> Result<View, Error> {
+        let published = self.keeper.published().await.map_err(Error::Keeper)?;
+        let view = view.again(self.repository, &published).await?;
+        let index = Arc::new(RwLock::new(view.index()));
+        let reader = Reader::new(self.repository.clone(), index);
+        reach.extend(&reader, view.snapshots.values().copied(), self.progress).await?;
+        Ok(view)
+    }
+
+    /// Writes what stays of the batch's index files into new ones.
+    async fn write_index(
+        &self,
+        view: &View,
+        batch: &Batch,
+    ) -> Result<Vec<(IndexId, IndexFile)>, Error> {
+        let superseded = view.superseded();
+        let gone: HashSet<_> = batch.packs.iter().map(|going| going.pack).collect();
+        let old = batch.files.iter().filter(|id| !superseded.contains(*id));
+        let mut staying: BTreeMap<PackId, IndexPack> = BTreeMap::new();
+        let mut rest = IndexFile::default();
+        for file in old.filter_map(|id| view.files.get(id)) {
+            for pack in file.packs.iter().filter(|pack| !gone.contains(&pack.id)) {
+                let known = staying.entry(pack.id).or_insert_with(|| pack.clone());
+                if known.blobs.len() < pack.blobs.len() {
+                    known.blobs.clone_from(&pack.blobs);
+                }
+            }
+            rest.packs_to_delete.extend(file.packs_to_delete.iter().cloned());
+        }
+        let mut files = Vec::new();
+        let mut blobs = 0;
+        for pack in staying.into_values() {
+            blobs += pack.blobs.len();
+            rest.packs.push(pack);
+            if blobs >= FILE_BLOBS {
+                files.push(std::mem::take(&mut rest));
+                blobs = 0;
+            }
+        }
+        if rest != IndexFile::default() {
+            files.push(rest);
+        }
+        let mut written = Vec::with_capacity(files.len());
+        for file in files {
+            let id = self.repository.save_index(&file).await.map_err(Error::Read)?;
+            written.push((id, file));
+        }
+        let listed = Folder::Index.list(&**self.repository.store()).await.map_err(Error::List)?;
+        let listed: HashSet<_> = listed.into_iter().map(|(id, _)| IndexId(id)).collect();
+        match written.iter().find(|(id, _)| !listed.contains(id)) {
+            Some((id, _)) => Err(Error::Unlisted { object: format!("index {id}") }),
+            None => Ok(written),
+        }
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Result<(), Error> {
+        match self.repository.store().delete(name).await {
+            Ok(()) | Err(store::Error::Missing { .. }) => Ok(()),
+            Err(source) => Err(Error::Delete { object: name.clone(), source }),
+        }
+    }
+}
+
+/// As many of `going` as one slice takes, by the index files that name them.
+fn batch(view: &View, going: &[Going]) -> Batch {
+    let superseded = view.superseded();
+    let mut naming: BTreeMap<PackId, Vec<IndexId>> = BTreeMap::new();
+    let wanted: HashSet<_> = going.iter().map(|one| one.pack).collect();
+    for (id, file) in view.in_force() {
+        for pack in file.packs.iter().filter(|pack| wanted.contains(&pack.id)) {
+            naming.entry(pack.id).or_default().push(*id);
+        }
+    }
+    let named_by = |one: &Going| naming.get(&one.pack).map_or(&[][..], Vec::as_slice);
+    let mut ordered: Vec<_> = going.iter().collect();
+    ordered.sort_by_key(|one| (named_by(one).first().copied(), one.pack));
+    let mut batch = Batch { packs: Vec::new(), files: superseded };
+    let mut blobs = 0;
+    for one in ordered.into_iter().take(PACKS) {
+        let new = named_by(one).iter().filter(|id| !batch.files.contains(*id));
+        let new: Vec<_> = new.copied().collect();
+        let of = |id: &IndexId| view.files.get(id).map_or(0, blobs_of);
+        let more: usize = new.iter().map(of).sum();
+        if !batch.packs.is_empty() && blobs + more > INDEX_BLOBS {
+            break;
+        }
+        blobs += more;
+        batch.files.extend(new);
+        batch.packs.push(one.clone());
+    }
+    batch
+}
+
+fn blobs_of(file: &IndexFile) -> usize {
+    file.packs.iter().map(|pack| pack.blobs.len()).sum()
+}
+
+fn in_batch(batch: &Batch, one: &Going) -> bool {
+    batch.packs.iter().any(|other| other.pack == one.pack)
+}
+
+/// Whether everything that `packs` hold and some snapshot needs is in a pack that stays: one that
+/// is in no prune's way (`all`) and is there at its full length.
+fn check(
+    index: &Index,
+    view: &View,
+    reach: &Reach,
+    packs: &[Going],
+    all: &HashSet<PackId>,
+) -> Result<(), Error> {
+    let going: HashSet<_> = packs.iter().map(|going| going.pack).collect();
+    let (mut whole, mut blobs_of_going) = (HashSet::new(), Vec::new());
+    for (pack, blobs) in index.packs() {
+        if going.contains(&pack) {
+            blobs_of_going.push((pack, blobs));
+        } else if !all.contains(&pack) && view.packs.get(&pack) == Some(&expected_size(&blobs)) {
+            whole.insert(pack);
+        }
+    }
+    for (pack, blobs) in blobs_of_going {
+        for blob in blobs.iter().filter(|blob| reach.includes(blob.kind, &blob.id)) {
+            let mut places = index.places(blob.kind, &blob.id);
+            if !places.any(|place| whole.contains(&place.pack)) {
+                return Err(Error::Overtaken { pack, blob: blob.id });
+            }
+        }
+    }
+    Ok(())
+}

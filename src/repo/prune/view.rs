@@ -1,0 +1,115 @@
+//! What a repository holds at one moment, as far as a deletion may rely on it.
+//!
+//! Snapshots are listed before index files and these before packs: writers make them the other way
+//! round, so whatever a listed snapshot refers to is in the listings that follow.
+
+use std::collections::{HashMap, HashSet};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::Error;
+use crate::ground::digest::Digest;
+use crate::repo::layout::Folder;
+use crate::repo::{
+    BlobId, Error as RepositoryError, Index, IndexFile, IndexId, PackId, Repository, Snapshot,
+    SnapshotId,
+};
+
+/// How many small objects are fetched at once.
+const FETCHES: usize = 16;
+
+/// Everything that is listed; snapshots and index files read.
+#[derive(Debug)]
+pub(super) struct View {
+    /// Each with its root tree.
+    pub snapshots: HashMap<SnapshotId, BlobId>,
+    pub files: HashMap<IndexId, IndexFile>,
+    /// Each with its size in bytes.
+    pub packs: HashMap<PackId, u64>,
+}
+
+impl View {
+    /// A first look; `published` must be among the snapshots.
+    pub async fn first(repository: &Repository, published: &[SnapshotId]) -> Result<Self, Error> {
+        let nothing =
+            Self { snapshots: HashMap::new(), files: HashMap::new(), packs: HashMap::new() };
+        nothing.again(repository, published).await
+    }
+
+    /// Another look: what was read is not read again, and nothing of it may be missing.
+    pub async fn again(
+        self,
+        repository: &Repository,
+        published: &[SnapshotId],
+    ) -> Result<Self, Error> {
+        let decode = |json: &[u8]| Snapshot::decode(json).map(|snapshot| snapshot.tree);
+        let known = self.snapshots;
+        let seen: Vec<_> = known.keys().copied().collect();
+        let by_digest = known.into_iter().map(|(id, tree)| (id.0, tree)).collect();
+        let snapshots = read(repository, Folder::Snapshots, by_digest, decode).await?;
+        let snapshots: HashMap<_, _> =
+            snapshots.into_iter().map(|(id, tree)| (SnapshotId(id), tree)).collect();
+        if snapshots.is_empty() {
+            return Err(Error::NoSnapshots);
+        }
+        let mut expected = seen.iter().chain(published);
+        if let Some(lost) = expected.find(|id| !snapshots.contains_key(id)) {
+            return Err(Error::Unlisted { object: format!("snapshot {lost}") });
+        }
+
+        let seen: Vec<_> = self.files.keys().copied().collect();
+        let by_digest = self.files.into_iter().map(|(id, file)| (id.0, file)).collect();
+        let files = read(repository, Folder::Index, by_digest, IndexFile::decode).await?;
+        let files: HashMap<_, _> =
+            files.into_iter().map(|(id, file)| (IndexId(id), file)).collect();
+        if let Some(lost) = seen.iter().find(|id| !files.contains_key(id)) {
+            return Err(Error::Unlisted { object: format!("index {lost}") });
+        }
+
+        let packs = Folder::Data.list(&**repository.store()).await.map_err(Error::List)?;
+        let packs = packs.into_iter().map(|(id, object)| (PackId(id), object.size)).collect();
+        Ok(Self { snapshots, files, packs })
+    }
+
+    /// Index files that others replace: they count for nothing.
+    pub fn superseded(&self) -> HashSet<IndexId> {
+        let named = self.files.values().flat_map(|file| file.supersedes.iter().copied());
+        named.filter(|id| self.files.contains_key(id)).collect()
+    }
+
+    /// The index files that count.
+    pub fn in_force(&self) -> impl Iterator<Item = (&IndexId, &IndexFile)> {
+        let superseded = self.superseded();
+        self.files.iter().filter(move |(id, _)| !superseded.contains(id))
+    }
+
+    /// What the index files say together.
+    pub fn index(&self) -> Index {
+        let mut index = Index::new();
+        for (_, file) in self.in_force() {
+            index.insert_file(file);
+        }
+        index
+    }
+}
+
+/// Every object of a folder that holds JSON; those of `known` are not fetched again.
+async fn read<T: Send + 'static>(
+    repository: &Repository,
+    folder: Folder,
+    mut known: HashMap<Digest, T>,
+    decode: fn(&[u8]) -> Result<T, serde_json::Error>,
+) -> Result<HashMap<Digest, T>, Error> {
+    let listed = folder.list(&**repository.store()).await.map_err(Error::List)?;
+    let ids: HashSet<_> = listed.iter().map(|(id, _)| *id).collect();
+    let missing = listed.into_iter().map(|(id, _)| id).filter(|id| !known.contains_key(id));
+    let missing: Vec<_> = missing.collect();
+    let fetches = missing
+        .into_iter()
+        .map(|id| async move { repository.load(folder, &id, decode).await.map(|read| (id, read)) });
+    let fetched: Result<Vec<_>, RepositoryError> =
+        stream::iter(fetches).buffered(FETCHES).try_collect().await;
+    known.retain(|id, _| ids.contains(id));
+    known.extend(fetched.map_err(Error::Read)?);
+    Ok(known)
+}

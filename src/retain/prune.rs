@@ -1,0 +1,138 @@
+//! `prune`: what no snapshot of the repository needs any more is removed from the store.
+//!
+//! In: a policy, whose customer's repository is meant: all of its snapshots count. Out: the plan, and
+//! what was removed. `repo/prune/` tells the story; here are the ledger, which knows what must be
+//! there and learns of every deletion first, and this host's locks.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::account::{self, Account, Leased, Locked, Rooms};
+use crate::ground::digest::Digest;
+use crate::ground::ids::RunId;
+use crate::ledger::details;
+use crate::ledger::record::Body;
+use crate::policy::{Policy, Setup};
+use crate::repo::SnapshotId;
+use crate::repo::lock::Claim;
+use crate::repo::prune::{self, Deletion, Keeper, Plan, Prune, Refused};
+
+/// How long others that use the repository are waited for before a slice.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// How long others have the repository between two slices: longer than those who wait for a lock
+/// leave it alone between two looks.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Why a prune did not come to its end. What is stored is whole, and another prune goes on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error(transparent)]
+    Account(#[from] account::Error),
+    #[error("the repository is not pruned to the end")]
+    Prune(#[from] prune::Error),
+    #[error(transparent)]
+    Interrupted(#[from] account::Interrupted),
+}
+
+/// The plan of a prune, carried out unless it was a dry run.
+#[derive(Debug)]
+pub struct Pruned {
+    pub run: RunId,
+    pub plan: Plan,
+}
+
+/// Plans, and unless it is a dry run removes what the plan says.
+pub async fn run(
+    setup: &Setup,
+    policy: &Policy,
+    dry_run: bool,
+    rooms: &Rooms,
+) -> Result<Pruned, Error> {
+    let run = RunId::draw();
+    let account = Account::open(setup, setup.customer_of(policy), rooms).await?;
+    let keeper = OfAccount { run, policy, account: &account, rooms };
+    let prune = Prune {
+        repository: &account.repository,
+        clock: &rooms.clock,
+        keeper: &keeper,
+        progress: &*rooms.progress,
+    };
+    if dry_run {
+        let plan = rooms.unless_interrupted(prune.plan()).await??;
+        return Ok(Pruned { run, plan });
+    }
+    // One prune of a customer at a time, whichever policy it is asked for by.
+    let lease = Leased::take("prune", policy.customer.as_str(), run, rooms).await?;
+    let outcome = rooms.unless_interrupted(prune.run()).await;
+    lease.give_back(rooms).await;
+    let plan = outcome??;
+    keeper.finished(&plan).await?;
+    Ok(Pruned { run, plan })
+}
+
+/// What a prune is told by this customer's ledger and this host's state.
+struct OfAccount<'a> {
+    run: RunId,
+    policy: &'a Policy,
+    account: &'a Account,
+    rooms: &'a Rooms,
+}
+
+#[async_trait]
+impl Keeper for OfAccount<'_> {
+    async fn claim(&self) -> Result<Claim, Refused> {
+        Ok(Claim { wait: WAIT, ..Locked::claim(self.account, self.rooms).await? })
+    }
+
+    async fn published(&self) -> Result<Vec<SnapshotId>, Refused> {
+        self.account.journal.deliver_all().await?;
+        Ok(account::published(&self.account.proven_records(self.rooms).await?))
+    }
+
+    async fn deleting(&self, what: &Deletion) -> Result<(), Refused> {
+        let details = details::to_text(&details::Prune {
+            format: details::FORMAT,
+            lifeboat: env!("CARGO_PKG_VERSION").to_owned(),
+            run: self.run,
+            index_files: what.index_files.iter().map(|id| id.0).collect(),
+            packs: what.packs.iter().map(|id| id.0).collect(),
+        })?;
+        let started = Body::PruneStarted {
+            policy: self.policy.name.clone(),
+            run: self.run,
+            packs: what.packs.len() as u64,
+            index_files: what.index_files.len() as u64,
+            bytes: what.bytes,
+            details: Digest::of(details.as_bytes()),
+        };
+        self.account.journal.record_before(vec![started], vec![details]).await?;
+        Ok(())
+    }
+
+    async fn pause(&self) {
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+impl OfAccount<'_> {
+    async fn finished(&self, plan: &Plan) -> Result<(), Error> {
+        if plan.is_empty() {
+            return Ok(());
+        }
+        let repacked = plan.repack.iter().filter(|one| !one.is_doomed).count();
+        let removed = plan.unused.len() + plan.unindexed.len() + repacked;
+        let finished = Body::PruneFinished {
+            policy: self.policy.name.clone(),
+            run: self.run,
+            removed_packs: removed as u64,
+            repacked_packs: repacked as u64,
+            freed_bytes: plan.freed_bytes(),
+        };
+        let recorded = self.account.journal.record(vec![finished]).await;
+        account::tell(&recorded.map_err(account::Error::from)?, &*self.rooms.progress);
+        Ok(())
+    }
+}
