@@ -2,6 +2,15 @@
 CREATE ROLE other SUPERUSER;
 ALTER ROLE clerk PASSWORD 'canary-of-a-role';
 GRANT clerk TO pg_monitor;
+CREATE ROLE third;
+CREATE ROLE gone SUPERUSER;
+SET ROLE gone;
+GRANT "boss's ""role""" TO third;
+RESET ROLE;
+SET ROLE "boss's ""role""";
+GRANT clerk TO third;
+RESET ROLE;
+DO 'BEGIN DROP ROLE gone; EXCEPTION WHEN dependent_objects_still_exist THEN NULL; END';
 GRANT SET ON PARAMETER work_mem TO clerk;
 -- Granted on what came with an extension or with the server.
 SET ROLE other;

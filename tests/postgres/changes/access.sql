@@ -85,6 +85,8 @@ COMMENT ON ROLE clerk IS 'buys';
 ALTER ROLE "boss's ""role""" VALID UNTIL '2041-01-01';
 -- membership of "boss's ""role""" in clerk
 REVOKE ADMIN OPTION FOR clerk FROM "boss's ""role""";
+-- membership of third in clerk
+UPDATE pg_auth_members SET grantor = 10 WHERE member = 'third'::regrole AND roleid = 'clerk'::regrole;
 -- membership of pg_monitor in clerk
 REVOKE clerk FROM pg_monitor;
 -- role clerk

@@ -34,15 +34,17 @@ fn security_labels() -> String {
         .to_owned()
 }
 
-/// Whoever granted them plays no part: a role that is gone may have.
+/// Of a grantor who is gone, which servers before 16 allow, a dump says nothing: then it is the
+/// superuser that initdb made (10).
 fn memberships() -> String {
     let options = whole("m", &["oid", "roleid", "member", "grantor"]);
     format!(
         "SELECT format('membership of %I in %I', pg_get_userbyid(m.member),
-             pg_get_userbyid(m.roleid)), {options}
+             pg_get_userbyid(m.roleid)), {options},
+           coalesce((SELECT r.rolname FROM pg_roles r WHERE r.oid = m.grantor), pg_get_userbyid(10))
          FROM pg_auth_members m
          WHERE pg_get_userbyid(m.member) !~ '^pg_' OR pg_get_userbyid(m.roleid) !~ '^pg_'
-         ORDER BY 1, 2"
+         ORDER BY 1, 2, 3"
     )
 }
 
