@@ -4,7 +4,7 @@ mod bench;
 mod servers;
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bench::{Bench, Ran, files_below};
@@ -194,19 +194,7 @@ fn a_drill_killed_while_its_server_runs_leaves_nothing_after_the_next() {
     let server = Server::start(15);
     let bench = shop(&server);
     bench.backup();
-    let mut drill = bench
-        .command(&["drill", "shop"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let begun = Instant::now();
-    let mine = bench.path("scratch");
-    while processes_in(&mine).is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "no server came up");
-        assert!(drill.try_wait().unwrap().is_none(), "the drill was over first");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let mut drill = drilling(&bench);
 
     drill.kill().unwrap();
     drill.wait().unwrap();
@@ -214,7 +202,7 @@ fn a_drill_killed_while_its_server_runs_leaves_nothing_after_the_next() {
 
     assert_eq!(code, 0, "{report:#}");
     assert!(bench.leftovers().is_empty());
-    assert_eq!(processes_in(&mine), Vec::<String>::new());
+    assert_eq!(processes_in(&bench.path("scratch")), Vec::<String>::new());
 }
 
 #[test]
@@ -222,25 +210,14 @@ fn a_drill_that_is_interrupted_ends_its_server_at_once_and_is_aborted_on_record(
     let server = Server::start(15);
     let bench = shop(&server);
     bench.backup();
-    let mut drill = bench
-        .command(&["drill", "shop"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let begun = Instant::now();
-    let mine = bench.path("scratch");
-    while processes_in(&mine).is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "no server came up");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let mut drill = drilling(&bench);
 
     bench::must(std::process::Command::new("kill").args(["-INT", &drill.id().to_string()]));
 
     let ended = drill.wait().unwrap();
     assert_eq!(ended.code(), Some(130));
     assert!(bench.leftovers().is_empty());
-    assert_eq!(processes_in(&mine), Vec::<String>::new());
+    assert_eq!(processes_in(&bench.path("scratch")), Vec::<String>::new());
     let log = bench.run(&["ledger", "log", "shop"]).exits(0);
     assert!(log.stdout.contains("aborted"), "{}", log.stdout);
 }
@@ -281,6 +258,19 @@ fn a_check_of_one_of_several_databases_must_name_it() {
 
     let told = ran.stdout + &ran.stderr;
     assert!(told.contains("one of: shop, stock"), "{told}");
+}
+
+/// A drill whose scratch server is there.
+fn drilling(bench: &Bench) -> Child {
+    let mut drill = bench.command(&["drill", "shop"]);
+    let mut drill = drill.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    while processes_in(&bench.path("scratch")).is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no server came up");
+        assert!(drill.try_wait().unwrap().is_none(), "the drill was over first");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    drill
 }
 
 /// Servers that work in the scratch folder.

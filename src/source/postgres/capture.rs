@@ -1,25 +1,20 @@
 //! Capture: a live server becomes one dump a database, and the SQL of what they share.
 //!
-//! In: settings, a sink. Out: a [`Capture`]. Each database is dumped and fingerprinted in one
-//! snapshot at the same time: `pg_dump` streams while this thread reads rows. Then the two are held
-//! against each other: every table's rows, every sequence, every large object that the server has
-//! must be in the dump. Databases agree with each other only as far as their moments do.
+//! In: settings, a sink. Out: a [`Capture`]. Each database is dumped and fingerprinted in a snapshot
+//! of its own: databases agree with each other only as far as their moments do. What they share is
+//! read before and after all of them.
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-
 use super::super::{Capture, Context, Error, Fingerprint, Kind, Sink};
 use super::client::Client;
-use super::cluster::Database;
-use super::dump::{self, Dump, Plan};
+use super::cluster::Cluster;
+use super::database::Run;
 use super::engine::Engines;
 use super::entries::{self, GLOBALS, Text, put};
 use super::globals::{self, Globals};
-use super::live::{Live, engine_error};
-use super::pinned::{self, Pinned};
-use super::session::Session;
-use super::{describe, fingerprint, proof, sequences, shared};
+use super::live::Live;
+use super::{fingerprint, shared};
 use crate::ground::ids::Name;
 use crate::ground::process;
 use crate::policy::sources::PostgresSettings;
@@ -33,7 +28,7 @@ pub(super) fn capture(
     out: &dyn Sink,
 ) -> Result<Capture, Error> {
     let started = context.clock.now();
-    let mut live = Live::open(settings, engines, &context.interrupted)?;
+    let live = Live::open(settings, engines, &context.interrupted)?;
     let client = Client::new(&live.login, &context.staging).map_err(|source| Error::Io {
         action: "write the password file in",
         object: context.staging.display().to_string(),
@@ -52,20 +47,20 @@ pub(super) fn capture(
         interrupted: context.interrupted.clone(),
     };
     let before = globals.read().map_err(globals::refused)?;
+    let run = Run { settings, live: &live, client: &client, context, out };
     let mut found = Fingerprint::default();
-    let mut moments: Vec<Timestamp> = Vec::new();
-    let mut used: Vec<(String, Vec<String>)> = Vec::new();
+    let (mut moments, mut databases, mut used) = (Vec::new(), Vec::new(), Vec::new());
     let mut bytes = 0;
-    for database in live.databases.clone() {
+    for database in &live.databases {
         context.check_interrupted()?;
         context.progress.phase(&format!("dump {database}"), None);
-        let dumped = one(&database, settings, &live, &client, context, out)?;
+        let dumped = run.database(database)?;
         add(&mut found.parts, dumped.fingerprint.parts)?;
         add(&mut found.schema, dumped.fingerprint.schema)?;
         moments.push(dumped.time);
         bytes += dumped.bytes;
-        live.cluster.databases.push(dumped.described);
-        used.push((database, dumped.roles));
+        databases.push(dumped.described);
+        used.push((database.clone(), dumped.roles));
     }
     let shared = shared::settled(&globals, before, &used, settings, &live, context)?;
     found.schema.extend(shared.schema);
@@ -80,11 +75,11 @@ pub(super) fn capture(
         started,
         consistent_time: moments.into_iter().min().unwrap_or(started),
         finished: context.clock.now(),
-        entries: live.cluster.databases.len() as u64 + 1,
+        entries: databases.len() as u64 + 1,
         bytes,
         skipped: Vec::new(),
         fingerprint: found,
-        cluster: Some(live.cluster),
+        cluster: Some(Cluster { databases, ..live.cluster }),
     })
 }
 
@@ -99,67 +94,4 @@ fn add<T>(all: &mut BTreeMap<String, T>, more: BTreeMap<String, T>) -> Result<()
         fingerprint::once(all, name.clone()).map_err(what)?.insert(one);
     }
     Ok(())
-}
-
-/// A database that is in the repository.
-struct Dumped {
-    fingerprint: Fingerprint,
-    time: Timestamp,
-    bytes: u64,
-    described: Database,
-    /// The roles that it refers to, as SQL names them.
-    roles: Vec<String>,
-}
-
-/// Dumps and fingerprints one database.
-fn one(
-    database: &str,
-    settings: &PostgresSettings,
-    live: &Live,
-    client: &Client,
-    context: &Context,
-    out: &dyn Sink,
-) -> Result<Dumped, Error> {
-    let failed = |error| engine_error(format!("database {database}"), error);
-    let limit = settings.statement_deadline;
-    let session = Session::open(&live.login, database, limit, context.interrupted.clone());
-    let session = session.map_err(failed)?;
-    let mut pinned = Pinned::new(session, settings.lock_timeout, context).map_err(failed)?;
-    let sequences = sequences::stored(&mut pinned.session).map_err(failed)?;
-    let low = sequences::values(&mut pinned.session, &sequences).map_err(failed)?;
-    let (dump, ending) = Dump::new(Plan {
-        client: client.clone(),
-        program: live.engine.program("pg_dump"),
-        database: database.to_owned(),
-        snapshot: pinned.snapshot.clone(),
-        lock_timeout: settings.lock_timeout,
-        silence: limit,
-        interrupted: context.interrupted.clone(),
-    });
-    put(out, &entries::file_of(database), dump, context)?;
-    let parts = match fingerprint::parts(&mut pinned.session) {
-        Ok(parts) => parts,
-        // A dump that failed has said why; the session may only have been taken along.
-        Err(error) => {
-            ending.abandon();
-            out.settle()?;
-            return Err(match ending.outcome() {
-                Err(why @ dump::Error::Failed { .. }) => dump::refused(database, why),
-                _ => failed(error),
-            });
-        }
-    };
-    let mut found = Fingerprint { parts, schema: pinned.schema.clone() };
-    let skipped = out.settle()?;
-    // A dump that failed tells more of it than that it was left out.
-    let contents = ending.outcome().map_err(|error| dump::refused(database, error))?;
-    entries::none_left_out(skipped)?;
-    let high = sequences::values(&mut pinned.session, &sequences).map_err(failed)?;
-    proof::unchanged(database, &mut pinned)?;
-    let standing = proof::whole(database, &pinned, &sequences, (&low, &high), &found, &contents)?;
-    found.parts.extend(standing);
-    let roles = pinned::roles_used(&mut pinned.session).map_err(failed)?;
-    let Pinned { mut session, time, server_time, .. } = pinned;
-    let described = describe::database(&mut session, server_time).map_err(failed)?;
-    Ok(Dumped { fingerprint: found, time, bytes: contents.bytes, described, roles })
 }

@@ -8,6 +8,7 @@ mod archive;
 mod capture;
 mod client;
 mod cluster;
+mod database;
 mod describe;
 mod dump;
 mod engine;

@@ -47,7 +47,7 @@ pub fn of_cluster(session: &mut Session) -> Result<BTreeMap<String, Digest>, Err
 }
 
 /// Whether the login may read the hashes of passwords.
-pub(super) const READS_PASSWORDS: &str = "SELECT has_table_privilege('pg_authid', 'SELECT')";
+const READS_PASSWORDS: &str = "SELECT has_table_privilege('pg_authid', 'SELECT')";
 
 /// Runs the queries. Each row is an object's name and parts of its definition; rows of one object
 /// add up, in the order in which they come.
