@@ -73,6 +73,9 @@ CREATE VIEW sales.guarded WITH (security_barrier) AS SELECT id FROM sales.wide
 -- Types and what is made of functions.
 CREATE DOMAIN sales.sure AS int CONSTRAINT "is there" NOT NULL;
 ALTER DOMAIN sales.sure ADD CONSTRAINT small CHECK (VALUE < 10) NOT VALID;
+CREATE SEQUENCE sales.ticks;
+CREATE DOMAIN sales.ticked AS bigint DEFAULT nextval('sales.ticks');
+ALTER SEQUENCE sales.ticks RENAME TO tocks;
 CREATE TYPE sales.base;
 CREATE FUNCTION sales.base_in(cstring) RETURNS sales.base LANGUAGE internal STRICT IMMUTABLE AS 'int4in';
 CREATE FUNCTION sales.base_out(sales.base) RETURNS cstring LANGUAGE internal STRICT IMMUTABLE

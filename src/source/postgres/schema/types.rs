@@ -35,6 +35,7 @@ fn made() -> String {
 const NAME: &str = "CASE t.typtype WHEN 'd' THEN 'domain' ELSE 'type' END \
                     || format(' %I.%I', n.nspname, t.typname)";
 
+/// The text of a default stays as it was typed; its expression follows what it names.
 fn types() -> String {
     let (owner, grants) = (owner("t.typowner"), acl::text("T", "t.typacl", "t.typowner"));
     let made = made();
@@ -43,7 +44,7 @@ fn types() -> String {
            t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout,
            t.typanalyze, t.typsubscript, t.typalign, t.typstorage, t.typlen, t.typbyval, t.typnotnull,
            format_type(t.typbasetype, t.typtypmod), format_type(t.typelem, NULL), t.typndims,
-           t.typdefault,
+           coalesce(pg_get_expr(t.typdefaultbin, 'pg_type'::regclass), t.typdefault),
            (SELECT format('%I.%I', cn.nspname, co.collname) FROM pg_collation co
             JOIN pg_namespace cn ON cn.oid = co.collnamespace WHERE co.oid = t.typcollation),
            {owner}, {grants}
