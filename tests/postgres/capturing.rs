@@ -108,7 +108,7 @@ fn every_version_is_captured_with_its_own_programs_and_names_what_is_left_out() 
         assert_eq!(names, ["postgres", "shop"]);
         assert_eq!(cluster.databases[1].encoding, "UTF8");
         assert!(cluster.databases[1].extensions.iter().any(|one| one.name == "pg_trgm"));
-        assert_eq!(cluster.server.page_checksums, major == 18);
+        assert!(cluster.server.page_checksums);
         let gaps = captured.gaps();
         let gaps: Vec<String> = gaps.iter().map(ToString::to_string).collect();
         for what in [
