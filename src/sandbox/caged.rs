@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 pub use self::ending::Ending;
-use self::keeper::{GRACE, Keeper, hold, pid_of};
+use self::keeper::{GRACE, Keeper, Started, hold, pid_of};
 use super::program::Bounds;
 use super::{Error, crowd};
 
@@ -74,20 +74,17 @@ impl Caged {
     /// Starts what `order` says.
     pub(super) fn start(order: Order) -> Result<Self, Error> {
         let Order { command, filter, name, out, bounds, interrupted, is_open } = order;
-        let unwanted = Arc::new(AtomicBool::new(false));
+        let (unwanted, full) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (send_started, started) = mpsc::channel();
         let (send_ended, ended) = mpsc::channel();
-        let (unwanted_too, full) = (unwanted.clone(), Arc::default());
-        let keeper = Keeper { unwanted: unwanted_too, interrupted, full, bounds, is_open };
-        let full = keeper.full.clone();
+        let keeper =
+            Keeper { unwanted: unwanted.clone(), interrupted, full: full.clone(), bounds, is_open };
         thread("keep", move || {
             keeper.keep(command, out, &send_started, &send_ended);
             drop(filter);
         })?;
-        let mut child = started
-            .recv()
-            .unwrap_or_else(|gone| Err(io::Error::other(gone)))
-            .map_err(Error::Start)?;
+        let child = started.recv().unwrap_or_else(|gone| Err(io::Error::other(gone)));
+        let child = child.map_err(Error::Start)?;
         let mut caged = Self {
             name,
             monitor: child.id,
@@ -99,30 +96,29 @@ impl Caged {
             readers: Vec::new(),
             stdout: Arc::default(),
         };
-        let kept = caged.stderr.clone();
-        let stderr = child.stderr;
-        caged.readers.push(thread("stderr", move || {
-            gather(stderr, |piece| {
+        caged.listen(child, full)?;
+        Ok(caged)
+    }
+
+    /// Reads what the program says, each pipe on a thread of its own: the last of its complaints,
+    /// and its output until that is `full`.
+    fn listen(&mut self, child: Started, full: Arc<AtomicBool>) -> Result<(), Error> {
+        let (stderr, kept) = (child.stderr, self.stderr.clone());
+        self.readers
+            .push(thread("stderr", move || gather(stderr, |piece| keep_last(&kept, piece)))?);
+        let Some(stdout) = child.stdout else { return Ok(()) };
+        let kept = self.stdout.clone();
+        self.readers.push(thread("stdout", move || {
+            gather(Some(stdout), |piece| {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                kept.extend_from_slice(piece);
-                let excess = kept.len().saturating_sub(STDERR_BYTES);
-                kept.drain(..excess);
+                if kept.len() + piece.len() > STDOUT_BYTES {
+                    full.store(true, Ordering::Relaxed);
+                } else {
+                    kept.extend_from_slice(piece);
+                }
             });
         })?);
-        if let Some(stdout) = child.stdout.take() {
-            let kept = caged.stdout.clone();
-            caged.readers.push(thread("stdout", move || {
-                gather(Some(stdout), |piece| {
-                    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-                    if kept.len() + piece.len() > STDOUT_BYTES {
-                        full.store(true, Ordering::Relaxed);
-                    } else {
-                        kept.extend_from_slice(piece);
-                    }
-                });
-            })?);
-        }
-        Ok(caged)
+        Ok(())
     }
 
     /// How it ended, if it has.
@@ -195,6 +191,14 @@ impl Drop for Caged {
             tracing::warn!(program = self.name, reason = %error, "a caged program does not end");
         }
     }
+}
+
+/// Keeps what was said last.
+fn keep_last(kept: &Mutex<Vec<u8>>, piece: &[u8]) {
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.extend_from_slice(piece);
+    let excess = kept.len().saturating_sub(STDERR_BYTES);
+    kept.drain(..excess);
 }
 
 fn gather(pipe: Option<impl Read>, mut take: impl FnMut(&[u8])) {

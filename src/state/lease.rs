@@ -47,6 +47,7 @@ impl fmt::Display for Held {
 pub struct Lease {
     pub(super) state: State,
     pub(super) key: String,
+    /// The number that tells this holder from every one before.
     pub(super) fence: i64,
     ttl: Duration,
 }
@@ -129,11 +130,6 @@ impl Lease {
     /// Gives it back. One that was lost is not given back.
     pub async fn release(&self) -> Result<(), Error> {
         self.set_until(0).await
-    }
-
-    /// The number that tells this holder from every one before.
-    pub fn fence(&self) -> i64 {
-        self.fence
     }
 
     async fn set_until(&self, until_ms: i64) -> Result<(), Error> {

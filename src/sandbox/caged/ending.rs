@@ -28,11 +28,6 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// Whether a limit of the cage, and not the program itself, ended it.
-    pub fn is_out_of_bounds(self) -> bool {
-        !matches!(self, Self::Exited(_) | Self::Signalled(_) | Self::Stopped)
-    }
-
     /// Bubblewrap answers 128 and the signal's number for a program that a signal ended.
     pub(super) fn of(status: ExitStatus) -> Self {
         match (status.code(), status.signal()) {
