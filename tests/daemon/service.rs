@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::bench::Ran;
 use crate::site::{Daemon, LONG, log, of_kind, scheduled, status, until};
+use crate::unit;
 
 pub const CASES: &[(&str, fn())] = &[
     ("a_service_manager_hears_when_it_serves_reloads_and_ends", a_service_manager_hears),
@@ -125,18 +126,25 @@ fn its_log_is_json_lines() {
 }
 
 fn its_unit_is_what_systemd_takes() {
-    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/systemd/lifeboat.service");
-    let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("lifeboat.service");
-    // The only change: where the program is, for verification looks whether it is there.
-    let text = std::fs::read_to_string(unit).unwrap();
-    let here = text.replace("/usr/bin/lifeboat", env!("CARGO_BIN_EXE_lifeboat"));
-    assert_ne!(text, here);
-    std::fs::write(&copy, here).unwrap();
+    for drop_in in [None, Some(unit::DROP_IN)] {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("lifeboat.service");
+        // The only change: where the program is, for verification looks whether it is there.
+        let here = unit::UNIT.replace("/usr/bin/lifeboat", env!("CARGO_BIN_EXE_lifeboat"));
+        assert_ne!(unit::UNIT, here);
+        std::fs::write(&copy, here).unwrap();
+        if let Some(text) = drop_in {
+            std::fs::create_dir(folder.path().join("lifeboat.service.d")).unwrap();
+            std::fs::write(folder.path().join("lifeboat.service.d/user.conf"), text).unwrap();
+        }
+        is_taken_and_well_shut(&copy);
+    }
+}
 
+fn is_taken_and_well_shut(unit: &std::path::Path) {
     let verified: Ran = Command::new("systemd-analyze")
         .args(["verify", "--man=no", "--recursive-errors=no"])
-        .arg(&copy)
+        .arg(unit)
         .output()
         .expect("systemd-analyze is installed: run tests/tools")
         .into();
@@ -146,7 +154,7 @@ fn its_unit_is_what_systemd_takes() {
     // files; namespaces and mounts, for sandboxes; the network, for stores.
     let secure: Ran = Command::new("systemd-analyze")
         .args(["security", "--offline=yes", "--threshold=50", "--no-pager"])
-        .arg(&copy)
+        .arg(unit)
         .output()
         .unwrap()
         .into();
