@@ -8,7 +8,7 @@ mod bench;
 mod proxy;
 mod seaweed;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bench::{Bench, Ran, contents};
 use proxy::{ALL, Fault, Harm, Proxy};
@@ -228,6 +228,23 @@ fn refusals_and_breaks_that_last_are_told_and_harm_nothing() {
     stage.suffer("403 midway", &midway, &ACTS, End::Told);
     stage.suffer("reply lost", &on("PUT", "/data/", Harm::LoseReply), &[Act::Backup], End::Told);
     stage.stands();
+}
+
+#[test]
+fn a_service_that_takes_connections_and_says_nothing_is_given_up_within_a_minute() {
+    let (bench, proxy) = fresh("silent");
+    proxy.arm(&on("", "", Harm::Slow(Duration::from_secs(600))));
+    let begun = Instant::now();
+
+    let ran = bench.run(&["backup", "shop"]).exits(1);
+
+    let took = begun.elapsed();
+    assert!((30..75).contains(&took.as_secs()), "{took:?}");
+    assert!(proxy.disarm() >= 3, "it was not asked again");
+    assert!(ran.stderr.contains("did not answer in time"), "{}", ran.stderr);
+    let told = ran.stderr.lines().find(|line| line.contains("asking again")).expect("a line");
+    assert!(told.contains(&proxy.endpoint()) && told.contains("attempt=2"), "{told}");
+    bench.backup();
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::policy::DaemonSettings;
 use crate::repo::lock::LockError;
+use crate::store::Outlook;
 use crate::{account, backup, drill, ground, ledger, repo, sandbox, source, state, store};
 
 /// Tries of a run whose slot is answered already: each of them stands on the ledger.
@@ -17,7 +18,7 @@ const ASKED_AGAIN: u32 = 3;
 /// What stood in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
-    /// It passes: a store out of reach, a lock that somebody holds, a full disk.
+    /// It may pass: a store out of reach, a lock that somebody holds, a full disk.
     Passing,
     /// The source or its hooks said no.
     Source,
@@ -90,7 +91,10 @@ fn told(link: &(dyn Error + 'static)) -> Option<Trouble> {
     {
         return Some(Trouble::Interrupted);
     }
-    if link.is::<LockError>() || link.is::<ledger::outbox::Error>() || link.is::<state::Error>() {
+    if let Some(error) = link.downcast_ref::<LockError>() {
+        return told_by_lock(error);
+    }
+    if link.is::<ledger::outbox::Error>() || link.is::<state::Error>() {
         return Some(Trouble::Passing);
     }
     if link.is::<ground::secret::Error>() {
@@ -112,7 +116,7 @@ fn told_by_account(error: &account::Error) -> Option<Trouble> {
         account::Error::Repository { source, .. } | account::Error::Create { source, .. } => {
             told_by_opening(source)
         }
-        account::Error::Lock(_) => Some(Trouble::Passing),
+        account::Error::Lock(error) => told_by_lock(error),
         // Its causes tell.
         _ => None,
     }
@@ -125,11 +129,19 @@ fn told_by_opening(error: &repo::OpenError) -> Option<Trouble> {
     }
 }
 
-fn told_by_store(error: &store::Error) -> Option<Trouble> {
+fn told_by_lock(error: &LockError) -> Option<Trouble> {
     match error {
-        store::Error::Io { .. } => Some(Trouble::Passing),
-        _ => Some(Trouble::Lasting),
+        // Its causes tell.
+        LockError::Repository(_) => None,
+        _ => Some(Trouble::Passing),
     }
+}
+
+fn told_by_store(error: &store::Error) -> Option<Trouble> {
+    Some(match error.outlook() {
+        Outlook::Passing => Trouble::Passing,
+        Outlook::Lasting => Trouble::Lasting,
+    })
 }
 
 #[cfg(test)]
@@ -138,6 +150,10 @@ mod tests {
 
     fn unreachable() -> store::Error {
         store::Error::io("get", "config", "connection refused")
+    }
+
+    fn refused() -> store::Error {
+        store::Error::io("read", "config", store::s3::Trouble::NoBucket)
     }
 
     fn account(error: account::Error) -> Trouble {
@@ -155,7 +171,19 @@ mod tests {
             (repository(repo::OpenError::Missing { place: place() }), Trouble::Lasting),
             (account::Error::RepositoryLost { place: place(), trace: "records" }, Trouble::Lasting),
             (account::Error::Read(repo::Error::Store(unreachable())), Trouble::Passing),
+            (account::Error::Read(repo::Error::Store(refused())), Trouble::Lasting),
+            (account::Error::Store { place: place(), source: refused() }, Trouble::Lasting),
+            (repository(repo::OpenError::Store(refused())), Trouble::Lasting),
             (account::Error::Lock(LockError::NotListed), Trouble::Passing),
+            (
+                account::Error::Lock(LockError::Repository(repo::Error::Store(unreachable()))),
+                Trouble::Passing,
+            ),
+            (
+                account::Error::Lock(LockError::Repository(repo::Error::Store(refused()))),
+                Trouble::Lasting,
+            ),
+            (account::Error::Checkpoint(ledger::Error::Store(refused())), Trouble::Lasting),
             (
                 account::Error::Running { act: "backup", policy: place(), by: place() },
                 Trouble::Passing,

@@ -77,9 +77,7 @@ impl fmt::Display for Gap {
             GapKind::RoleSettings => "settings made by ALTER ROLE ALL:",
             GapKind::Strangers => "what stands in pg_catalog and did not come with the server:",
             GapKind::DefaultGrants => "what default privileges granted on what an extension made:",
-            GapKind::PublishedOfExtensions => {
-                "what publications publish of an extension's tables:"
-            }
+            GapKind::PublishedOfExtensions => "what publications publish of an extension's tables:",
             GapKind::RolePasswords => "passwords of roles, which the login may not read",
         })?;
         match &self.names[..] {

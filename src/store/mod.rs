@@ -14,6 +14,7 @@ mod probe;
 pub mod s3;
 
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -113,6 +114,27 @@ impl Error {
     ) -> Self {
         Self::Io { action, name: name.to_string(), source: source.into() }
     }
+
+    /// Told by the type of the cause.
+    pub fn outlook(&self) -> Outlook {
+        let Self::Io { source, .. } = self else { return Outlook::Lasting };
+        if let Some(trouble) = source.downcast_ref::<s3::Trouble>() {
+            return trouble.outlook();
+        }
+        match source.downcast_ref::<io::Error>().map(io::Error::kind) {
+            Some(io::ErrorKind::PermissionDenied) => Outlook::Lasting,
+            _ => Outlook::Passing,
+        }
+    }
+}
+
+/// Whether waiting may help where a store did not do what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlook {
+    /// Out of reach, busy, full: the same may well succeed later.
+    Passing,
+    /// Keys, rights, an address or a clock must be mended first, or an object.
+    Lasting,
 }
 
 /// The result of a store's act.

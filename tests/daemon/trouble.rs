@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::ledger::every_slot_once;
+use crate::seaweed::{ADMIN, seaweed};
 use crate::site::{
     Daemon, clock, log, of_kind, records, scheduled, settle, status, until, until_served,
 };
@@ -11,6 +12,7 @@ pub const CASES: &[(&str, fn())] = &[
     ("a_slot_waits_for_its_store_and_is_run_when_it_is_back", a_slot_waits_for_its_store),
     ("a_hook_that_a_crash_owed_is_run_as_soon_as_a_daemon_starts", a_hook_that_a_crash_owed),
     ("what_lasts_is_told_and_not_tried_again", what_lasts_is_told_and_not_tried_again),
+    ("a_bucket_that_refuses_is_told_and_not_asked_again", a_bucket_that_refuses),
     ("with_its_state_deleted_a_daemon_runs_nothing_twice", with_its_state_deleted),
     ("a_state_that_cannot_be_read_is_rebuilt_from_the_bucket", a_state_is_rebuilt),
 ];
@@ -69,6 +71,23 @@ fn what_lasts_is_told_and_not_tried_again() {
     daemon.drain();
     let log = log(&bench);
     assert!(log.contains("the password opens none"), "{log}");
+    assert!(!log.contains("came to nothing; will be tried again"), "{log}");
+}
+
+fn a_bucket_that_refuses() {
+    let bench = scheduled("* * * * *", false);
+    let bucket = seaweed().bucket("refusing");
+    bench.move_to_bucket(&seaweed().endpoint(), &bucket, ADMIN.access, ADMIN.secret);
+    bench.backup();
+    let clock = clock(&bench, "2018-01-01T00:00:30Z", 10);
+    bench.write("keys/s3-secret", "another".into());
+    let daemon = Daemon::simulated(&bench, &clock);
+
+    until("the error", || log(&bench).contains("came to nothing"));
+
+    daemon.drain();
+    let log = log(&bench);
+    assert!(log.contains("does not accept the keys"), "{log}");
     assert!(!log.contains("came to nothing; will be tried again"), "{log}");
 }
 

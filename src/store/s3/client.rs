@@ -15,11 +15,17 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
 
-use super::{Service, Trouble};
+use super::{Service, Trouble, Waiting};
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// What an answer may take beyond the time that its bytes need.
-const ANSWER: Duration = Duration::from_secs(60);
+/// How long the answer to a request without a body to speak of may be waited for.
+const ANSWER: Duration = Duration::from_secs(15);
+/// A service may have to look at many objects before it lists a page of them.
+const PAGE: Duration = Duration::from_secs(30);
+/// So many bytes are no body to speak of.
+const SMALL: u64 = 64 << 10;
+/// What a transfer may take beyond the time that its bytes need.
+const TRANSFER: Duration = Duration::from_secs(60);
 /// Bytes a second below which a transfer is given up.
 const SLOWEST: u64 = 64 << 10;
 /// A transfer of which nothing arrives for so long has died.
@@ -30,17 +36,31 @@ const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// How long one attempt at moving so many bytes may take.
+/// How long moving so many bytes may take.
 pub(super) fn patience(bytes: u64) -> Duration {
-    ANSWER + Duration::from_secs(bytes / SLOWEST)
+    TRANSFER + Duration::from_secs(bytes / SLOWEST)
 }
 
 /// The time limits of a request that carries so many bytes.
 pub(super) fn limits(bytes: u64) -> TimeoutConfigBuilder {
-    TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(patience(bytes))
+    within(if bytes <= SMALL { ANSWER } else { patience(bytes) })
 }
 
-pub(super) fn build(service: &Service) -> Result<Client, Trouble> {
+/// The time limits of a request for a page of a listing.
+pub(super) fn limits_of_page() -> TimeoutConfigBuilder {
+    within(PAGE)
+}
+
+/// One attempt may take so long. All together may take twice as long and half a minute: a service
+/// that takes connections and says nothing is given up within a minute when it is asked first.
+fn within(attempt: Duration) -> TimeoutConfigBuilder {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(attempt * 2 + Duration::from_secs(30))
+}
+
+pub(super) fn build(service: &Service, waiting: Waiting) -> Result<Client, Trouble> {
     let plain = service.endpoint.as_ref().is_some_and(|url| url.starts_with("http://"));
     let trusted = match &service.ca {
         Some(pem) => TrustStore::empty().with_pem_certificate(checked(pem)?),
@@ -64,6 +84,7 @@ pub(super) fn build(service: &Service) -> Result<Client, Trouble> {
         .credentials_provider(keys)
         .region(Region::new(service.region.clone()))
         .timeout_config(limits(0).build())
+        .interceptor(waiting)
         .retry_config(
             RetryConfig::standard()
                 .with_max_attempts(ATTEMPTS)

@@ -2,12 +2,13 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use aws_sdk_s3::Config;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::Object as Listed;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
 
-use super::again::again;
+use super::client::limits_of_page;
 use super::{Error, Object, ObjectName, Result, S3, Trouble};
 
 /// A listing on its way.
@@ -44,7 +45,7 @@ impl S3 {
 
     async fn page(&self, folder: &str, walk: &mut Walk) -> Result<(), Trouble> {
         let token = walk.token.take();
-        let page = again(|| self.fetch(folder, token.as_deref())).await?;
+        let page = self.again(|| self.fetch(folder, token.as_deref())).await?;
         match (page.is_truncated(), page.next_continuation_token()) {
             (Some(true), None) => {
                 return Err(Trouble::answer("a listing that goes on, but not where"));
@@ -70,8 +71,11 @@ impl S3 {
         token: Option<&str>,
     ) -> Result<ListObjectsV2Output, Trouble> {
         let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(folder);
+        let patient = Config::builder().timeout_config(limits_of_page().build());
         let page = list
             .set_continuation_token(token.map(str::to_owned))
+            .customize()
+            .config_override(patient)
             .send()
             .await
             .map_err(Trouble::of)?;

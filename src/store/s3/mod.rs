@@ -10,6 +10,7 @@ mod client;
 mod listing;
 mod read;
 mod trouble;
+mod waiting;
 mod write;
 
 use std::fmt;
@@ -23,6 +24,7 @@ use secrecy::SecretString;
 
 use super::{Error, Object, ObjectName, Put, Result, Store};
 pub use trouble::Trouble;
+use waiting::Waiting;
 
 /// Where a bucket is, and how to be let in.
 #[derive(Debug)]
@@ -42,19 +44,21 @@ pub struct S3 {
     client: Client,
     bucket: String,
     place: String,
+    waiting: Waiting,
 }
 
 impl S3 {
     /// The store in a bucket; asks the service nothing yet. Blocking: reads the machine's
     /// certificates.
     pub fn open(service: &Service) -> Result<Self, Trouble> {
-        let client = client::build(service)?;
         let endpoint = match &service.endpoint {
             Some(endpoint) => endpoint.clone(),
             None => format!("https://s3.{}.amazonaws.com", service.region),
         };
         let place = format!("s3:{endpoint}/{}", service.bucket);
-        Ok(Self { client, bucket: service.bucket.clone(), place })
+        let waiting = Waiting::new(place.clone());
+        let client = client::build(service, waiting.clone())?;
+        Ok(Self { client, bucket: service.bucket.clone(), place, waiting })
     }
 }
 

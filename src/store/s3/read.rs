@@ -7,7 +7,6 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use bytes::Bytes;
 
-use super::again::again;
 use super::client::patience;
 use super::{Error, ObjectName, Result, S3, Trouble};
 
@@ -34,13 +33,13 @@ impl S3 {
         let failed = |trouble| Error::io("read", name, trouble);
         let missing = || Error::Missing { name: name.clone() };
         let Some(range) = range else {
-            let read = again(|| self.whole(name)).await.map_err(failed)?;
+            let read = self.again(|| self.whole(name)).await.map_err(failed)?;
             return read.ok_or_else(missing);
         };
         // The header cannot say an empty one; services differ in what they make of huge numbers,
         // and no object goes so far.
         if range.start < range.end && i64::try_from(range.end).is_ok() {
-            let read = again(|| self.part(name, &range)).await.map_err(failed)?;
+            let read = self.again(|| self.part(name, &range)).await.map_err(failed)?;
             if let Part::Here(bytes) = read {
                 return Ok(bytes);
             }
@@ -88,7 +87,7 @@ impl S3 {
     /// Looks at an object by asking for its first byte; none if it is missing. A HEAD would do,
     /// but its refusals say nothing: a missing bucket would look like a missing object.
     pub(super) async fn glance(&self, name: &ObjectName) -> Result<Option<Glance>, Trouble> {
-        again(|| self.glance_once(name)).await
+        self.again(|| self.glance_once(name)).await
     }
 
     async fn glance_once(&self, name: &ObjectName) -> Result<Option<Glance>, Trouble> {

@@ -5,6 +5,8 @@ use std::error::Error as StdError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use crate::store::Outlook;
+
 type Source = Box<dyn StdError + Send + Sync>;
 
 /// See the module. Holds what the service said, never a key.
@@ -43,6 +45,20 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// Whether the service may say something else later, nobody having mended anything.
+    pub(in crate::store) fn outlook(&self) -> Outlook {
+        match self {
+            Self::Certificates { .. }
+            | Self::Untrusted { .. }
+            | Self::NoBucket
+            | Self::Keys { .. }
+            | Self::Denied { .. }
+            | Self::Clock
+            | Self::Elsewhere { .. } => Outlook::Lasting,
+            _ => Outlook::Passing,
+        }
+    }
+
     pub(super) fn answer(what: impl Into<String>) -> Self {
         Self::Answer { what: what.into() }
     }

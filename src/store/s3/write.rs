@@ -8,7 +8,6 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::again::again;
 use super::client::limits;
 use super::{Error, ObjectName, Put, Result, S3, Trouble};
 use crate::ground::digest::Digest;
@@ -29,7 +28,7 @@ impl S3 {
         let failed = |trouble| Error::io("write", name, trouble);
         let mark = (how == Put::Create).then(|| Uuid::new_v4().to_string());
         let checksum = STANDARD.encode(Digest::of(&body).0);
-        let sent = again(|| self.send(name, &body, &checksum, mark.as_deref())).await;
+        let sent = self.again(|| self.send(name, &body, &checksum, mark.as_deref())).await;
         let trouble = match (sent, &mark) {
             (Ok(Done::Stored), _) => return Ok(()),
             (Ok(Done::WasThere), None) => {
