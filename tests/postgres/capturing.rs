@@ -115,7 +115,7 @@ fn every_version_is_captured_with_its_own_programs_and_names_what_is_left_out() 
             "settings made by ALTER ROLE ALL: work_mem",
             "shop: rows of the unlogged tables sales.cache",
             "shop: rows of the foreign tables sales.distant",
-            "shop: rows, which a restore computes anew, of the views sales.totals",
+            "shop: rows, which a restore computes anew, of the views sales.long, sales.totals",
             "shop: the subscriptions far",
             "shop: what default privileges granted on what an extension made: view sales.pg_stat",
             "did not come with the server: function pg_catalog.stray()",
