@@ -239,7 +239,8 @@ impl Account {
         customer: &Customer,
         rooms: &Rooms,
     ) -> Result<Self, Error> {
-        let ledger = Ledger::open(place.ledger.clone(), repository.key().clone());
+        let kept = rooms.outbox.with_file_name("ledgers").join(segments_of(&place.ledger.place()));
+        let ledger = Ledger::open(place.ledger.clone(), repository.key().clone()).keeping_in(&kept);
         let journal = open_journal(customer, rooms, Reach::Ledger(ledger))?;
         Ok(Self { repository: Arc::new(repository), journal, signer: signer(setup)? })
     }
@@ -264,7 +265,7 @@ impl Account {
     /// by `ledger verify`.
     pub async fn records(&self) -> Result<Vec<Record>, Error> {
         let Some(ledger) = self.journal.ledger() else { return Ok(Vec::new()) };
-        let reading = ledger.read().await.map_err(Error::Checkpoint)?;
+        let reading = ledger.read_quickly().await.map_err(Error::Checkpoint)?;
         Ok(reading.lines.into_iter().map(|line| line.record).collect())
     }
 
@@ -386,6 +387,11 @@ pub fn tell(recorded: &Recorded, progress: &dyn Progress) {
     if let Some(held) = &recorded.held {
         progress.note(&format!("the record waits in the outbox: {held}"));
     }
+}
+
+/// A folder's name for the ledger at `place`.
+fn segments_of(place: &str) -> String {
+    Digest::of(place.as_bytes()).to_string()
 }
 
 /// The folder in which a process keeps its outboxes, beside its state.

@@ -9,6 +9,7 @@ pub mod canonical;
 mod chain;
 mod checkpoint;
 pub mod details;
+mod kept;
 mod merkle;
 pub mod outbox;
 mod owed;
@@ -19,6 +20,8 @@ mod verify;
 
 #[cfg(test)]
 pub(crate) mod testing;
+
+use std::path::Path;
 
 use bytes::Bytes;
 
@@ -75,6 +78,8 @@ pub struct Ledger {
     key: MasterKey,
     /// Where our last append ended; only saves reading, the store decides who was first.
     tail: tokio::sync::Mutex<Option<chain::Tail>>,
+    /// Only saves reading, too.
+    kept: Option<kept::Kept>,
 }
 
 /// What became of an object that was to be created.
@@ -89,7 +94,12 @@ enum Created {
 impl Ledger {
     /// The ledger in `store` (rooted at `<customer>/ledger/`), sealed with `key`. Reads nothing.
     pub fn open(store: store::Shared, key: MasterKey) -> Self {
-        Self { store, key, tail: tokio::sync::Mutex::new(None) }
+        Self { store, key, tail: tokio::sync::Mutex::new(None), kept: None }
+    }
+
+    /// Keeps what [`Self::read_quickly`] reads in `folder`, as sealed as it is in the store.
+    pub fn keeping_in(self, folder: &Path) -> Self {
+        Self { kept: Some(kept::Kept::below(folder)), ..self }
     }
 
     /// Where this ledger lies, for messages and as a key for what is remembered of it.

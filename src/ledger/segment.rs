@@ -4,6 +4,8 @@
 //! The name of the next segment follows from the chain alone, and only one writer can create it:
 //! that is why two writers never fork a ledger.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -30,6 +32,13 @@ pub struct Reading {
     pub faults: Vec<Fault>,
     /// Objects among the segments that are none.
     pub strays: Vec<ObjectName>,
+}
+
+/// What lies where segments lie.
+struct Listed {
+    /// The first record and the sealed bytes of each segment, in order.
+    firsts: Vec<(u64, u64)>,
+    strays: Vec<ObjectName>,
 }
 
 impl Reading {
@@ -80,17 +89,52 @@ impl Ledger {
     /// Fails only where the store does; damaged, missing and foreign segments are faults. What the
     /// listing leaves out is asked for by name: a segment's name follows from the one before.
     pub async fn read(&self) -> Result<Reading, Error> {
-        let (firsts, strays) = self.segments().await?;
-        let fetched: Vec<_> = stream::iter(firsts)
+        let listed = self.segments().await?;
+        Ok(self.reading(&listed, BTreeMap::new()).await?.0)
+    }
+
+    /// As [`Self::read`], without fetching what is kept on this host and listed at the same size.
+    ///
+    /// What it answers holds together, but that the store still has it is not shown: nothing may be
+    /// signed or proven by it.
+    pub async fn read_quickly(&self) -> Result<Reading, Error> {
+        let Some(kept) = self.kept.clone() else { return self.read().await };
+        let listed = self.segments().await?;
+        let asked = (kept.clone(), listed.firsts.clone());
+        let known = self.on_thread(asked, |_, (kept, firsts)| kept.get(&firsts)).await?;
+        let (mut reading, mut fetched) = self.reading(&listed, known).await?;
+        if !reading.faults.is_empty() {
+            // What is kept may be at fault.
+            (reading, fetched) = self.reading(&listed, BTreeMap::new()).await?;
+        }
+        if reading.faults.is_empty() {
+            self.on_thread((kept, fetched), |_, (kept, fetched)| kept.put(&fetched)).await?;
+        }
+        Ok(reading)
+    }
+
+    /// Reads what is listed, `known` segments from memory; also answers what it fetched.
+    async fn reading(
+        &self,
+        listed: &Listed,
+        known: BTreeMap<u64, Bytes>,
+    ) -> Result<(Reading, Vec<(u64, Bytes)>), Error> {
+        let mut missing = listed.firsts.clone();
+        missing.retain(|(first, _)| !known.contains_key(first));
+        let mut sealed: BTreeMap<u64, Result<Bytes, String>> = stream::iter(missing)
             .map(|(first, size)| async move { Ok((first, self.fetch(first, size).await?)) })
             .buffered(PARALLEL)
-            .try_collect::<Vec<_>>()
+            .try_collect()
             .await
             .map_err(|error: store::Error| Error::Store(error))?;
-        let opened = self.on_thread(fetched, |key, fetched| open_all(&key, fetched)).await?;
+        let whole =
+            sealed.iter().filter_map(|(first, sealed)| Some((*first, sealed.clone().ok()?)));
+        let fetched = whole.collect();
+        sealed.extend(known.into_iter().map(|(first, sealed)| (first, Ok(sealed))));
+        let opened = self.on_thread(sealed, |key, sealed| open_all(&key, sealed)).await?;
         let opened = self.with_unlisted(opened).await?;
         let (lines, faults) = self.on_thread(opened, |_, opened| walk_all(opened)).await?;
-        Ok(Reading { lines, faults, strays })
+        Ok((Reading { lines, faults, strays: listed.strays.clone() }, fetched))
     }
 
     /// `listed`, and the segments between and after them that the listing left out.
@@ -137,8 +181,8 @@ impl Ledger {
         Ok(lines.into_iter().map(|line| line.record).collect())
     }
 
-    /// The first records and sizes of all segments, in order, and what else lies there.
-    async fn segments(&self) -> Result<(Vec<(u64, u64)>, Vec<ObjectName>), Error> {
+    /// What the store lists.
+    async fn segments(&self) -> Result<Listed, Error> {
         let listed: Vec<_> = self.store.list(Some(&object(FOLDER))).try_collect().await?;
         let (mut firsts, mut strays) = (Vec::new(), Vec::new());
         for listed in listed {
@@ -150,7 +194,7 @@ impl Ledger {
         }
         firsts.sort_unstable();
         strays.sort_unstable();
-        Ok((firsts, strays))
+        Ok(Listed { firsts, strays })
     }
 
     /// A segment's sealed bytes, or what is wrong with the object.
@@ -167,7 +211,7 @@ impl Ledger {
 
     /// The end of the chain as the last segment has it.
     async fn last(&self) -> Result<Tail, Error> {
-        let (firsts, _) = self.segments().await?;
+        let Listed { firsts, .. } = self.segments().await?;
         let Some((first, _)) = firsts.last() else { return Ok(Tail::START) };
         let sealed = self.store.get(&name(*first), None).await?;
         let tail = self.after(*first, &sealed)?;
@@ -216,7 +260,7 @@ fn opened(key: &MasterKey, sealed: &[u8]) -> Result<Vec<u8>, String> {
     key.open(sealed).map_err(|error| format!("its segment: {error}"))
 }
 
-fn open_all(key: &MasterKey, fetched: Vec<(u64, Result<Bytes, String>)>) -> Vec<Opened> {
+fn open_all(key: &MasterKey, fetched: BTreeMap<u64, Result<Bytes, String>>) -> Vec<Opened> {
     let open = |sealed: Result<Bytes, String>| sealed.and_then(|sealed| opened(key, &sealed));
     fetched.into_iter().map(|(first, sealed)| (first, open(sealed))).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -42,6 +42,7 @@ pub(crate) fn signer() -> Signer {
 pub(crate) struct Bucket {
     pub inner: Memory,
     pub down: AtomicBool,
+    gets: AtomicUsize,
     fault: std::sync::Mutex<Option<(usize, Fault)>>,
     /// The folder that listings leave out.
     hidden: std::sync::Mutex<Option<String>>,
@@ -78,6 +79,11 @@ impl Bucket {
     /// From now on listings leave `folder` out.
     pub fn hide(&self, folder: &str) {
         *self.hidden.lock().unwrap() = Some(format!("{folder}/"));
+    }
+
+    /// Reads since the last time this was asked.
+    pub fn gets(&self) -> usize {
+        self.gets.swap(0, Ordering::SeqCst)
     }
 
     /// Whether the planned fault has happened.
@@ -129,6 +135,7 @@ impl Store for Bucket {
 
     async fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> store::Result<Bytes> {
         self.reach()?;
+        self.gets.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
         self.inner.get(name, range).await
     }

@@ -331,7 +331,7 @@ impl Journal {
         if recorded.held.is_some() {
             return None;
         }
-        match ledger.read().await {
+        match ledger.read_quickly().await {
             Ok(reading) => {
                 let more = reading.faults.len().saturating_sub(1);
                 recorded.warnings.extend(reading.faults.first().map(|fault| {

@@ -175,3 +175,77 @@ async fn ten_thousand_records_are_verified_within_a_second() {
     assert!(begun.elapsed() < Duration::from_secs(limit), "{:?}", begun.elapsed());
     assert!(verified.ok && verified.records == 10_000, "{verified:?}");
 }
+
+/// A ledger of a thousand records in five hundred segments, and a folder that keeps them.
+async fn thousand() -> (Arc<Bucket>, MasterKey, tempfile::TempDir) {
+    let (bucket, key) = (Bucket::new(), MasterKey::generate());
+    let ledger = bucket.ledger(&key);
+    for pair in events(1000).chunks(2) {
+        ledger.append(pair.to_vec()).await.unwrap();
+    }
+    (bucket, key, tempfile::tempdir().unwrap())
+}
+
+#[tokio::test]
+async fn segments_that_were_read_once_are_not_fetched_again() {
+    let (bucket, key, folder) = thousand().await;
+    let ledger = || bucket.ledger(&key).keeping_in(folder.path());
+    bucket.gets();
+
+    let first = ledger().read_quickly().await.unwrap();
+    let fetched = bucket.gets();
+    let second = ledger().read_quickly().await.unwrap();
+    let again = bucket.gets();
+    bucket.ledger(&key).append(events(1)).await.unwrap();
+    bucket.gets();
+    let third = ledger().read_quickly().await.unwrap();
+    let after_one_more = bucket.gets();
+
+    // One question each asks for a segment after the last.
+    assert_eq!((fetched, again, after_one_more), (501, 1, 2));
+    assert_eq!(first.lines, second.lines);
+    assert_eq!((third.lines.len(), third.faults), (1001, Vec::new()));
+    ledger().read().await.unwrap();
+    assert_eq!(bucket.gets(), 502, "what is signed or proven is read from the store");
+}
+
+#[tokio::test]
+async fn a_kept_segment_that_was_altered_is_fetched_again_and_accuses_nobody() {
+    let (bucket, key, folder) = thousand().await;
+    let ledger = || bucket.ledger(&key).keeping_in(folder.path());
+    let whole = ledger().read_quickly().await.unwrap();
+    let kept = |first: u64| folder.path().join(format!("{first:020}"));
+    let mut bytes = std::fs::read(kept(501)).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(kept(501), bytes).unwrap();
+    std::fs::copy(kept(3), kept(7)).unwrap();
+
+    let reading = ledger().read_quickly().await.unwrap();
+    bucket.gets();
+    ledger().read_quickly().await.unwrap();
+
+    assert_eq!((reading.lines, reading.faults), (whole.lines, Vec::new()));
+    assert_eq!(bucket.gets(), 1, "the kept ones are mended");
+}
+
+#[tokio::test]
+async fn segments_that_the_bucket_lost_or_others_replaced_are_found_whatever_is_kept() {
+    let (bucket, key, folder) = thousand().await;
+    let ledger = || bucket.ledger(&key).keeping_in(folder.path());
+    ledger().read_quickly().await.unwrap();
+    let other = bucket.inner.get(&name(3), None).await.unwrap();
+    bucket.inner.put(&name(9), other, Put::Overwrite).await.unwrap();
+
+    let swapped = bucket.ledger(&key).verify(super::super::Verify::default()).await.unwrap().0;
+    bucket.inner.delete(&name(9)).await.unwrap();
+    let gone = ledger().read_quickly().await.unwrap();
+    for first in [997, 999] {
+        bucket.inner.delete(&name(first)).await.unwrap();
+    }
+    let lost = ledger().verify(super::super::Verify::default()).await.unwrap().0;
+
+    let swapped = swapped.first_bad.unwrap();
+    assert_eq!(swapped.what, "moved: it stands in the place of record 9", "{swapped:?}");
+    assert_eq!(gone.faults[0].seq, 9, "{:?}", gone.faults);
+    assert_eq!(lost.records, 994, "{lost:?}");
+}
