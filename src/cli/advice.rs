@@ -144,14 +144,16 @@ fn of_forget(error: &forget::Error) -> Option<&'static str> {
 /// What to do where a database server does not do what it was asked.
 fn of_postgres(error: &session::Error) -> Option<&'static str> {
     match error {
-        session::Error::Connect { .. } | session::Error::TimedOut { .. }
-            if error.is_unreachable() =>
-        {
+        session::Error::Connect { .. } => {
             Some("is the server up? look at `host`, `port` and `tls` of the source in the policy")
         }
-        session::Error::Connect { .. } => Some(
+        session::Error::NotAdmitted { .. } => Some(
             "look at `user`, `password` and `databases` of the source; `lifeboat grants` prints \
              what its log-in must be allowed",
+        ),
+        session::Error::TimedOut { .. } => Some(
+            "the server is busy or away; `statement_deadline` of the source says how long one \
+             question may take",
         ),
         _ => None,
     }

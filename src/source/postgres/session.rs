@@ -85,17 +85,6 @@ pub enum Error {
     Interrupted,
 }
 
-impl Error {
-    /// Whether nobody answered at all, as opposed to a server that said no.
-    pub fn is_unreachable(&self) -> bool {
-        match self {
-            Self::Connect { source, .. } => !matches!(source, sqlx::Error::Database(_)),
-            Self::TimedOut { .. } => true,
-            _ => false,
-        }
-    }
-}
-
 /// One connection to one database.
 pub struct Session {
     connection: PgConnection,
