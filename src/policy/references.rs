@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::document::Document;
+use super::leaf::{Period, Zone};
 use super::nearest::nearest;
 use super::postgres;
+use super::schedule::{Cron, Schedule};
 
 /// Checks all files against each other and adds what is wrong to them.
 pub(super) fn check(
@@ -138,9 +140,23 @@ fn one_policy(root: &Path, customers: &Names, policy: &mut Document) {
             policy.error("/retention", "[retention] keeps nothing", hint.to_owned());
         }
     }
+    jitter_within(policy, "/schedule/backup", "/schedule/jitter");
     for index in 0..policy.length_of("/source") {
         nested_paths(root, policy, &format!("/source/{index}/paths"));
         postgres::check(policy, &format!("/source/{index}"));
+    }
+}
+
+/// Warns of a run that may start after the next one's time has come.
+fn jitter_within(document: &mut Document, schedule: &str, jitter: &str) {
+    let cron: Option<Cron> = document.text_at(schedule).and_then(|text| text.parse().ok());
+    let given: Option<Period> = document.text_at(jitter).and_then(|text| text.parse().ok());
+    let (Some(cron), Some(Period(jitter_time))) = (cron, given) else { return };
+    let of_it = Schedule { cron, zone: Zone::UTC, jitter: jitter_time };
+    if of_it.shortest_interval().is_some_and(|interval| interval < jitter_time) {
+        let message = "longer than the time between two slots: a run may be late for the next one, \
+                       which then takes its place";
+        document.warn(jitter, message);
     }
 }
 
@@ -222,6 +238,7 @@ fn one_drill(policies: &Policies, drill: &mut Document) {
             }
         }
     }
+    jitter_within(drill, "/schedule", "/jitter");
     unique_within(drill, "/check", "name");
     known_name(drill, "/policy", "policy", &policies.names);
     let sources = drill.text_at("/policy").and_then(|policy| policies.sources.get(policy));

@@ -54,6 +54,14 @@ impl Schedule {
             .take_while(move |slot| *slot <= to)
     }
 
+    /// The shortest time between two slots that follow each other, out of the first thousand.
+    pub fn shortest_interval(&self) -> Option<Duration> {
+        let slots = self.between(Timestamp::UNIX_EPOCH, Timestamp::MAX).take(1000);
+        let slots: Vec<_> = slots.collect();
+        let intervals = slots.windows(2).map(|pair| pair[1].duration_since(pair[0]));
+        intervals.min().and_then(|shortest| shortest.try_into().ok())
+    }
+
     /// How much after `slot` its run starts: less than the jitter, and the same whenever it is
     /// asked. `series` tells schedules apart that share their slots.
     pub fn delay(&self, series: &str, slot: Timestamp) -> Duration {

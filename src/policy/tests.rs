@@ -446,6 +446,19 @@ fn an_engine_whose_programs_are_not_there_is_warned_of_at_its_place() {
     assert!(there.is_empty(), "{}", there.render(false));
 }
 
+#[test]
+fn a_jitter_longer_than_the_time_between_slots_is_warned_of() {
+    let often = POLICY.replace("jitter = \"5m\"", "jitter = \"5h\"");
+    assert_ne!(often, POLICY);
+
+    let warned = Bench::new(SITE, &often, DRILL).load().unwrap().warnings.render(false);
+
+    assert!(warned.contains("longer than the time between two slots"), "{warned}");
+    assert!(warned.contains("jitter = \"5h\""), "{warned}");
+    let calm = Bench::new(SITE, POLICY, DRILL).load().unwrap().warnings;
+    assert!(calm.is_empty(), "{}", calm.render(false));
+}
+
 /// A source of PostgreSQL to put into a policy.
 const SERVER: &str = "[[source]]
 name = \"ledger\"

@@ -9,6 +9,7 @@
 
 mod act;
 mod past;
+mod rival;
 mod settle;
 pub mod slots;
 
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 pub use act::{Act, Kind, unfinished};
 use past::{newest_version, push};
+pub use rival::Rival;
 pub use settle::{Declared, Settled};
 use slots::{Answer, Slot};
 
@@ -157,6 +159,8 @@ impl Journal {
         let time = self.clock.now();
         match known.as_deref() {
             Some(records) => {
+                let rival = Rival::of(records, policy, &self.actor.host, time);
+                recorded.warnings.extend(rival.map(|rival| rival.to_string()));
                 bodies.extend(self.aborted_by_death(records, policy, Some(act)).await?);
                 let served = self.served().await;
                 // A daemon that runs a slot has let go of those before it.

@@ -591,3 +591,30 @@ async fn of_many_that_settle_at_once_each_slot_is_told_of_once() {
         assert_eq!(kinds.iter().filter(|kind| **kind == missed).count(), 1, "{missed}");
     }
 }
+
+#[tokio::test]
+async fn another_host_that_answers_this_ones_slots_is_told_of_and_one_that_took_over_is_not() {
+    let bench = Bench::new().await;
+    let effective = policy(Some(HUNDRED), None, 0);
+    let digest = canonical::digest(&effective).unwrap();
+    let begin = async |host: &str, slot: i64| {
+        bench.clock.set(at(slot + 1));
+        let (policy, slot) = (name("shop"), Some(at(slot)));
+        let act = Act { policy, kind: Kind::Backup, run: RunId::draw(), slot };
+        let journal = bench.on_host(host, Reach::Ledger(bench.bucket.ledger(&bench.key)));
+        let recorded = journal.begin(&act, &effective, digest).await.unwrap();
+        recorded.warnings.iter().any(|warning| warning.starts_with("another host"))
+    };
+
+    assert!(!begin("old", 100).await, "it is the first");
+    assert!(!begin("quay", 200).await, "it took over");
+    assert!(!begin("quay", 300).await);
+    assert!(begin("old", 400).await, "both serve");
+    assert!(begin("quay", 500).await);
+    let records = bench.bucket.ledger(&bench.key).records().await.unwrap();
+    let rival = Rival::of(&records, &name("shop"), "quay", at(600)).unwrap();
+    assert_eq!(rival.host, "old");
+    let week_later = at(600 + 7 * 24 * 600);
+    assert_eq!(Rival::of(&records, &name("shop"), "quay", week_later), None);
+    assert_eq!(Rival::of(&records, &name("other"), "quay", at(600)), None);
+}

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::super::output::visible;
+use crate::account::journal::Rival;
 use crate::account::{self, Account, Rooms, Testimony};
 use crate::ground::digest::Digest;
 use crate::ledger::record::{BackupFinished, Body, Record, Word};
@@ -28,6 +29,8 @@ pub(super) struct Stored {
     data_age_seconds: Option<i64>,
     within_rpo: Option<bool>,
     last_drill: Option<LastDrill>,
+    /// Another host that answers this host's slots.
+    rival: Option<String>,
     /// Why the ledger's word is worth nothing, if anything speaks against it.
     pub(super) alarm: Option<String>,
 }
@@ -57,7 +60,10 @@ impl Stored {
         let testimony = account.testimony(rooms).await?;
         let known = account::published(&testimony.records);
         let files = account.repository.snapshot_files_with(&known).await?;
-        Ok(Self::of(policy, &testimony, &repo::in_order(files)?, rooms.clock.now()))
+        let now = rooms.clock.now();
+        let rival = Rival::of(&testimony.records, &policy.name, &rooms.actor.host, now);
+        let stored = Self::of(policy, &testimony, &repo::in_order(files)?, now);
+        Ok(Self { rival: rival.map(|rival| rival.to_string()), ..stored })
     }
 
     /// `snapshots` are all of the repository's, oldest first.
@@ -141,6 +147,9 @@ impl Stored {
                 last.record
             ),
         };
+        if let Some(rival) = &self.rival {
+            let _ = writeln!(text, "  note    {}", visible(rival));
+        }
         if let Some(alarm) = &self.alarm {
             let _ = writeln!(text, "  ALARM   {}", visible(alarm));
         }
