@@ -11,6 +11,8 @@ mod plan;
 mod reach;
 mod repack;
 mod slice;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::HashSet;

@@ -92,6 +92,8 @@ pub async fn verify(
     progress: &dyn Progress,
 ) -> Result<Verified, VerifyError> {
     let mut found = Verified::default();
+    // First, for a backup publishes last: what its snapshot refers to is in what is read next.
+    let snapshots = read_snapshots(repository, known, &mut found, progress).await?;
     let index = load_index(repository, &mut found, progress).await?;
     progress.phase("list packs", None);
     let listed = repository.pack_sizes(&index).await.map_err(VerifyError::ListPacks)?;
@@ -102,7 +104,6 @@ pub async fn verify(
         packs::read_all(repository, &index, &listed, &mut losses, &mut found, progress).await?;
     }
 
-    let snapshots = read_snapshots(repository, known, &mut found, progress).await?;
     let index: SharedIndex = Arc::new(RwLock::new(index));
     let reader = Reader::new(repository.clone(), index.clone());
     trees::follow(&reader, &index, snapshots, &losses, &mut found, progress).await?;
