@@ -1,24 +1,24 @@
 //! Entries become nodes, directories become trees, contents become blobs.
 //!
-//! One thread walks (it calls [`Sink::put`]); workers, one a core, read, cut, compress and seal.
+//! One thread walks (it calls [`Sink::put`]); workers, one a core, read, cut, compress and seal, and
+//! help each other with large contents.
 //! A directory's tree is written as soon as the last of its entries is known, so memory holds only
 //! directories that are under way.
+
+mod queue;
 
 use std::any::Any;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+use self::queue::{Queue, Work};
 use super::node::{Template, neutral_directory, sorted};
 use crate::ground::pace::Pace;
 use crate::ground::progress::Progress;
 use crate::repo::{BlobId, BlobKind, Node, NodeKind, StoreError, Tree, WriteError, Writer};
 use crate::source::{self, Entry, EntryKind, Open, Sink, Skipped};
-
-/// How many contents wait for a worker at most.
-const QUEUE: usize = 256;
 
 /// Looks up a tree of the parent snapshot; blocking.
 pub(super) type Parents<'a> = dyn Fn(&BlobId) -> Option<Tree> + Sync + 'a;
@@ -39,7 +39,7 @@ pub(super) struct TreeSink<'a> {
     parents: &'a Parents<'a>,
     progress: &'a dyn Progress,
     reading: Reading<'a>,
-    jobs: Mutex<Option<SyncSender<Job>>>,
+    queue: Queue,
     /// The directories on the path to the entry put last, the source's own folder first.
     open: Mutex<Vec<Arc<Dir>>>,
     waiting: Mutex<Waiting>,
@@ -85,12 +85,22 @@ struct Job {
     content: Box<dyn Open>,
 }
 
+impl Job {
+    /// Bytes of content as the walk saw them.
+    fn size(&self) -> u64 {
+        match self.template.meta.kind {
+            EntryKind::File { size } => size,
+            _ => 0,
+        }
+    }
+}
+
 /// Dropped, it lets the workers go home: also where the walk panics, whose scope waits for them.
-struct EndOfJobs<'a>(&'a Mutex<Option<SyncSender<Job>>>);
+struct EndOfJobs<'a>(&'a Queue);
 
 impl Drop for EndOfJobs<'_> {
     fn drop(&mut self) {
-        lock(self.0).take();
+        self.0.close();
     }
 }
 
@@ -105,14 +115,13 @@ pub(super) fn gather<T>(
     reading: Reading<'_>,
     walk: impl FnOnce(&dyn Sink) -> Result<T, source::Error>,
 ) -> Result<(T, BlobId), source::Error> {
-    let (sender, receiver) = sync_channel(QUEUE);
-    let receiver = Mutex::new(receiver);
+    let workers = reading.workers.max(1);
     let sink = TreeSink {
         writer,
         parents,
         progress,
         reading,
-        jobs: Mutex::new(Some(sender)),
+        queue: Queue::default(),
         open: Mutex::new(vec![Arc::new(Dir {
             node: Template { name: Vec::new(), meta: neutral_directory() },
             parent: None,
@@ -123,10 +132,10 @@ pub(super) fn gather<T>(
         settled: Condvar::new(),
     };
     std::thread::scope(|scope| {
-        for _ in 0..reading.workers.max(1) {
-            scope.spawn(|| sink.work(&receiver));
+        for _ in 0..workers {
+            scope.spawn(|| sink.work());
         }
-        let end_of_jobs = EndOfJobs(&sink.jobs);
+        let end_of_jobs = EndOfJobs(&sink.queue);
         let walked = walk(&sink);
         let closed = sink.close_below(0);
         drop(end_of_jobs);
@@ -232,11 +241,8 @@ impl TreeSink<'_> {
         }
         lock(&job.dir.filling).pending += 1;
         lock(&self.waiting).unread += 1;
-        match lock(&self.jobs).as_ref() {
-            // Workers take jobs until the sender is gone, whatever happened to one.
-            Some(jobs) => jobs.send(job).map_err(|_| source::Error::Interrupted),
-            None => Ok(()),
-        }
+        self.queue.put(job);
+        Ok(())
     }
 
     fn innermost(&self) -> Arc<Dir> {
@@ -293,14 +299,19 @@ impl TreeSink<'_> {
         same.then(|| (*size, content.clone()))
     }
 
-    fn work(&self, jobs: &Mutex<Receiver<Job>>) {
-        loop {
-            let job = lock(jobs).recv();
-            let Ok(job) = job else { return };
-            let stop = self.is_interrupted() || lock(&self.waiting).is_lost();
-            let done = catch_unwind(AssertUnwindSafe(|| {
-                let (dir, done) = if stop { (job.dir, Ok(None)) } else { self.read(job) };
-                done.and_then(|node| self.one_done(dir, node))
+    fn work(&self) {
+        let mut worker = self.queue.worker();
+        while let Some(work) = worker.next() {
+            let contents = match &work {
+                Work::Jobs(jobs) => jobs.len(),
+                Work::Piece(_) => 0,
+            };
+            let done = catch_unwind(AssertUnwindSafe(|| match work {
+                Work::Jobs(jobs) => jobs.into_iter().try_for_each(|job| self.take(job)),
+                Work::Piece(piece) => {
+                    self.writer.store_piece(piece);
+                    Ok(())
+                }
             }));
             let mut waiting = lock(&self.waiting);
             match done {
@@ -312,9 +323,17 @@ impl TreeSink<'_> {
                     waiting.death.get_or_insert(death);
                 }
             }
-            waiting.unread -= 1;
-            self.settled.notify_all();
+            waiting.unread -= contents;
+            if waiting.unread == 0 {
+                self.settled.notify_all();
+            }
         }
+    }
+
+    fn take(&self, job: Job) -> Result<(), WriteError> {
+        let stop = self.is_interrupted() || lock(&self.waiting).is_lost();
+        let (dir, done) = if stop { (job.dir, Ok(None)) } else { self.read(job) };
+        done.and_then(|node| self.one_done(dir, node))
     }
 
     /// Reads one content. Trouble with the source skips the item; trouble with the store is an error.
@@ -322,7 +341,7 @@ impl TreeSink<'_> {
         let Job { dir, template, path, content } = job;
         let stored = content.open().map_err(StoreError::Read).and_then(|mut stream| {
             let mut content = Measured { stream: &mut *stream, reading: self.reading };
-            let stored = self.writer.store_content(&mut content)?;
+            let stored = self.writer.store_content_with(&mut content, &self.queue)?;
             let changed = stream.finish().map_err(StoreError::Read)?;
             Ok((stored, changed))
         });

@@ -20,8 +20,10 @@ struct Sizes {
 /// Files written from front to back, dumps among them.
 const STREAMS: Sizes = Sizes { min: 256 << 10, average: 1 << 20, max: 4 << 20 };
 
-/// Files changed page by page in place: a changed page should not cost a megabyte.
-const PAGES: Sizes = Sizes { min: 16 << 10, average: 64 << 10, max: 256 << 10 };
+/// The length of a piece of files that are changed page by page in place: a changed page should not
+/// cost a megabyte. Pages do not move, so cutting at fixed places costs one piece for each, where
+/// places chosen by content cost nearly two. Made of whole pages of all such formats.
+const PAGES: usize = 64 << 10;
 
 /// Room for two of the largest pieces: the rest is moved to the front once a piece, not once a read.
 const BUFFER: usize = 2 * STREAMS.max;
@@ -44,6 +46,13 @@ impl Chunker {
     }
 }
 
+/// A piece that was cut.
+pub(super) struct Cut<'a> {
+    pub bytes: &'a [u8],
+    /// Whether the stream ends with it; always known of a stream that fits into one.
+    pub is_last: bool,
+}
+
 /// The pieces of one stream.
 pub(super) struct Pieces<'a> {
     buffer: &'a mut [u8],
@@ -59,7 +68,7 @@ pub(super) struct Pieces<'a> {
 impl Pieces<'_> {
     /// The next piece, `None` at the end; blocking as the stream is. After an error of the stream
     /// there is nothing more to be had.
-    pub(super) fn next(&mut self) -> io::Result<Option<&[u8]>> {
+    pub(super) fn next(&mut self) -> io::Result<Option<Cut<'_>>> {
         self.fill()?;
         let window = &self.buffer[self.start..self.end];
         if window.is_empty() {
@@ -68,13 +77,14 @@ impl Pieces<'_> {
         let cutter = self.cutter.get_or_insert_with(|| Cutter::for_content(window));
         let begin = self.start;
         self.start += cutter.cut(window);
-        Ok(Some(&self.buffer[begin..self.start]))
+        let is_last = self.at_end && self.start == self.end;
+        Ok(Some(Cut { bytes: &self.buffer[begin..self.start], is_last }))
     }
 
     /// Reads until the largest piece fits in the window or the stream is at its end: only then is
     /// the cut independent of how the reads were split.
     fn fill(&mut self) -> io::Result<()> {
-        let want = self.cutter.as_ref().map_or(STREAMS.max, |cutter| cutter.sizes.max);
+        let want = self.cutter.as_ref().map_or(STREAMS.max, Cutter::longest);
         if self.at_end || self.end - self.start >= want {
             return Ok(());
         }
@@ -98,24 +108,37 @@ impl Pieces<'_> {
     }
 }
 
-struct Cutter {
-    sizes: Sizes,
-    strict: u64,
-    relaxed: u64,
+enum Cutter {
+    Stream { strict: u64, relaxed: u64 },
+    Pages,
 }
 
 impl Cutter {
     fn for_content(beginning: &[u8]) -> Self {
-        let sizes = if is_paged(beginning) { PAGES } else { STREAMS };
-        let (strict, relaxed) = select_masks(sizes.average, Normalization::Level1);
-        Self { sizes, strict, relaxed }
+        if is_paged(beginning) {
+            return Self::Pages;
+        }
+        let (strict, relaxed) = select_masks(STREAMS.average, Normalization::Level1);
+        Self::Stream { strict, relaxed }
+    }
+
+    /// The most that a piece may hold.
+    fn longest(&self) -> usize {
+        match self {
+            Self::Stream { .. } => STREAMS.max,
+            Self::Pages => PAGES,
+        }
     }
 
     /// The length of the first piece of `window`; never 0 unless the window is empty.
     fn cut(&self, window: &[u8]) -> usize {
-        let Sizes { min, average, max } = self.sizes;
-        let (strict, relaxed) = (self.strict, self.relaxed);
-        cut(window, min, average, max, strict, relaxed, strict << 1, relaxed << 1).1
+        match *self {
+            Self::Pages => window.len().min(PAGES),
+            Self::Stream { strict, relaxed } => {
+                let Sizes { min, average, max } = STREAMS;
+                cut(window, min, average, max, strict, relaxed, strict << 1, relaxed << 1).1
+            }
+        }
     }
 }
 
@@ -155,7 +178,7 @@ mod tests {
         let mut pieces = chunker.pieces(content);
         let mut lengths = Vec::new();
         while let Some(piece) = pieces.next().unwrap() {
-            lengths.push(piece.len());
+            lengths.push(piece.bytes.len());
         }
         lengths
     }
@@ -201,7 +224,7 @@ mod tests {
         let mut content = &bytes[..];
         let mut pieces = chunker.pieces(&mut content);
         while let Some(piece) = pieces.next().unwrap() {
-            joined.extend_from_slice(piece);
+            joined.extend_from_slice(piece.bytes);
         }
 
         assert!(joined == bytes, "the pieces are not the content");
@@ -219,13 +242,25 @@ mod tests {
     }
 
     #[test]
-    fn page_files_are_cut_small_and_empty_ones_not_at_all() {
-        let database = [&b"SQLite format 3\0"[..], &noise(4 << 20, 5)].concat();
+    fn a_changed_page_costs_one_piece_and_empty_files_none() {
+        let before = [&b"SQLite format 3\0"[..], &noise(4 << 20, 5)].concat();
+        let pieces = |content: &[u8]| {
+            let mut chunker = Chunker::new();
+            let (mut content, mut all) = (content, Vec::new());
+            let mut pieces = chunker.pieces(&mut content);
+            while let Some(piece) = pieces.next().unwrap() {
+                all.push(piece.bytes.to_vec());
+            }
+            all
+        };
+        let mut after = before.clone();
+        after[1_000_000..1_008_192].fill(7);
 
-        let cuts = lengths(&mut &database[..]);
+        let (old, new) = (pieces(&before), pieces(&after));
 
-        assert!(cuts.len() > 30, "{}", cuts.len());
-        assert!(cuts.iter().all(|length| *length <= PAGES.max));
+        assert_eq!(old.len(), (4 << 20) / PAGES + 1);
+        assert_eq!(old.iter().zip(&new).filter(|(old, new)| old != new).count(), 1);
+        assert_eq!(new.concat(), after);
         assert_eq!(lengths(&mut &b""[..]), Vec::<usize>::new());
         assert_eq!(lengths(&mut &b"x"[..]), [1]);
     }
@@ -245,7 +280,7 @@ mod tests {
         }
         let mut chunker = Chunker::new();
 
-        let error = chunker.pieces(&mut Broken).next().unwrap_err();
+        let error = chunker.pieces(&mut Broken).next().map(|_| ()).unwrap_err();
 
         assert!(error.to_string().contains("the disk is gone"), "{error}");
     }

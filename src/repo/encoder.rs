@@ -7,7 +7,7 @@ use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe::compress_bound;
 
 use super::writer::WriteError;
-use crate::seal::{MasterKey, OVERHEAD};
+use crate::seal::{BEFORE, MasterKey, OVERHEAD};
 
 /// zstd's own default: 3 to 4 times as fast as level 9 for some 5 % more bytes.
 const LEVEL: i32 = 3;
@@ -24,9 +24,9 @@ pub(super) struct Encoder {
     thorough: Compressor<'static>,
     quick: Compressor<'static>,
     decompressor: Decompressor<'static>,
-    compressed: Vec<u8>,
+    /// Room for a sealed blob: compressed, copied and sealed in place.
+    room: Vec<u8>,
     check: Vec<u8>,
-    sealed: Vec<u8>,
 }
 
 /// A sealed blob.
@@ -42,9 +42,8 @@ impl Encoder {
             thorough: Compressor::new(LEVEL)?,
             quick: Compressor::new(1)?,
             decompressor: Decompressor::new()?,
-            compressed: Vec::new(),
+            room: Vec::new(),
             check: Vec::new(),
-            sealed: Vec::new(),
         })
     }
 
@@ -60,28 +59,32 @@ impl Encoder {
         may_compress: bool,
     ) -> Result<Encoded<'_>, WriteError> {
         self.shrink();
-        let compressed = may_compress && self.compress(plain);
-        if compressed {
-            self.compare(plain)?;
-        }
-        let body = if compressed { &self.compressed[..] } else { plain };
-        self.sealed.clear();
-        self.sealed.reserve(body.len() + OVERHEAD);
-        key.seal_onto(body, &mut self.sealed);
-        Ok(Encoded { sealed: &self.sealed, compressed })
+        let compressed = if may_compress { self.compress(plain) } else { None };
+        let length = match compressed {
+            Some(length) => {
+                self.compare(plain, length)?;
+                length
+            }
+            None => {
+                self.make_room(plain.len());
+                self.room[BEFORE..BEFORE + plain.len()].copy_from_slice(plain);
+                plain.len()
+            }
+        };
+        let sealed = &mut self.room[..length + OVERHEAD];
+        key.seal_in_place(sealed);
+        Ok(Encoded { sealed, compressed: compressed.is_some() })
     }
 
-    /// Whether `self.compressed` now holds `plain` in fewer bytes.
-    fn compress(&mut self, plain: &[u8]) -> bool {
+    /// The length of `plain` compressed into the room, if that is shorter.
+    fn compress(&mut self, plain: &[u8]) -> Option<usize> {
         if plain.len() >= SAMPLED_FROM && !self.sample_shrinks(plain) {
-            return false;
+            return None;
         }
-        self.compressed.clear();
-        self.compressed.reserve(compress_bound(plain.len()));
+        self.make_room(compress_bound(plain.len()));
         // A compressor that refuses is no reason to lose the blob: it is stored as it is.
-        self.thorough
-            .compress_to_buffer(plain, &mut self.compressed)
-            .is_ok_and(|length| length < plain.len())
+        let length = self.thorough.compress_to_buffer(plain, &mut self.room[BEFORE..]).ok()?;
+        (length < plain.len()).then_some(length)
     }
 
     /// Whether three samples shrink by 3 % or more; media, archives and sealed files do not.
@@ -91,25 +94,33 @@ impl Encoder {
         for begin in [0, last / 2, last] {
             self.check.extend_from_slice(&plain[begin..begin + SAMPLE]);
         }
-        self.compressed.clear();
-        self.compressed.reserve(compress_bound(self.check.len()));
+        self.make_room(compress_bound(self.check.len()));
         self.quick
-            .compress_to_buffer(&self.check[..], &mut self.compressed)
+            .compress_to_buffer(&self.check[..], &mut self.room[..])
             .is_ok_and(|length| length * 100 <= self.check.len() * 97)
     }
 
-    fn compare(&mut self, plain: &[u8]) -> Result<(), WriteError> {
+    /// Fails unless the first `length` bytes of the room's body expand to `plain`.
+    fn compare(&mut self, plain: &[u8], length: usize) -> Result<(), WriteError> {
         self.check.clear();
         self.check.reserve(plain.len());
-        let outcome = self.decompressor.decompress_to_buffer(&self.compressed[..], &mut self.check);
+        let compressed = &self.room[BEFORE..BEFORE + length];
+        let outcome = self.decompressor.decompress_to_buffer(compressed, &mut self.check);
         if outcome.is_err() || self.check != plain {
             return Err(WriteError::SpoiltInMemory);
         }
         Ok(())
     }
 
+    /// Room for a body of so many bytes, and what sealing adds to it.
+    fn make_room(&mut self, body: usize) {
+        if self.room.len() < body + OVERHEAD {
+            self.room.resize(body + OVERHEAD, 0);
+        }
+    }
+
     fn shrink(&mut self) {
-        for buffer in [&mut self.compressed, &mut self.check, &mut self.sealed] {
+        for buffer in [&mut self.room, &mut self.check] {
             if buffer.capacity() > KEPT {
                 *buffer = Vec::new();
             }
@@ -156,10 +167,11 @@ mod tests {
     fn what_does_not_decode_to_its_plain_bytes_is_refused() {
         let mut encoder = Encoder::new().unwrap();
         let text = vec![b'a'; 100_000];
-        assert!(encoder.compress(&text));
-        let middle = encoder.compressed.len() / 2;
-        encoder.compressed[middle] ^= 1;
+        let length = encoder.compress(&text).unwrap();
+        encoder.room[BEFORE + length / 2] ^= 1;
 
-        assert!(matches!(encoder.compare(&text), Err(WriteError::SpoiltInMemory)));
+        let compared = encoder.compare(&text, length);
+
+        assert!(matches!(compared, Err(WriteError::SpoiltInMemory)), "{compared:?}");
     }
 }

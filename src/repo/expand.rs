@@ -4,6 +4,8 @@
 
 use std::io::{self, Read};
 
+use zstd::bulk::Decompressor;
+
 use super::pack::BLOB_LIMIT;
 
 /// Why compressed bytes gave no plain ones.
@@ -37,20 +39,26 @@ pub fn most_json(compressed: usize) -> u64 {
     (compressed as u64).saturating_mul(MOST_JSON_PER_BYTE).saturating_add(JSON_FREE)
 }
 
-/// Expands `compressed` to exactly `plain_length` bytes; blocking, CPU only.
+/// Expands `compressed` to exactly `plain_length` bytes in `plain`; blocking, CPU only.
 ///
 /// A length that these bytes cannot make is refused before anything is allocated.
-pub fn expand_exactly(compressed: &[u8], plain_length: u32) -> Result<Vec<u8>, ExpandError> {
-    let plain = u64::from(plain_length);
-    if plain > BLOB_LIMIT || plain > compressed.len() as u64 * MOST_PLAIN_PER_BYTE {
-        return Err(ExpandError::Unbelievable { compressed: compressed.len(), plain });
+pub fn expand_exactly(
+    decompressor: &mut Decompressor<'_>,
+    compressed: &[u8],
+    plain_length: u32,
+    plain: &mut Vec<u8>,
+) -> Result<(), ExpandError> {
+    let length = u64::from(plain_length);
+    if length > BLOB_LIMIT || length > compressed.len() as u64 * MOST_PLAIN_PER_BYTE {
+        return Err(ExpandError::Unbelievable { compressed: compressed.len(), plain: length });
     }
-    let bytes =
-        zstd::bulk::decompress(compressed, plain_length as usize).map_err(ExpandError::Damaged)?;
-    if bytes.len() != plain_length as usize {
-        return Err(ExpandError::Length { expected: plain_length, found: bytes.len() });
+    plain.clear();
+    plain.reserve_exact(plain_length as usize);
+    decompressor.decompress_to_buffer(compressed, plain).map_err(ExpandError::Damaged)?;
+    if plain.len() != plain_length as usize {
+        return Err(ExpandError::Length { expected: plain_length, found: plain.len() });
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// Expands `compressed`, whose plain length nobody announced, to at most `limit` bytes; memory
@@ -71,6 +79,12 @@ pub fn expand(compressed: &[u8], limit: u64) -> Result<Vec<u8>, ExpandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn expand_exactly(compressed: &[u8], plain_length: u32) -> Result<Vec<u8>, ExpandError> {
+        let (mut decompressor, mut plain) = (Decompressor::new().unwrap(), Vec::new());
+        super::expand_exactly(&mut decompressor, compressed, plain_length, &mut plain)?;
+        Ok(plain)
+    }
 
     #[test]
     fn a_bomb_is_refused_by_its_announced_and_by_its_real_length() {

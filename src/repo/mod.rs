@@ -20,6 +20,7 @@ pub mod prune;
 mod publish;
 pub mod reader;
 pub mod repository;
+mod share;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use node::{Node, NodeKind, Tree};
 pub use pack::{PackBuilder, Packed, PackedBlob};
 pub use reader::{Fetched, ReadError, Reader};
 pub use repository::{Error, OpenError, Repository, in_order};
+pub use share::{Alone, Hands, Piece};
 pub use snapshot::{Snapshot, Summary};
 pub use tree::TreeError;
 pub use verify::{Damage, Depth, Verified, VerifyError, verify};

@@ -4,8 +4,9 @@
 //! Layout: docs/format.md, "Packs"; restic's doc/design.rst, "Pack Format".
 //! Knows nothing of stores and indexes.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
+use zstd::bulk::Decompressor;
 
 use super::expand::{ExpandError, expand_exactly, most_json};
 use super::{BlobId, BlobKind, PackId};
@@ -88,14 +89,20 @@ pub struct Packed {
 #[derive(Debug)]
 pub struct PackBuilder {
     key: MasterKey,
-    bytes: Vec<u8>,
+    bytes: BytesMut,
     blobs: Vec<PackedBlob>,
 }
 
 impl PackBuilder {
     /// An empty pack whose header will be sealed with `key`.
     pub fn new(key: MasterKey) -> Self {
-        Self { key, bytes: Vec::new(), blobs: Vec::new() }
+        Self::within(key, BytesMut::new())
+    }
+
+    /// The same in `room`, the memory of a pack that is stored: the system gives no new pages.
+    pub fn within(key: MasterKey, mut room: BytesMut) -> Self {
+        room.clear();
+        Self { key, bytes: room, blobs: Vec::new() }
     }
 
     /// Appends a blob: its sealed bytes, and the length of its plain ones.
@@ -154,10 +161,10 @@ impl PackBuilder {
             }
             header.extend_from_slice(&blob.id.0.0);
         }
-        key.seal_onto(&header, &mut bytes);
+        bytes.extend_from_slice(&key.seal(&header));
         let length = u32::try_from(header.len() + OVERHEAD).expect("a header is some MiB at most");
         bytes.extend_from_slice(&length.to_le_bytes());
-        Packed { id: PackId(Digest::of(&bytes)), bytes: bytes.into(), blobs }
+        Packed { id: PackId(Digest::of(&bytes)), bytes: bytes.freeze(), blobs }
     }
 }
 
@@ -261,33 +268,71 @@ pub enum BlobError {
     Digest { blob: BlobId, found: Digest },
 }
 
-/// Opens, expands and checks one blob; `sealed` is its part of the pack. Blocking, CPU only.
-///
-/// What is returned hashes to the blob's id.
-pub fn open_blob(key: &MasterKey, blob: &PackedBlob, sealed: &[u8]) -> Result<Vec<u8>, BlobError> {
-    let PackedBlob { id, kind, length, plain_length, .. } = *blob;
-    if sealed.len() != length as usize {
-        return Err(BlobError::Length { blob: id, expected: length, found: sealed.len() });
-    }
-    let opened = key.open(sealed).map_err(|source| BlobError::Sealed { blob: id, source })?;
-    let plain = match plain_length {
-        None => opened,
-        Some(plain_length) => {
-            let plain = u64::from(plain_length);
-            let expanded = match kind {
-                BlobKind::Tree if plain > most_json(opened.len()) => {
-                    Err(ExpandError::Unbelievable { compressed: opened.len(), plain })
-                }
-                _ => expand_exactly(&opened, plain_length),
-            };
-            expanded.map_err(|source| BlobError::Expand { blob: id, source })?
+/// Opens blobs one after the other with the same context and buffers; one a thread.
+#[derive(Default)]
+pub struct Opener {
+    decompressor: Option<Decompressor<'static>>,
+    opened: Vec<u8>,
+    plain: Vec<u8>,
+}
+
+/// Buffers beyond this size, left by a rare large blob, are given back.
+const KEPT: usize = 8 << 20;
+
+impl Opener {
+    /// Opens, expands and checks one blob; `sealed` is its part of the pack. Blocking, CPU only.
+    ///
+    /// What is returned hashes to the blob's id.
+    pub fn open(
+        &mut self,
+        key: &MasterKey,
+        blob: &PackedBlob,
+        sealed: &[u8],
+    ) -> Result<&[u8], BlobError> {
+        let PackedBlob { id, kind, length, plain_length, .. } = *blob;
+        if sealed.len() != length as usize {
+            return Err(BlobError::Length { blob: id, expected: length, found: sealed.len() });
         }
-    };
-    let found = Digest::of(&plain);
-    if found != id.0 {
-        return Err(BlobError::Digest { blob: id, found });
+        for buffer in [&mut self.opened, &mut self.plain] {
+            if buffer.capacity() > KEPT {
+                *buffer = Vec::new();
+            }
+        }
+        key.open_into(sealed, &mut self.opened)
+            .map_err(|source| BlobError::Sealed { blob: id, source })?;
+        let plain = match plain_length {
+            None => &self.opened,
+            Some(plain_length) => {
+                self.expand(kind, plain_length)
+                    .map_err(|source| BlobError::Expand { blob: id, source })?;
+                &self.plain
+            }
+        };
+        let found = Digest::of(plain);
+        if found != id.0 {
+            return Err(BlobError::Digest { blob: id, found });
+        }
+        Ok(plain)
     }
-    Ok(plain)
+
+    fn expand(&mut self, kind: BlobKind, plain_length: u32) -> Result<(), ExpandError> {
+        let (compressed, plain) = (self.opened.len(), u64::from(plain_length));
+        if kind == BlobKind::Tree && plain > most_json(compressed) {
+            return Err(ExpandError::Unbelievable { compressed, plain });
+        }
+        let decompressor = match &mut self.decompressor {
+            Some(decompressor) => decompressor,
+            none => none.insert(Decompressor::new().map_err(ExpandError::Damaged)?),
+        };
+        expand_exactly(decompressor, &self.opened, plain_length, &mut self.plain)
+    }
+}
+
+/// [`Opener::open`] for a single blob.
+pub fn open_blob(key: &MasterKey, blob: &PackedBlob, sealed: &[u8]) -> Result<Vec<u8>, BlobError> {
+    let mut opener = Opener::default();
+    opener.open(key, blob, sealed)?;
+    Ok(if blob.plain_length.is_some() { opener.plain } else { opener.opened })
 }
 
 #[cfg(test)]

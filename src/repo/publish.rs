@@ -5,8 +5,10 @@
 //! index, in this order.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use bytes::BytesMut;
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 
@@ -23,23 +25,29 @@ const INDEX_EVERY: SignedDuration = SignedDuration::from_mins(5);
 /// An index file is written for so many blobs: some 7 MB before compression, as restic's are.
 const INDEX_BLOBS: usize = 50_000;
 
+/// Into how many parts the claims are divided, so that threads do not wait for each other.
+const SHARDS: usize = 64;
+
+type Claims = HashSet<(BlobKind, BlobId)>;
+
 /// See the module.
 pub(super) struct Publisher {
     repository: Arc<Repository>,
     index: SharedIndex,
     clock: Arc<dyn Clock>,
-    /// Blobs that some thread stores or has stored, and that no index file names yet.
-    claimed: Mutex<HashSet<(BlobKind, BlobId)>>,
-    unpublished: Mutex<Unpublished>,
+    /// Blobs that some thread stores or has stored, and that no index file names yet; by the first
+    /// bits of their ids.
+    claimed: [Mutex<Claims>; SHARDS],
+    unpublished: Mutex<Vec<IndexPack>>,
+    /// Blobs of these.
+    unpublished_blobs: AtomicUsize,
+    /// The second since the epoch in which the next index file is due.
+    due_second: AtomicI64,
+    /// Memory of packs that are stored.
+    rooms: Mutex<Vec<BytesMut>>,
     slots: Arc<Slots>,
     failure: OnceLock<Arc<WriteError>>,
     added: Mutex<Added>,
-}
-
-struct Unpublished {
-    packs: Vec<IndexPack>,
-    blobs: usize,
-    since: Timestamp,
 }
 
 impl Publisher {
@@ -48,13 +56,16 @@ impl Publisher {
         index: SharedIndex,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let unpublished = Unpublished { packs: Vec::new(), blobs: 0, since: clock.now() };
+        let due_second = AtomicI64::new(next_due(clock.now()));
         Self {
             repository,
             index,
             clock,
-            claimed: Mutex::default(),
-            unpublished: Mutex::new(unpublished),
+            claimed: std::array::from_fn(|_| Mutex::default()),
+            unpublished: Mutex::default(),
+            unpublished_blobs: AtomicUsize::new(0),
+            due_second,
+            rooms: Mutex::default(),
             slots: Arc::new(Slots { free: Mutex::new(UPLOADS), freed: Condvar::new() }),
             failure: OnceLock::new(),
             added: Mutex::default(),
@@ -83,7 +94,7 @@ impl Publisher {
     pub(super) fn claim(&self, kind: BlobKind, id: BlobId) -> Option<Claim<'_>> {
         // An index file's blobs enter the index before their claims end, and this lock is held
         // over both looks: no blob is between the two.
-        let mut claimed = locked(&self.claimed);
+        let mut claimed = self.claims(&id);
         if claimed.contains(&(kind, id)) || self.is_indexed(kind, &id) {
             return None;
         }
@@ -92,7 +103,11 @@ impl Publisher {
     }
 
     pub(super) fn knows(&self, kind: BlobKind, id: &BlobId) -> bool {
-        locked(&self.claimed).contains(&(kind, *id)) || self.is_indexed(kind, id)
+        self.claims(id).contains(&(kind, *id)) || self.is_indexed(kind, id)
+    }
+
+    fn claims(&self, id: &BlobId) -> MutexGuard<'_, Claims> {
+        locked(&self.claimed[usize::from(id.0.0[0]) % SHARDS])
     }
 
     fn is_indexed(&self, kind: BlobKind, id: &BlobId) -> bool {
@@ -119,7 +134,7 @@ impl Publisher {
         let stored_bytes = bytes.len() as u64;
         let name = layout::pack(&id);
         // The name is the digest of the bytes: whatever is replaced was the same, or damaged.
-        let put = self.repository.store().put(&name, bytes, Put::Overwrite).await;
+        let put = self.repository.store().put(&name, bytes.clone(), Put::Overwrite).await;
         if let Err(source) = put {
             self.stop(WriteError::StorePack { pack: id, source });
             return;
@@ -131,23 +146,34 @@ impl Publisher {
             added.blobs += blobs.len() as u64;
             added.added_bytes += blobs.iter().map(PackedBlob::plain_bytes).sum::<u64>();
         }
-        let mut unpublished = locked(&self.unpublished);
-        unpublished.blobs += blobs.len();
-        unpublished.packs.push(IndexPack { id, blobs });
+        {
+            let mut unpublished = locked(&self.unpublished);
+            self.unpublished_blobs.fetch_add(blobs.len(), Ordering::Relaxed);
+            unpublished.push(IndexPack { id, blobs });
+        }
+        // Somebody else may hold the bytes still; then the next pack gets memory of its own.
+        if let Ok(room) = bytes.try_into_mut() {
+            locked(&self.rooms).push(room);
+        }
+    }
+
+    /// Memory for a pack: of one that is stored, if there is any.
+    pub(super) fn room(&self) -> BytesMut {
+        locked(&self.rooms).pop().unwrap_or_default()
     }
 
     /// The durable packs that the next index file shall name, if it is time for one.
     pub(super) fn due(&self) -> Option<Vec<IndexPack>> {
         let now = self.clock.now();
-        let mut unpublished = locked(&self.unpublished);
-        let is_due = unpublished.blobs >= INDEX_BLOBS
-            || now.duration_since(unpublished.since) >= INDEX_EVERY;
+        let is_due = self.unpublished_blobs.load(Ordering::Relaxed) >= INDEX_BLOBS
+            || now.as_second() >= self.due_second.load(Ordering::Relaxed);
         if !is_due {
             return None;
         }
-        unpublished.since = now;
-        unpublished.blobs = 0;
-        let packs = std::mem::take(&mut unpublished.packs);
+        let mut unpublished = locked(&self.unpublished);
+        self.due_second.store(next_due(now), Ordering::Relaxed);
+        self.unpublished_blobs.store(0, Ordering::Relaxed);
+        let packs = std::mem::take(&mut *unpublished);
         (!packs.is_empty()).then_some(packs)
     }
 
@@ -163,9 +189,8 @@ impl Publisher {
             index.insert(pack.id, &pack.blobs);
         }
         drop(index);
-        let mut claimed = locked(&self.claimed);
         for blob in file.packs.iter().flat_map(|pack| &pack.blobs) {
-            claimed.remove(&(blob.kind, blob.id));
+            self.claims(&blob.id).remove(&(blob.kind, blob.id));
         }
     }
 
@@ -181,13 +206,17 @@ impl Publisher {
 
     /// Writes the last index file, once no upload is under way.
     pub(super) async fn publish_rest(&self) -> Result<Added, WriteError> {
-        let packs = std::mem::take(&mut locked(&self.unpublished).packs);
+        let packs = std::mem::take(&mut *locked(&self.unpublished));
         if !packs.is_empty() {
             self.publish(packs).await;
         }
         self.check()?;
         Ok(*locked(&self.added))
     }
+}
+
+fn next_due(now: Timestamp) -> i64 {
+    now.saturating_add(INDEX_EVERY).unwrap_or(Timestamp::MAX).as_second()
 }
 
 /// A blob that one thread has promised to store.

@@ -2,7 +2,7 @@
 //!
 //! In: streams and blobs, from as many threads as there are cores. Out: objects under `data/` and
 //! `index/`. Blocking calls for CPU work; uploads run on the runtime. Memory has a ceiling that
-//! does not depend on the data: 20 MiB a thread and five packs.
+//! does not depend on the data: some 20 MiB a thread and four packs.
 //!
 //! Order, which every promise to the reader rests on: a pack is durable before an index file names
 //! it, and an index file is durable before [`Writer::finish`] returns. One failure stops all: a
@@ -19,13 +19,14 @@ use super::encoder::Encoder;
 use super::pack::BLOB_LIMIT;
 use super::pack::PackBuilder;
 use super::publish::{Publisher, Slot};
+use super::share::{Alone, Hands, Piece, Shared};
 use super::{BlobId, BlobKind, Error, PackId, Repository, SharedIndex, Tree};
 use crate::ground::clock::Clock;
 use crate::ground::digest::Digest;
 use crate::store;
 
-/// A pack of data is closed at this size: few objects, and still one request each.
-const DATA_PACK: usize = 32 << 20;
+/// A pack of data is closed at this size, as restic's are: four of them are in memory.
+const DATA_PACK: usize = 16 << 20;
 
 /// Trees are read together and often; small packs keep them apart from data.
 const TREE_PACK: usize = 4 << 20;
@@ -84,6 +85,8 @@ pub enum WriteError {
     NoEncoder(#[source] io::Error),
     #[error("blob {blob} was begun and not stored")]
     BlobAbandoned { blob: BlobId },
+    #[error("a piece of a content was begun and not stored")]
+    PieceAbandoned,
     #[error("an upload ended early")]
     Task(#[source] JoinError),
     #[error("storing has stopped")]
@@ -102,6 +105,8 @@ pub struct Writer {
     /// One a thread that is or was at work: their buffers are used again.
     chunkers: Mutex<Vec<Chunker>>,
     encoders: Mutex<Vec<Encoder>>,
+    /// Of pieces that were lent.
+    rooms: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Repository {
@@ -123,6 +128,7 @@ impl Repository {
             uploads: Mutex::default(),
             chunkers: Mutex::default(),
             encoders: Mutex::default(),
+            rooms: Mutex::default(),
         }
     }
 }
@@ -139,17 +145,59 @@ impl Writer {
     /// After [`StoreError::Read`] the writer is as usable as before; after
     /// [`StoreError::Repository`] every later call fails.
     pub fn store_content(&self, content: &mut dyn Read) -> Result<Content, StoreError> {
+        self.store_content_with(content, &Alone)
+    }
+
+    /// As [`Self::store_content`]; `hands` take pieces off this thread where they are free, each by
+    /// [`Self::store_piece`].
+    pub fn store_content_with(
+        &self,
+        content: &mut dyn Read,
+        hands: &dyn Hands,
+    ) -> Result<Content, StoreError> {
         let mut chunker = locked(&self.chunkers).pop().unwrap_or_else(Chunker::new);
-        let mut stored = Content { ids: Vec::new(), size: 0, added: 0 };
-        let mut pieces = chunker.pieces(content);
-        while let Some(piece) = pieces.next().map_err(StoreError::Read)? {
-            let (id, is_new) = self.store(BlobKind::Data, piece)?;
-            stored.ids.push(id);
-            stored.size += piece.len() as u64;
-            stored.added += if is_new { piece.len() as u64 } else { 0 };
-        }
+        let stored = self.cut(&mut chunker, content, hands);
         locked(&self.chunkers).push(chunker);
-        Ok(stored)
+        stored
+    }
+
+    fn cut(
+        &self,
+        chunker: &mut Chunker,
+        content: &mut dyn Read,
+        hands: &dyn Hands,
+    ) -> Result<Content, StoreError> {
+        let shared = Arc::new(Shared::default());
+        let mut pieces = chunker.pieces(content);
+        let mut size = 0;
+        while let Some(cut) = pieces.next().map_err(StoreError::Read)? {
+            size += cut.bytes.len() as u64;
+            if !cut.is_last && hands.are_free() {
+                let room = locked(&self.rooms).pop().unwrap_or_default();
+                hands.lend(shared.piece(cut.bytes, room));
+            } else {
+                let (id, is_new) = self.store(BlobKind::Data, cut.bytes)?;
+                shared.add(id, if is_new { cut.bytes.len() as u64 } else { 0 });
+            }
+            if shared.has_failed() {
+                break;
+            }
+        }
+        loop {
+            if let Some(piece) = hands.take_back() {
+                self.store_piece(piece);
+            } else if !shared.wait() {
+                break;
+            }
+        }
+        let (ids, added) = shared.outcome()?;
+        Ok(Content { ids, size, added })
+    }
+
+    /// Stores a piece that another thread cut; how that ends is for that thread to know. Blocking.
+    pub fn store_piece(&self, piece: Piece) {
+        let stored = self.store(BlobKind::Data, &piece.plain);
+        locked(&self.rooms).push(piece.settle(stored));
     }
 
     /// Stores one blob unless the repository has it. Blocking; not for async code.
@@ -231,7 +279,8 @@ impl Writer {
         if open.len() >= target || open.blobs().len() >= PACK_BLOBS {
             // Waits with the builder locked, so that the others wait too: this is the ceiling.
             let slot = self.publisher.slot();
-            let full = std::mem::replace(&mut *open, PackBuilder::new(repository.key().clone()));
+            let next = PackBuilder::within(repository.key().clone(), self.publisher.room());
+            let full = std::mem::replace(&mut *open, next);
             drop(open);
             self.spawn_upload(full, slot);
         }

@@ -10,6 +10,9 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 /// Bytes that sealing adds: a 16-byte IV before and a 16-byte MAC after the cipher text.
 pub const OVERHEAD: usize = 32;
 
+/// The part of [`OVERHEAD`] that stands before the cipher text.
+pub const BEFORE: usize = IV;
+
 const IV: usize = 16;
 const MAC: usize = 16;
 
@@ -54,29 +57,44 @@ impl MasterKey {
     /// Appends the sealed form of `plain` to `out`: its length plus [`OVERHEAD`].
     pub fn seal_onto(&self, plain: &[u8], out: &mut Vec<u8>) {
         let begin = out.len();
-        let mut iv = [0; IV];
-        fill(&mut iv);
-        out.extend_from_slice(&iv);
+        out.extend_from_slice(&[0; IV]);
         out.extend_from_slice(plain);
-        self.apply_keystream(iv, &mut out[begin + IV..]);
-        let mac = self.mac(iv, &out[begin + IV..]);
-        out.extend_from_slice(&mac);
+        out.extend_from_slice(&[0; MAC]);
+        self.seal_in_place(&mut out[begin..]);
+    }
+
+    /// Seals what lies in `room` between [`BEFORE`] free bytes in front and as many behind as make
+    /// [`OVERHEAD`] of both.
+    pub fn seal_in_place(&self, room: &mut [u8]) {
+        let (iv, rest) = room.split_first_chunk_mut::<IV>().expect("room for an IV");
+        let (text, mac) = rest.split_last_chunk_mut::<MAC>().expect("room for a MAC");
+        fill(iv);
+        self.apply_keystream(*iv, text);
+        *mac = self.mac(*iv, text);
     }
 
     /// Opens what [`Self::seal`] made; nothing is decrypted before the MAC is found right.
     pub fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, Unauthentic> {
-        if sealed.len() < OVERHEAD {
-            return Err(Unauthentic);
-        }
-        let (body, mac) = sealed.split_at(sealed.len() - MAC);
-        let (iv, text) = body.split_at(IV);
-        let iv: [u8; IV] = iv.try_into().expect("split at the IV's length");
-        if !bool::from(self.mac(iv, text).ct_eq(mac)) {
-            return Err(Unauthentic);
-        }
+        let (iv, text) = self.authentic(sealed)?;
         let mut plain = text.to_vec();
         self.apply_keystream(iv, &mut plain);
         Ok(plain)
+    }
+
+    /// As [`Self::open`], into `plain`, whose room is used again.
+    pub fn open_into(&self, sealed: &[u8], plain: &mut Vec<u8>) -> Result<(), Unauthentic> {
+        let (iv, text) = self.authentic(sealed)?;
+        plain.clear();
+        plain.extend_from_slice(text);
+        self.apply_keystream(iv, plain);
+        Ok(())
+    }
+
+    /// IV and cipher text, if the MAC is right.
+    fn authentic<'s>(&self, sealed: &'s [u8]) -> Result<([u8; IV], &'s [u8]), Unauthentic> {
+        let (iv, rest) = sealed.split_first_chunk::<IV>().ok_or(Unauthentic)?;
+        let (text, mac) = rest.split_last_chunk::<MAC>().ok_or(Unauthentic)?;
+        if bool::from(self.mac(*iv, text).ct_eq(mac)) { Ok((*iv, text)) } else { Err(Unauthentic) }
     }
 
     fn apply_keystream(&self, iv: [u8; IV], text: &mut [u8]) {

@@ -8,4 +8,4 @@ mod key_file;
 mod master;
 
 pub use key_file::{Cost, Error, KeyFile};
-pub use master::{MasterKey, OVERHEAD, Unauthentic};
+pub use master::{BEFORE, MasterKey, OVERHEAD, Unauthentic};

@@ -48,7 +48,7 @@ fn a_worker_that_dies_ends_the_run_instead_of_keeping_it_waiting() {
     let run = || {
         gathered(|sink| {
             // More than the queue holds: nothing may wait for a worker that is gone.
-            (0..2 * QUEUE)
+            (0..2 * queue::LIMIT)
                 .try_for_each(|n| sink.put(file(&n.to_string(), Some(Box::new(Deadly)))))?;
             sink.settle().map(drop)
         })
@@ -73,4 +73,55 @@ fn a_file_that_comes_without_content_is_never_stored_as_an_empty_one() {
     let error = gathered(|sink| sink.put(file("orders.csv", None))).unwrap_err();
 
     assert!(error.to_string().contains("orders.csv"), "{error}");
+}
+
+fn job(size: u64) -> Job {
+    let dir = Arc::new(Dir {
+        node: Template { name: Vec::new(), meta: neutral_directory() },
+        parent: None,
+        before: None,
+        filling: Mutex::new(Filling { nodes: Vec::new(), pending: 1 }),
+    });
+    let meta = Meta { kind: EntryKind::File { size }, ..neutral_directory() };
+    let template = Template { name: b"x".to_vec(), meta };
+    Job { dir, template, path: b"x".to_vec(), content: Box::new(Deadly) }
+}
+
+#[test]
+fn a_worker_without_contents_stays_while_another_cuts() {
+    let queue = Queue::default();
+    queue.put(job(1 << 30));
+    queue.close();
+    let mut cuts = queue.worker();
+    assert!(matches!(cuts.next(), Some(Work::Jobs(_))));
+
+    std::thread::scope(|scope| {
+        let helps = scope.spawn(|| queue.worker().next().is_none());
+        while !crate::repo::Hands::are_free(&queue) {
+            std::thread::yield_now();
+        }
+
+        assert!(!helps.is_finished(), "it went home while a content was being cut");
+        assert!(cuts.next().is_none());
+        assert!(helps.join().unwrap());
+    });
+}
+
+#[test]
+fn small_contents_are_taken_by_the_handful_and_large_ones_alone() {
+    let queue = Queue::default();
+    let sizes = |size: u64| {
+        (0..40).for_each(|_| queue.put(job(size)));
+        let mut worker = queue.worker();
+        let mut taken = Vec::new();
+        while taken.iter().sum::<usize>() < 40
+            && let Some(Work::Jobs(jobs)) = worker.next()
+        {
+            taken.push(jobs.len());
+        }
+        taken
+    };
+
+    assert_eq!(sizes(1000)[..2], [16, 16]);
+    assert_eq!(sizes(900_000), [1; 40]);
 }

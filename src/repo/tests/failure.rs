@@ -13,7 +13,7 @@ fn index_names_only_stored_packs(bench: &Bench) -> bool {
 #[test]
 fn whichever_put_fails_the_run_fails_and_no_index_names_a_pack_that_is_not_there() {
     // Two data packs, one tree pack, one index file: the fifth put never comes.
-    let content = noise(40 << 20);
+    let content = noise(24 << 20);
     for succeed in 0..=4 {
         let bench = Bench::new();
         bench.store.puts_left.store(succeed, Ordering::SeqCst);

@@ -77,9 +77,9 @@ fn packs_are_closed_at_their_size_and_uploaded_on_the_way() {
 
     let added = bench.finish(writer).unwrap();
 
-    assert_eq!(added.packs, 3);
+    assert!((4..=5).contains(&added.packs), "{added:?}");
     for name in bench.names("data") {
-        assert!(bench.bytes(&name).len() < 37 << 20);
+        assert!(bench.bytes(&name).len() < 21 << 20);
     }
     assert_eq!(bench.verify(Depth::Structure).unwrap().errors, []);
 }

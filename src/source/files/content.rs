@@ -7,6 +7,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use rustix::fs::{FileType, Stat};
@@ -109,8 +110,10 @@ impl Read for Reading {
             return Ok(0);
         }
         let left = self.listed_size().saturating_sub(self.read);
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
         let limit = if left > 0 {
-            usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len())
+            // A byte more, so that the answer tells the end of an ordinary file.
+            left.saturating_add(1).min(buffer.len())
         } else if rustix::fs::fstat(&self.file)?.st_size > self.stat.st_size {
             self.ended = true;
             return Ok(0);
@@ -118,8 +121,11 @@ impl Read for Reading {
             // Normally the end; some file systems give more than the size they tell.
             buffer.len()
         };
-        let count = self.file.read(&mut buffer[..limit])?;
-        self.ended = count == 0;
+        let mut count = self.file.read_at(&mut buffer[..limit], self.read)?;
+        self.ended = count == 0 || (count == left && count < limit);
+        if left > 0 {
+            count = count.min(left);
+        }
         self.read += count as u64;
         Ok(count)
     }
