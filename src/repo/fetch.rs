@@ -1,12 +1,12 @@
 //! The plan by which many blobs are fetched: by pack, in the order of their offsets, in ranges.
 //!
-//! In: ids and where they lie. Out: batches, each one request to the store. Pure.
+//! In: ids and where they lie. Out: batches, each one request to the store. Pure; 20 bytes a blob.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::pack::PackedBlob;
-use super::{BlobId, PackId};
+use super::{BlobId, BlobKind, PackId};
 
 /// The most stored bytes of one request, and the most plain bytes that may come of it, unless a
 /// single blob has more: a few bytes of a compressed zero-filled file expand to megabytes.
@@ -16,66 +16,123 @@ const PLAIN: u64 = 16 << 20;
 /// Unwanted bytes up to here are read along: cheaper than another request.
 const GAP: u64 = 256 << 10;
 
+/// One use of a blob, and where the blob lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Use {
+    /// The pack's number in the order.
+    pack: u32,
+    offset: u32,
+    /// Among the ids that were wanted.
+    position: u32,
+    length: u32,
+    /// Zero: not compressed.
+    plain_length: u32,
+}
+
+/// Everything that is wanted, in the order in which it is fetched.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    kind: Option<BlobKind>,
+    packs: Vec<PackId>,
+    uses: Vec<Use>,
+}
+
 /// One request: blobs that lie close together in one pack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Batch {
     pub pack: PackId,
     pub range: Range<u64>,
-    /// By offset; never none.
-    pub blobs: Vec<PackedBlob>,
+    /// Their uses in the order; never none.
+    uses: Range<usize>,
 }
 
-/// Plans how to fetch `wanted`, each once; the second list are those that `place` does not know.
-/// Packs come in the order in which they are first wanted: near things are restored together.
-pub(super) fn plan(
-    wanted: impl IntoIterator<Item = BlobId>,
-    place: impl Fn(&BlobId) -> Option<(PackId, PackedBlob)>,
-) -> (Vec<Batch>, Vec<BlobId>) {
-    let mut seen = HashSet::new();
-    let mut order: HashMap<PackId, usize> = HashMap::new();
-    let mut packs: Vec<(PackId, Vec<PackedBlob>)> = Vec::new();
-    let mut unknown = Vec::new();
-    for id in wanted {
-        if !seen.insert(id) {
-            continue;
+impl Order {
+    /// Plans how to fetch `wanted`, whose blobs may come again; the second list are the positions of
+    /// those that `place` does not know. Packs come in the order in which they are first wanted: near
+    /// things are restored together.
+    pub(super) fn of(
+        wanted: &[BlobId],
+        place: impl Fn(&BlobId) -> Option<(PackId, PackedBlob)>,
+    ) -> (Self, Vec<u32>) {
+        let mut order = Self { uses: Vec::with_capacity(wanted.len()), ..Self::default() };
+        let mut numbers: HashMap<PackId, u32> = HashMap::new();
+        let mut unknown = Vec::new();
+        for (position, id) in (0..).zip(wanted) {
+            let Some((pack, blob)) = place(id) else {
+                unknown.push(position);
+                continue;
+            };
+            order.kind = Some(blob.kind);
+            let next = order.packs.len() as u32;
+            let number = *numbers.entry(pack).or_insert(next);
+            if number == next {
+                order.packs.push(pack);
+            }
+            order.uses.push(Use {
+                pack: number,
+                offset: blob.offset,
+                position,
+                length: blob.length,
+                plain_length: blob.plain_length.unwrap_or(0),
+            });
         }
-        let Some((pack, blob)) = place(&id) else {
-            unknown.push(id);
-            continue;
-        };
-        let at = *order.entry(pack).or_insert(packs.len());
-        if at == packs.len() {
-            packs.push((pack, Vec::new()));
-        }
-        packs[at].1.push(blob);
+        order.uses.sort_unstable();
+        (order, unknown)
     }
-    let batches = packs.into_iter().flat_map(|(pack, blobs)| batches(pack, blobs)).collect();
-    (batches, unknown)
-}
 
-fn batches(pack: PackId, mut blobs: Vec<PackedBlob>) -> Vec<Batch> {
-    blobs.sort_unstable_by_key(|blob| blob.offset);
-    let mut batches: Vec<Batch> = Vec::new();
-    let mut plain = 0;
-    for blob in blobs {
-        let (begin, end) = (u64::from(blob.offset), blob.end());
-        match batches.last_mut() {
-            Some(batch)
-                if begin <= batch.range.end + GAP
-                    && end.max(batch.range.end) - batch.range.start <= RANGE
-                    && plain + blob.plain_bytes() <= PLAIN =>
+    /// The requests, one after the other.
+    pub(super) fn batches(&self) -> impl Iterator<Item = Batch> + Send + '_ {
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let first = self.uses.get(next)?;
+            let begin = u64::from(first.offset);
+            let mut end = first.end();
+            let (start, mut plain, mut last) = (next, first.plain_bytes(), first);
+            next += 1;
+            while let Some(one) = self.uses.get(next)
+                && one.pack == first.pack
+                && u64::from(one.offset) <= end + GAP
+                && one.end().max(end) - begin <= RANGE.max(end - begin)
             {
-                batch.range.end = batch.range.end.max(end);
-                batch.blobs.push(blob);
-                plain += blob.plain_bytes();
+                // The same again costs nothing.
+                let more = if one.offset == last.offset { 0 } else { one.plain_bytes() };
+                if more > 0 && plain + more > PLAIN {
+                    break;
+                }
+                (plain, end, last) = (plain + more, one.end().max(end), one);
+                next += 1;
             }
-            _ => {
-                plain = blob.plain_bytes();
-                batches.push(Batch { pack, range: begin..end, blobs: vec![blob] });
-            }
-        }
+            let pack = self.packs[first.pack as usize];
+            Some(Batch { pack, range: begin..end, uses: start..next })
+        })
     }
-    batches
+
+    /// A batch's blobs by their offsets, each with the positions where it is wanted.
+    pub(super) fn blobs<'a>(
+        &'a self,
+        batch: &Batch,
+        wanted: &'a [BlobId],
+    ) -> impl Iterator<Item = (PackedBlob, impl Iterator<Item = u32> + Clone + 'a)> + 'a {
+        let kind = self.kind.unwrap_or(BlobKind::Data);
+        let id = |one: &Use| wanted[one.position as usize];
+        let same = move |a: &Use, b: &Use| a.offset == b.offset && id(a) == id(b);
+        self.uses[batch.uses.clone()].chunk_by(same).map(move |uses| {
+            let Use { offset, length, plain_length, .. } = uses[0];
+            let plain_length = (plain_length != 0).then_some(plain_length);
+            let blob = PackedBlob { id: id(&uses[0]), kind, offset, length, plain_length };
+            (blob, uses.iter().map(|one| one.position))
+        })
+    }
+}
+
+impl Use {
+    fn end(&self) -> u64 {
+        u64::from(self.offset) + u64::from(self.length)
+    }
+
+    fn plain_bytes(&self) -> u64 {
+        u64::from(if self.plain_length == 0 { self.length } else { self.plain_length })
+    }
 }
 
 #[cfg(test)]
@@ -92,11 +149,11 @@ mod tests {
     /// Begin and end of each request.
     fn planned(blobs: &[PackedBlob]) -> Vec<(u64, u64)> {
         let pack = PackId(Digest::of(b"pack"));
-        let wanted = blobs.iter().rev().map(|blob| blob.id);
-        let (batches, unknown) =
-            plan(wanted, |id| Some((pack, *blobs.iter().find(|blob| blob.id == *id)?)));
+        let wanted: Vec<_> = blobs.iter().rev().map(|blob| blob.id).collect();
+        let (order, unknown) =
+            Order::of(&wanted, |id| Some((pack, *blobs.iter().find(|blob| blob.id == *id)?)));
         assert!(unknown.is_empty());
-        batches.into_iter().map(|batch| (batch.range.start, batch.range.end)).collect()
+        order.batches().map(|batch| (batch.range.start, batch.range.end)).collect()
     }
 
     #[test]
@@ -131,11 +188,13 @@ mod tests {
         let (known, unknown) = (blob(0, 10, None), BlobId(Digest::of(b"unknown")));
         let pack = PackId(Digest::of(b"pack"));
 
-        let (batches, missing) = plan([known.id, unknown, known.id, unknown], |id| {
-            (*id == known.id).then_some((pack, known))
-        });
+        let wanted = [known.id, unknown, known.id, unknown];
+        let (order, missing) = Order::of(&wanted, |id| (*id == known.id).then_some((pack, known)));
 
-        assert_eq!(batches, [Batch { pack, range: 0..10, blobs: vec![known] }]);
-        assert_eq!(missing, [unknown]);
+        let batches: Vec<_> = order.batches().collect();
+        assert_eq!((batches.len(), batches[0].range.clone()), (1, 0..10));
+        let blobs = order.blobs(&batches[0], &wanted).map(|(blob, at)| (blob, at.collect()));
+        assert_eq!(blobs.collect::<Vec<(_, Vec<u32>)>>(), [(known, vec![0, 2])]);
+        assert_eq!(missing, [1, 3]);
     }
 }

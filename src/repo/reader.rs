@@ -2,17 +2,20 @@
 //!
 //! In: ids. Out: plain bytes that hash to them, or an error for each blob that says why not.
 //! Async; opening and expanding run on blocking threads. Many blobs are fetched pack by pack, in
-//! large ranges and with a memory ceiling of some 30 MiB a core (`fetch.rs` plans it).
+//! large ranges and with a memory ceiling of some 30 MiB a core (`fetch.rs` plans it); the most at
+//! once by [`Reader::pour`], on threads of its own (`pour.rs`).
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::{Arc, PoisonError};
 
+use bytes::Bytes;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
-use super::fetch::{Batch, plan};
+use super::fetch::Order;
+use super::near::{Near, window_around};
 use super::pack::{BlobError, PackedBlob, open_blob};
 use super::{BlobId, BlobKind, Location, PackId, Repository, SharedIndex, Tree, TreeError, layout};
 use crate::store;
@@ -71,20 +74,25 @@ pub struct Fetched {
 /// Reads a repository through its index. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Reader {
-    repository: Arc<Repository>,
+    pub(super) repository: Arc<Repository>,
     index: SharedIndex,
     hidden: Arc<HashSet<BlobId>>,
     /// Blobs far above any usual chunk's size are opened one after the other.
-    giants: Arc<Semaphore>,
+    pub(super) giants: Arc<Semaphore>,
+    near: Arc<Near>,
 }
 
 /// From this plain size on a blob is a giant: the most that a batch of others makes.
-const GIANT: u64 = 32 << 20;
+pub(super) const GIANT: u64 = 32 << 20;
+
+/// Up to this plain size opening a blob takes less than handing it to another thread.
+const AT_ONCE: u64 = 64 << 10;
 
 impl Reader {
     /// A reader of what `index` names.
     pub fn new(repository: Arc<Repository>, index: SharedIndex) -> Self {
-        Self { repository, index, hidden: Arc::default(), giants: Arc::new(Semaphore::new(1)) }
+        let (hidden, near) = Default::default();
+        Self { repository, index, hidden, giants: Arc::new(Semaphore::new(1)), near }
     }
 
     /// The same reader, blind for these blobs as if no index file named them: a drill's control
@@ -96,7 +104,7 @@ impl Reader {
 
     /// The blob's plain length as the index tells it; `None` where no index file names it.
     pub fn plain_bytes(&self, kind: BlobKind, id: &BlobId) -> Option<u64> {
-        self.places(kind, id).first().map(|place| place.blob(kind, *id).plain_bytes())
+        self.best_place(kind, id).map(|(_, blob)| blob.plain_bytes())
     }
 
     /// Reads one tree.
@@ -132,16 +140,20 @@ impl Reader {
         each: &(dyn Fn(BlobId, Result<Vec<u8>, ReadError>) -> ControlFlow<()> + Send + Sync),
     ) -> Result<Fetched, ReadError> {
         let mut done = Fetched::default();
-        let (batches, unknown) = plan(wanted, |id| {
-            self.places(kind, id).first().map(|place| (place.pack, place.blob(kind, *id)))
-        });
+        let wanted: Vec<BlobId> = wanted.into_iter().collect();
+        let (order, unknown) = Order::of(&wanted, |id| self.best_place(kind, id));
+        let unknown: HashSet<_> = unknown.iter().map(|at| wanted[*at as usize]).collect();
         for blob in unknown {
             done.failed += 1;
             if each(blob, Err(ReadError::NotIndexed { blob })).is_break() {
                 return Ok(Fetched { stopped: true, ..done });
             }
         }
-        let mut batches = batches.into_iter();
+        let mut batches = order.batches().map(|batch| Batch {
+            blobs: order.blobs(&batch, &wanted).map(|(blob, _)| blob).collect(),
+            pack: batch.pack,
+            range: batch.range,
+        });
         // Dropped on every way out, and with it what is still under way.
         let mut running = JoinSet::new();
         for batch in batches.by_ref().take(parallel()) {
@@ -159,6 +171,21 @@ impl Reader {
         Ok(done)
     }
 
+    /// The pack that holds a blob, if any does, and where.
+    pub(super) fn best_place(&self, kind: BlobKind, id: &BlobId) -> Option<(PackId, PackedBlob)> {
+        if self.hidden.contains(id) {
+            return None;
+        }
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        index.places(kind, id).next().map(|place| (place.pack, place.blob(kind, *id)))
+    }
+
+    /// The most plain bytes that any pack which holds the blob claims for it.
+    pub(super) fn most_plain_bytes(&self, kind: BlobKind, id: &BlobId) -> u64 {
+        let places = self.places(kind, id).into_iter();
+        places.map(|place| place.blob(kind, *id).plain_bytes()).max().unwrap_or(0)
+    }
+
     /// Where a blob lies, the best place first.
     fn places(&self, kind: BlobKind, id: &BlobId) -> Vec<Location> {
         if self.hidden.contains(id) {
@@ -169,15 +196,43 @@ impl Reader {
 
     async fn blob_at(&self, place: &Location, blob: PackedBlob) -> Result<Vec<u8>, ReadError> {
         let pack = place.pack;
-        let name = layout::pack(&pack);
-        let range = u64::from(blob.offset)..blob.end();
-        let sealed = self.repository.store().get(&name, Some(range)).await;
-        let sealed = sealed.map_err(|source| ReadError::Pack { blob: blob.id, pack, source })?;
+        let sealed = match blob.kind {
+            BlobKind::Tree => self.sealed_tree(&pack, &blob).await,
+            BlobKind::Data => None,
+        };
+        let sealed = match sealed {
+            Some(sealed) => sealed,
+            None => {
+                let range = u64::from(blob.offset)..blob.end();
+                let read = self.repository.store().get(&layout::pack(&pack), Some(range)).await;
+                read.map_err(|source| ReadError::Pack { blob: blob.id, pack, source })?
+            }
+        };
+        let damaged = |source| ReadError::Damaged { pack, source };
         let key = self.repository.key().clone();
+        if blob.plain_bytes() <= AT_ONCE {
+            return open_blob(&key, &blob, &sealed).map_err(damaged);
+        }
         tokio::task::spawn_blocking(move || open_blob(&key, &blob, &sealed))
             .await
             .map_err(ReadError::Thread)?
-            .map_err(|source| ReadError::Damaged { pack, source })
+            .map_err(damaged)
+    }
+
+    /// A tree's part of a pack, read with what lies around it: the trees that are wanted next. None
+    /// where that did not work out; reading the tree alone tells why.
+    async fn sealed_tree(&self, pack: &PackId, blob: &PackedBlob) -> Option<Bytes> {
+        if let Some(sealed) = self.near.find(pack, blob) {
+            return Some(sealed);
+        }
+        let end = {
+            let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+            index.blobs_end(pack)?
+        };
+        let window = window_around(blob, end);
+        let read = self.repository.store().get(&layout::pack(pack), Some(window.clone())).await;
+        self.near.keep(*pack, window, read.ok()?);
+        self.near.find(pack, blob)
     }
 
     /// What a batch gives; with a giant in it the permit to hold one, kept until it is handed over.
@@ -186,10 +241,7 @@ impl Reader {
         kind: BlobKind,
         batch: Batch,
     ) -> Result<(Outcomes, Option<OwnedSemaphorePermit>), ReadError> {
-        let bytes = |blob: &PackedBlob| {
-            let places = self.places(kind, &blob.id).into_iter();
-            places.map(|place| place.blob(kind, blob.id).plain_bytes()).max().unwrap_or(0)
-        };
+        let bytes = |blob: &PackedBlob| self.most_plain_bytes(kind, &blob.id);
         let giant = match batch.blobs.iter().map(bytes).max() {
             Some(bytes) if bytes > GIANT => {
                 let permit = self.giants.clone().acquire_owned().await;
@@ -240,6 +292,13 @@ impl Reader {
     }
 }
 
+/// One request and the blobs in its range, by offset; never none.
+struct Batch {
+    pack: PackId,
+    range: Range<u64>,
+    blobs: Vec<PackedBlob>,
+}
+
 type Outcomes = Vec<(BlobId, Result<Vec<u8>, ReadError>)>;
 
 fn hand_over(
@@ -268,6 +327,10 @@ fn hand_over(
 
 /// Ranges under way at one time: enough to hide a store's latency and to keep every core opening.
 pub(super) fn parallel() -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    (cores + 2).min(16)
+    (cores() + 2).min(16)
+}
+
+/// How many threads this process may run at once.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

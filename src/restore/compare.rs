@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use rustix::fs::{FileType, Stat, XattrFlags};
 use rustix::io::Errno;
 
+use super::entry::{Folder, Kind};
 use super::metadata::{is_common, is_privileged, mode_mask};
 use super::plan::{Plan, Planned, object, shown};
 use super::recheck::Compared;
@@ -13,9 +14,11 @@ use super::reread::{Length, reread};
 use super::target::Target;
 use super::{Error, Occupied, Request, Select};
 use crate::ground::progress::Progress;
-use crate::repo::NodeKind;
 use crate::source::Place;
 use crate::source::files::disk;
+
+/// Stands for the target's own folder, which is no entry.
+const TARGET: usize = usize::MAX;
 
 /// One comparison under way.
 pub(super) struct Comparing<'a> {
@@ -52,9 +55,9 @@ impl<'a> Comparing<'a> {
         let damaged = self.plan.damaged.iter().cloned().map(|place| (usize::MAX, place));
         self.differences.extend(damaged);
         let mut readable = Vec::new();
-        for (index, planned) in self.plan.entries.iter().enumerate() {
+        for (index, planned) in self.plan.all().enumerate() {
             self.request.check_interrupted()?;
-            if self.look_at(index, planned)? {
+            if self.look_at(index, &planned)? {
                 readable.push(index);
             }
         }
@@ -79,7 +82,7 @@ impl<'a> Comparing<'a> {
     }
 
     /// Compares one entry but its content; whether that is there to be read.
-    fn look_at(&mut self, index: usize, planned: &Planned) -> Result<bool, Error> {
+    fn look_at(&mut self, index: usize, planned: &Planned<'_>) -> Result<bool, Error> {
         let found = self.target.place(&planned.path).and_then(|(folder, name)| {
             let stat = disk::stat(&folder, &name)?;
             let target = match disk::file_type(&stat) {
@@ -97,7 +100,7 @@ impl<'a> Comparing<'a> {
                 for what in self.wrong(planned, &stat, &target, &attributes) {
                     self.differences.push((index, Place { object: object(planned), what }));
                 }
-                let is_file = matches!(planned.node.kind, NodeKind::File { .. });
+                let is_file = matches!(planned.node.kind, Kind::File { .. });
                 Ok(is_file && disk::file_type(&stat) == FileType::RegularFile)
             }
             Err(error) if disk::is_absent(&error) => {
@@ -115,35 +118,33 @@ impl<'a> Comparing<'a> {
 
     fn wrong(
         &self,
-        planned: &Planned,
+        planned: &Planned<'_>,
         stat: &Stat,
         target: &[u8],
         attributes: &[(Vec<u8>, Vec<u8>)],
     ) -> Vec<String> {
         let node = &planned.node;
         let expected = match node.kind {
-            NodeKind::File { .. } => FileType::RegularFile,
-            NodeKind::Dir { .. } => FileType::Directory,
-            NodeKind::Symlink { .. } => FileType::Symlink,
-            NodeKind::Device { .. } => FileType::BlockDevice,
-            NodeKind::CharDevice { .. } => FileType::CharacterDevice,
-            NodeKind::Fifo => FileType::Fifo,
-            NodeKind::Socket => FileType::Socket,
+            Kind::File { .. } => FileType::RegularFile,
+            Kind::Dir => FileType::Directory,
+            Kind::Symlink { .. } => FileType::Symlink,
+            Kind::Device { .. } => FileType::BlockDevice,
+            Kind::CharDevice { .. } => FileType::CharacterDevice,
+            Kind::Fifo => FileType::Fifo,
+            Kind::Socket => FileType::Socket,
         };
         if disk::file_type(stat) != expected {
             return vec![format!("is a {:?}", disk::file_type(stat))];
         }
         let mut wrong = Vec::new();
-        match &node.kind {
-            NodeKind::File { size, .. } if i64::try_from(*size) != Ok(stat.st_size) => {
+        match node.kind {
+            Kind::File { size, .. } if i64::try_from(size) != Ok(stat.st_size) => {
                 wrong.push(format!("is {} bytes long, not {size}", stat.st_size));
             }
-            NodeKind::Symlink { target: expected } if expected != target => {
+            Kind::Symlink { target: expected } if expected != target => {
                 wrong.push(format!("leads to {:?}, not {:?}", shown(target), shown(expected)));
             }
-            NodeKind::Device { number } | NodeKind::CharDevice { number }
-                if *number != stat.st_rdev =>
-            {
+            Kind::Device { number } | Kind::CharDevice { number } if number != stat.st_rdev => {
                 wrong.push(format!("is device {}, not {number}", stat.st_rdev));
             }
             _ => {}
@@ -161,7 +162,7 @@ impl<'a> Comparing<'a> {
             let (uid, gid) = (stat.st_uid, stat.st_gid);
             wrong.push(format!("belongs to {uid}:{gid}, not {}:{}", node.uid, node.gid));
         }
-        if let Some(name) = self.attribute_that_differs(&node.xattrs, attributes) {
+        if let Some(name) = self.attribute_that_differs(node.xattrs, attributes) {
             wrong.push(format!("has another extended attribute {:?}", shown(name)));
         }
         wrong
@@ -185,19 +186,23 @@ impl<'a> Comparing<'a> {
         if self.request.occupied == Occupied::Overwrite {
             return Ok(());
         }
-        let mut expected: HashMap<&[u8], HashSet<&[u8]>> = HashMap::new();
-        let mut folders: Vec<(usize, &[u8])> = Vec::new();
+        let entries = &self.plan.entries;
+        let mut expected: HashMap<usize, HashSet<&[u8]>> = HashMap::new();
+        let mut folders = Vec::new();
         if self.request.select == Select::Everything {
-            folders.push((0, b""));
+            folders.push((0, TARGET, Vec::new()));
         }
-        for (index, planned) in self.plan.entries.iter().enumerate() {
-            let (folder, name) = disk::split(&planned.path);
-            expected.entry(folder).or_default().insert(name);
-            if matches!(planned.node.kind, NodeKind::Dir { .. }) && planned.is_whole() {
-                folders.push((index, &planned.path));
+        for (index, planned) in self.plan.all().enumerate() {
+            let folder = match entries.folder(index) {
+                Folder::Entry(folder) => folder as usize,
+                Folder::Target | Folder::Path(_) => TARGET,
+            };
+            expected.entry(folder).or_default().insert(entries.name(index));
+            if matches!(planned.node.kind, Kind::Dir) && planned.is_whole() {
+                folders.push((index, index, planned.path));
             }
         }
-        for (index, path) in folders {
+        for (index, folder, path) in &folders {
             let names = match self.target.folder(path).and_then(disk::names) {
                 Ok(names) => names,
                 // Told already as missing, or as something else.
@@ -207,7 +212,7 @@ impl<'a> Comparing<'a> {
                     return Err(Error::Local { action: "list", object, source });
                 }
             };
-            let known = expected.get(path);
+            let known = expected.get(folder);
             for name in names {
                 let name = name.to_bytes();
                 if known.is_none_or(|known| !known.contains(name)) {
@@ -218,7 +223,7 @@ impl<'a> Comparing<'a> {
                     };
                     let object = format!("entry {place}");
                     let what = "is not in the snapshot".to_owned();
-                    self.differences.push((index, Place { object, what }));
+                    self.differences.push((*index, Place { object, what }));
                 }
             }
         }
@@ -252,6 +257,6 @@ fn holds_user_attributes(folder: impl std::os::fd::AsFd) -> bool {
     }
 }
 
-fn is_device(planned: &Planned) -> bool {
-    matches!(planned.node.kind, NodeKind::Device { .. } | NodeKind::CharDevice { .. })
+fn is_device(planned: &Planned<'_>) -> bool {
+    matches!(planned.node.kind, Kind::Device { .. } | Kind::CharDevice { .. })
 }

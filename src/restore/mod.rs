@@ -6,6 +6,7 @@
 //! of policies. [`recheck`] reads back from the disk what was restored and compares it.
 
 mod compare;
+mod entry;
 mod error;
 mod metadata;
 mod plan;
@@ -124,9 +125,13 @@ async fn restore(
     })
     .await??;
     progress.phase("restore", Some(laid_out.expected_bytes()));
-    let written = laid_out.fetch(reader, &*progress).await?;
-    progress.phase("finish", None);
-    blocking(move || written.finish(&*progress)).await?
+    let reader = reader.clone();
+    blocking(move || {
+        let written = laid_out.fetch(&reader, &*progress)?;
+        progress.phase("finish", None);
+        written.finish(&*progress)
+    })
+    .await?
 }
 
 async fn blocking<T: Send + 'static>(

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use super::entry::{Entries, Folder, Item, Kind, weight};
 use super::select::{Selection, Wanted};
 use super::{Error, Select};
 use crate::ground::causes::chain;
@@ -24,14 +25,14 @@ const REPEATED_TIMES: u64 = 64;
 
 /// One entry that shall be made.
 #[derive(Debug)]
-pub(super) struct Planned {
+pub(super) struct Planned<'p> {
     /// Below the target, parts joined by `/`.
     pub(super) path: Vec<u8>,
-    pub(super) node: Node,
+    pub(super) node: Item<'p>,
     wanted: Wanted,
 }
 
-impl Planned {
+impl Planned<'_> {
     /// Whether all that is below is wanted too.
     pub(super) fn is_whole(&self) -> bool {
         self.wanted == Wanted::Yes
@@ -41,12 +42,32 @@ impl Planned {
 /// Everything that shall be made.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    pub(super) entries: Vec<Planned>,
+    pub(super) entries: Entries,
     /// What of the trees is missing or must not be believed.
     pub(super) damaged: Vec<Place>,
-    /// The folders around the entry added last, each with the names seen in it.
-    around: Vec<(Vec<u8>, HashSet<Vec<u8>>)>,
+    /// The folders around the entry added last.
+    around: Vec<Around>,
+    /// The entry added last, with its path.
+    last: Option<(Vec<u8>, u32)>,
     repetition: Repetition,
+}
+
+/// A folder that is being filled.
+#[derive(Debug)]
+struct Around {
+    path: Vec<u8>,
+    folder: Folder,
+    names: Names,
+}
+
+/// The names that were met in one folder.
+#[derive(Debug)]
+enum Names {
+    /// They came in order, as honest trees have them: the last tells whether the next is new.
+    InOrder {
+        last: Vec<u8>,
+    },
+    Any(HashSet<Vec<u8>>),
 }
 
 /// How much of a plan is the same trees again: unfolded, a few stored bytes fill any memory.
@@ -65,7 +86,7 @@ impl Repetition {
         if self.within.as_ref().is_some_and(|folder| !encloses(folder, path)) {
             self.within = None;
         }
-        let bytes = weight(path, node);
+        let bytes = (path.len() + node.name.len()) as u64 + weight(node);
         match self.within {
             Some(_) => self.repeated_bytes += bytes,
             None => self.first_bytes += bytes,
@@ -79,18 +100,6 @@ impl Repetition {
         let most = self.first_bytes.saturating_mul(REPEATED_TIMES).saturating_add(REPEATED_FREE);
         self.repeated_bytes <= most
     }
-}
-
-/// The memory that an entry of the plan takes, in bytes.
-fn weight(path: &[u8], node: &Node) -> u64 {
-    let own = match &node.kind {
-        NodeKind::File { content, .. } => size_of_val(content.as_slice()),
-        NodeKind::Symlink { target } => target.len(),
-        _ => 0,
-    };
-    let xattrs: usize = node.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
-    let texts = path.len() + 2 * node.name.len() + node.user.len() + node.group.len();
-    (size_of::<Planned>() + own + xattrs + texts) as u64
 }
 
 impl Plan {
@@ -121,7 +130,9 @@ impl Plan {
             }
         }
         plan.leave_out_empty_ways();
-        if plan.entries.is_empty() && plan.damaged.is_empty() && *select != Select::Everything {
+        (plan.around, plan.last) = (Vec::new(), None);
+        plan.repetition = Repetition::default();
+        if plan.entries.len() == 0 && plan.damaged.is_empty() && *select != Select::Everything {
             let selection = match select {
                 Select::Everything => String::new(),
                 Select::Source(name) => format!("the source {name}"),
@@ -154,18 +165,8 @@ impl Plan {
             });
             return Ok(Wanted::No);
         }
-        while self.around.last().is_some_and(|(around, _)| around != folder) {
-            // Left for good: a walk depth first does not come back. A folder not left encloses.
-            if self.around.last().is_some_and(|(around, _)| encloses(around, folder)) {
-                break;
-            }
-            self.around.pop();
-        }
-        if self.around.last().is_none_or(|(around, _)| around != folder) {
-            self.around.push((folder.to_vec(), HashSet::new()));
-        }
-        let first = self.around.last_mut().is_some_and(|(_, seen)| seen.insert(name.to_vec()));
-        if !first {
+        self.enter(folder);
+        if !self.is_new(name) {
             self.damaged.push(Place {
                 object: format!("entry {}", shown(&path)),
                 what: "is there twice; the first was taken".to_owned(),
@@ -175,9 +176,69 @@ impl Plan {
         let is_dir = matches!(node.kind, NodeKind::Dir { .. });
         let wanted = selection.wants(&path, is_dir);
         if wanted != Wanted::No {
-            self.entries.push(Planned { path, node, wanted });
+            let folder = self.around.last().map_or(Folder::Target, |around| around.folder.clone());
+            let index = self.entries.push(folder, node, wanted);
+            self.last = Some((path, index));
         }
         Ok(wanted)
+    }
+
+    /// Makes `folder` the innermost of [`Self::around`].
+    fn enter(&mut self, folder: &[u8]) {
+        while self.around.last().is_some_and(|around| around.path != folder) {
+            // Left for good: a walk depth first does not come back. A folder not left encloses.
+            if self.around.last().is_some_and(|around| encloses(&around.path, folder)) {
+                break;
+            }
+            self.around.pop();
+        }
+        if self.around.last().is_some_and(|around| around.path == folder) {
+            return;
+        }
+        let place = match &self.last {
+            _ if folder.is_empty() => Folder::Target,
+            Some((path, index)) if path == folder => Folder::Entry(*index),
+            _ => Folder::Path(folder.to_vec()),
+        };
+        let names = Names::InOrder { last: Vec::new() };
+        self.around.push(Around { path: folder.to_vec(), folder: place, names });
+    }
+
+    /// Whether no entry of the innermost folder has this name; it has one then.
+    fn is_new(&mut self, name: &[u8]) -> bool {
+        let Some(around) = self.around.last_mut() else { return true };
+        match &mut around.names {
+            Names::InOrder { last } if name > last.as_slice() => {
+                last.clear();
+                last.extend_from_slice(name);
+                true
+            }
+            Names::InOrder { .. } => {
+                let inside = (0..self.entries.len())
+                    .filter(|index| self.entries.folder(*index) == around.folder);
+                let mut names: HashSet<_> =
+                    inside.map(|index| self.entries.name(index).to_vec()).collect();
+                let is_new = names.insert(name.to_vec());
+                around.names = Names::Any(names);
+                is_new
+            }
+            Names::Any(names) => names.insert(name.to_vec()),
+        }
+    }
+
+    /// The entry at this place.
+    pub(super) fn at(&self, index: usize) -> Planned<'_> {
+        let entries = &self.entries;
+        Planned {
+            path: entries.path(index),
+            node: entries.item(index),
+            wanted: entries.wanted(index),
+        }
+    }
+
+    /// All entries, a folder before what is in it.
+    pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = Planned<'_>> + ExactSizeIterator {
+        (0..self.entries.len()).map(|index| self.at(index))
     }
 
     /// Bytes that the content will take on disk at most: a blob that comes again in the same file
@@ -185,14 +246,19 @@ impl Plan {
     pub(super) fn stored_bytes(&self, reader: &Reader) -> u64 {
         let mut links = HashSet::new();
         let mut bytes = 0u64;
-        for Planned { node, .. } in &self.entries {
-            let NodeKind::File { content, .. } = &node.kind else { continue };
-            if node.links > 1 && !links.insert((node.device_id, node.inode)) {
+        let length = |blob| reader.plain_bytes(BlobKind::Data, blob).unwrap_or(0);
+        for node in (0..self.entries.len()).map(|index| self.entries.item(index)) {
+            let Kind::File { content, .. } = node.kind else { continue };
+            if node.linked.is_some_and(|linked| !links.insert(linked)) {
+                continue;
+            }
+            if let [blob] = content {
+                bytes = bytes.saturating_add(length(blob));
                 continue;
             }
             let distinct: HashSet<_> = content.iter().collect();
             for blob in distinct {
-                bytes = bytes.saturating_add(reader.plain_bytes(BlobKind::Data, blob).unwrap_or(0));
+                bytes = bytes.saturating_add(length(blob));
             }
         }
         bytes
@@ -200,17 +266,19 @@ impl Plan {
 
     /// Folders that were only passed through are kept where something below them is wanted.
     fn leave_out_empty_ways(&mut self) {
-        let mut behind: Option<Vec<u8>> = None;
+        if (0..self.entries.len()).all(|index| self.entries.wanted(index) == Wanted::Yes) {
+            return;
+        }
         let mut keep = vec![false; self.entries.len()];
-        for (entry, keep) in self.entries.iter().zip(&mut keep).rev() {
-            *keep = entry.wanted == Wanted::Yes
-                || behind.as_ref().is_some_and(|behind| encloses(&entry.path, behind));
-            if *keep {
-                behind = Some(entry.path.clone());
+        for index in (0..self.entries.len()).rev() {
+            keep[index] |= self.entries.wanted(index) == Wanted::Yes;
+            if keep[index]
+                && let Folder::Entry(folder) = self.entries.folder(index)
+            {
+                keep[folder as usize] = true;
             }
         }
-        let mut keep = keep.into_iter();
-        self.entries.retain(|_| keep.next().unwrap_or(true));
+        self.entries.retain(&keep);
     }
 }
 
@@ -226,14 +294,14 @@ pub(super) fn shown(path: &[u8]) -> String {
 }
 
 /// An entry as reports name it: its kind and its path in the snapshot.
-pub(super) fn object(planned: &Planned) -> String {
+pub(super) fn object(planned: &Planned<'_>) -> String {
     let kind = match planned.node.kind {
-        NodeKind::File { .. } => "file",
-        NodeKind::Dir { .. } => "folder",
-        NodeKind::Symlink { .. } => "link",
-        NodeKind::Device { .. } | NodeKind::CharDevice { .. } => "device",
-        NodeKind::Fifo => "fifo",
-        NodeKind::Socket => "socket",
+        Kind::File { .. } => "file",
+        Kind::Dir => "folder",
+        Kind::Symlink { .. } => "link",
+        Kind::Device { .. } | Kind::CharDevice { .. } => "device",
+        Kind::Fifo => "fifo",
+        Kind::Socket => "socket",
     };
     format!("{kind} {}", shown(&planned.path))
 }

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::Error;
+use super::entry::Kind;
 use super::plan::{Plan, Planned, object};
 use super::target::Target;
 use crate::ground::digest::Hasher;
 use crate::ground::progress::Progress;
-use crate::repo::{BlobId, NodeKind};
+use crate::repo::BlobId;
 use crate::source::Place;
 use crate::source::files::disk;
 
@@ -35,19 +36,19 @@ pub(super) fn reread(
     interrupted: &AtomicBool,
     progress: &dyn Progress,
 ) -> Result<Reread, Error> {
-    let sizes = readable.iter().filter_map(|index| match plan.entries[*index].node.kind {
-        NodeKind::File { size, .. } => Some(size),
+    let sizes = readable.iter().filter_map(|index| match plan.entries.item(*index).kind {
+        Kind::File { size, .. } => Some(size),
         _ => None,
     });
     progress.phase("compare", Some(sizes.fold(0, u64::saturating_add)));
     let (next, stop, bytes) = (AtomicUsize::new(0), AtomicBool::new(false), AtomicU64::new(0));
     let found = Mutex::new((Vec::new(), None));
     let work = || {
-        let mut buffer = vec![0; 256 * 1024];
+        let (target, mut buffer) = (target.another(), vec![0; 256 * 1024]);
         while !stop.load(Ordering::Relaxed) {
             let Some(&index) = readable.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-            let planned = &plan.entries[index];
-            let outcome = read_content(target, planned, length, &mut buffer, interrupted);
+            let planned = &plan.at(index);
+            let outcome = read_content(&target, planned, length, &mut buffer, interrupted);
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             match outcome {
                 Ok((count, what)) => {
@@ -82,12 +83,12 @@ pub(super) fn reread(
 /// Reads one file cut at its blobs' lengths; returns the bytes read and the first difference.
 fn read_content(
     target: &Target,
-    planned: &Planned,
+    planned: &Planned<'_>,
     length: Length<'_>,
     buffer: &mut [u8],
     interrupted: &AtomicBool,
 ) -> io::Result<(u64, Option<String>)> {
-    let NodeKind::File { content, .. } = &planned.node.kind else { return Ok((0, None)) };
+    let Kind::File { content, .. } = planned.node.kind else { return Ok((0, None)) };
     let (folder, name) = target.place(&planned.path)?;
     let mut file = File::from(disk::open_file(&folder, &name)?);
     let mut offset = 0;

@@ -19,7 +19,7 @@ use crate::source::files::disk;
 
 /// The folder restored into.
 pub(super) struct Target {
-    root: OwnedFd,
+    root: Arc<OwnedFd>,
     path: PathBuf,
     occupied: Occupied,
     pub(super) fidelity: Fidelity,
@@ -41,7 +41,7 @@ impl Target {
         })?;
         let target = Self::open(request)?;
         if request.occupied == Occupied::Refuse {
-            let names = disk::names(&target.root).map_err(target.at_root("list"))?;
+            let names = disk::names(&*target.root).map_err(target.at_root("list"))?;
             if !names.is_empty() {
                 return Err(Error::Occupied { path: request.to.clone() });
             }
@@ -57,13 +57,20 @@ impl Target {
             source,
         })?;
         Ok(Self {
-            root,
+            root: Arc::new(root),
             path: request.to.clone(),
             occupied: request.occupied,
             fidelity: request.fidelity,
             is_root: rustix::process::geteuid().is_root(),
             last: Mutex::new(None),
         })
+    }
+
+    /// The same target for another thread, which reaches folders by itself.
+    pub(super) fn another(&self) -> Self {
+        let Self { occupied, fidelity, is_root, .. } = *self;
+        let (root, path) = (self.root.clone(), self.path.clone());
+        Self { root, path, occupied, fidelity, is_root, last: Mutex::new(None) }
     }
 
     /// Refuses what cannot fit before anything is written.
@@ -73,7 +80,7 @@ impl Target {
         most_bytes: Option<u64>,
         entries: usize,
     ) -> Result<(), Error> {
-        let room = rustix::fs::fstatvfs(&self.root)
+        let room = rustix::fs::fstatvfs(&*self.root)
             .map_err(|error| self.at_root("look at")(error.into()))?;
         let free_bytes = room.f_bavail.saturating_mul(room.f_frsize);
         let free_bytes = free_bytes.min(most_bytes.unwrap_or(u64::MAX));
@@ -99,7 +106,7 @@ impl Target {
         {
             return Ok(folder.clone());
         }
-        let folder = Arc::new(disk::open_below(&self.root, path)?);
+        let folder = Arc::new(disk::open_below(&*self.root, path)?);
         *last() = Some((path.to_vec(), folder.clone()));
         Ok(folder)
     }
@@ -130,15 +137,13 @@ impl Target {
         }
     }
 
-    /// Makes a file of `size` zeros that take no room, writable for the caller alone.
-    pub(super) fn make_file(&self, path: &[u8], size: u64) -> io::Result<()> {
+    /// Makes an empty file, writable for the caller alone.
+    pub(super) fn make_file(&self, path: &[u8]) -> io::Result<File> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
-        self.make(path, |folder, name| {
-            let file = rustix::fs::openat(folder, name, flags, mode)?;
-            if size > 0 { rustix::fs::ftruncate(&file, size) } else { Ok(()) }
-        })
+        self.make(path, |folder, name| rustix::fs::openat(folder, name, flags, mode))
+            .map(File::from)
     }
 
     /// Makes a symbolic link; where it leads is nobody's concern, since nothing follows it.
@@ -175,14 +180,14 @@ impl Target {
 
     /// Makes everything written durable.
     pub(super) fn sync(&self) -> Result<(), Error> {
-        rustix::fs::syncfs(&self.root).map_err(|error| self.at_root("sync")(error.into()))
+        rustix::fs::syncfs(&*self.root).map_err(|error| self.at_root("sync")(error.into()))
     }
 
-    fn make(
+    fn make<T>(
         &self,
         path: &[u8],
-        make: impl Fn(&OwnedFd, &CStr) -> Result<(), Errno>,
-    ) -> io::Result<()> {
+        make: impl Fn(&OwnedFd, &CStr) -> Result<T, Errno>,
+    ) -> io::Result<T> {
         let (folder, name) = self.place(path)?;
         match make(&folder, &name) {
             Err(Errno::EXIST) if self.occupied == Occupied::Overwrite => {

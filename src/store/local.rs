@@ -13,7 +13,6 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -216,8 +215,16 @@ fn read(root: &Root, name: &ObjectName, range: Option<Range<u64>>) -> Result<Byt
     let length = usize::try_from(range.end - range.start).map_err(|_| too_large())?;
     let mut body = Vec::new();
     body.try_reserve_exact(length).map_err(|_| too_large())?;
-    body.resize(length, 0);
-    file.read_exact_at(&mut body, range.start).map_err(failed)?;
+    while body.len() < length {
+        let at = range.start + body.len() as u64;
+        // Into memory that nobody filled with zeros first: that would cost as much as reading does.
+        match rustix::io::pread(&file, rustix::buffer::spare_capacity(&mut body), at) {
+            Ok(0) => return Err(failed(io::ErrorKind::UnexpectedEof.into())),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(failed(errno.into())),
+        }
+    }
+    body.truncate(length);
     Ok(body.into())
 }
 

@@ -108,6 +108,11 @@ impl Index {
         self.kept.numbers.contains_key(pack)
     }
 
+    /// Where the last blob of a pack ends, in bytes from the pack's begin.
+    pub fn blobs_end(&self, pack: &PackId) -> Option<u64> {
+        self.kept.blobs_end(pack).or_else(|| self.doomed.blobs_end(pack))
+    }
+
     /// This index without the packs that are not stored with the size that it expects, and those
     /// packs; `None` where there are none such.
     pub fn without(&self, stored: &HashMap<PackId, u64>) -> Option<(Self, Vec<PackId>)> {
@@ -181,6 +186,11 @@ impl Section {
         if begin < end {
             self.packs[number as usize].runs.push(begin..end);
         }
+    }
+
+    fn blobs_end(&self, pack: &PackId) -> Option<u64> {
+        let pack = &self.packs[*self.numbers.get(pack)? as usize];
+        pack.runs.iter().cloned().flatten().map(|at| self.blobs.blob(at).end()).max()
     }
 
     fn packs(&self) -> impl Iterator<Item = (PackId, Vec<PackedBlob>)> {

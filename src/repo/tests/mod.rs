@@ -3,6 +3,7 @@
 mod damage;
 mod failure;
 mod round_trip;
+mod shared;
 
 use std::collections::HashMap;
 use std::io::Read;

@@ -8,13 +8,14 @@ use tokio::task::JoinSet;
 use super::{Verified, VerifyError, told};
 use crate::ground::digest::Digest;
 use crate::ground::progress::Progress;
-use crate::repo::pack::{PackedBlob, expected_size, open_blob, read_header};
-use crate::repo::reader::{is_environment, parallel};
+use crate::repo::pack::{Opener, PackedBlob, expected_size, read_header};
+use crate::repo::reader::{cores, is_environment, parallel};
 use crate::repo::{BlobId, Index, Location, PackId, Repository, layout};
 use crate::seal::MasterKey;
 
-/// Bytes of packs in memory at one time, unless a single pack has more.
-const IN_MEMORY: u64 = 128 << 20;
+/// Bytes of packs in memory at one time for each core, unless a single pack has more: one of the
+/// usual size.
+const IN_MEMORY: u64 = 20 << 20;
 
 /// Offsets have 32 bits, and a header follows: what is larger is not read.
 const LARGEST: u64 = (4 << 30) + (32 << 20);
@@ -108,6 +109,7 @@ pub(super) async fn read_all(
     let size_of = |pack: &PackId| listed.get(pack).copied();
     let total = index.packs().filter_map(|(pack, _)| size_of(&pack)).sum();
     progress.phase("read packs", Some(total));
+    let most = IN_MEMORY * cores().max(2) as u64;
     let mut running = JoinSet::new();
     let mut in_memory = 0;
     for (pack, blobs) in index.packs() {
@@ -119,7 +121,7 @@ pub(super) async fn read_all(
         }
         // Blobs are opened one by one; a few bytes may expand to very many.
         let held = blobs.iter().map(PackedBlob::plain_bytes).fold(size, u64::max);
-        while running.len() >= parallel() || (in_memory > 0 && in_memory + held > IN_MEMORY) {
+        while running.len() >= parallel() || (in_memory > 0 && in_memory + held > most) {
             in_memory -= take_in(running.join_next().await, losses, found, progress)?;
         }
         in_memory += held;
@@ -211,10 +213,11 @@ fn check_bytes(
         Ok(_) => {}
     }
     let mut lost = HashSet::new();
+    let mut opener = Opener::default();
     for blob in blobs {
         let outcome = match bytes.get(blob.offset as usize..blob.end() as usize) {
             None => Err(format!("blob {} lies beyond its end", blob.id)),
-            Some(sealed) => open_blob(key, blob, sealed).map(drop).map_err(|e| told(&e)),
+            Some(sealed) => opener.open(key, blob, sealed).map(drop).map_err(|e| told(&e)),
         };
         if let Err(error) = outcome {
             if lost.len() < NAMED {

@@ -121,10 +121,10 @@ impl Bench {
 }
 
 /// A folder whose subtree is filled in when it is stored.
-pub(super) const DIR: NodeKind =
+pub(in crate::restore) const DIR: NodeKind =
     NodeKind::Dir { subtree: BlobId(crate::ground::digest::Digest::ZERO) };
 
-pub(super) fn node(name: &[u8], kind: NodeKind) -> Node {
+pub(in crate::restore) fn node(name: &[u8], kind: NodeKind) -> Node {
     Node {
         name: name.to_vec(),
         kind,

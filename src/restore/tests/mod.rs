@@ -1,6 +1,6 @@
 //! Restores of honest snapshots, of hostile ones, and of damaged ones.
 
-mod bench;
+pub(super) mod bench;
 mod damaged;
 mod hostile;
 mod round_trip;

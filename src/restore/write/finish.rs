@@ -1,23 +1,27 @@
-//! Finishing: damaged files go, hard links and metadata come.
+//! Finishing: damaged files go, hard links and the metadata of what is no file come.
 
-use super::super::metadata::Setting;
+use super::super::entry::Kind;
 use super::super::plan::object;
 use super::super::{Error, Fidelity, Restored};
-use super::{Made, Writing};
+use super::{Made, Writing, filling};
 use crate::ground::progress::Progress;
-use crate::repo::NodeKind;
 use crate::source::Place;
 
 impl Writing {
     /// Removes what is damaged, makes hard links, sets metadata from the inside out and, unless it
     /// is a drill's, makes it all durable.
     pub(in crate::restore) fn finish(mut self, progress: &dyn Progress) -> Result<Restored, Error> {
-        self.open.clear();
-        let mut restored = std::mem::take(&mut self.restored);
+        let mut restored = Restored { blobs: self.blobs, ..Restored::default() };
         restored.damaged.append(&mut self.plan.damaged);
         self.remove_damaged(&mut restored)?;
         self.make_hard_links(&mut restored);
         self.set_metadata(&mut restored, progress)?;
+        for (index, reasons) in &self.unmade {
+            let object = object(&self.plan.at(*index));
+            let place = |what: &String| Place { object: object.clone(), what: what.clone() };
+            restored.unrestored.extend(reasons.iter().map(place));
+        }
+        restored.notes.extend(self.setting.notes());
         if self.devices_left_out > 0 {
             restored.notes.push(format!("{} devices were not restored", self.devices_left_out));
         }
@@ -29,63 +33,63 @@ impl Writing {
 
     fn remove_damaged(&mut self, restored: &mut Restored) -> Result<(), Error> {
         for (&index, reason) in &self.damage {
-            let planned = &self.plan.entries[index];
+            let planned = self.plan.at(index);
             if self.made[index] == Made::Yes {
                 self.target.remove(&planned.path).map_err(|source| Error::Local {
                     action: "remove the damaged",
-                    object: object(planned),
+                    object: object(&planned),
                     source,
                 })?;
                 self.made[index] = Made::No;
             }
-            restored.damaged.push(Place { object: object(planned), what: reason.clone() });
+            restored.damaged.push(Place { object: object(&planned), what: reason.clone() });
         }
         Ok(())
     }
 
     fn make_hard_links(&mut self, restored: &mut Restored) {
-        for (index, planned) in self.plan.entries.iter().enumerate() {
-            let Made::LinkTo(first) = self.made[index] else { continue };
-            let original = &self.plan.entries[first];
-            if let Some(reason) = self.damage.get(&first) {
-                restored.damaged.push(Place { object: object(planned), what: reason.clone() });
+        for (index, made) in self.made.iter().enumerate() {
+            let Made::LinkTo(first) = *made else { continue };
+            let (planned, original) = (self.plan.at(index), self.plan.at(first as usize));
+            if let Some(reason) = self.damage.get(&(first as usize)) {
+                restored.damaged.push(Place { object: object(&planned), what: reason.clone() });
             } else if let Err(error) = self.target.make_hard_link(&planned.path, &original.path) {
-                restored.unrestored.push(Place {
-                    object: object(planned),
-                    what: format!("could not be linked to {}: {error}", object(original)),
-                });
+                let what = format!("could not be linked to {}: {error}", object(&original));
+                self.unmade.entry(index).or_default().push(what);
             } else {
                 restored.files += 1;
             }
         }
     }
 
-    fn set_metadata(&self, restored: &mut Restored, progress: &dyn Progress) -> Result<(), Error> {
-        let mut setting = Setting::default();
-        for (planned, made) in self.plan.entries.iter().zip(&self.made).rev() {
+    fn set_metadata(
+        &mut self,
+        restored: &mut Restored,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        for index in (0..self.made.len()).rev() {
             self.request.check_interrupted()?;
-            if *made != Made::Yes {
+            if self.made[index] != Made::Yes {
                 continue;
             }
-            match &planned.node.kind {
-                NodeKind::File { size, .. } => {
+            progress.advance(1, 0);
+            match self.plan.entries.item(index).kind {
+                Kind::File { size, .. } => {
                     restored.files += 1;
-                    restored.bytes = restored.bytes.saturating_add(*size);
+                    restored.bytes = restored.bytes.saturating_add(size);
+                    // It was set when its last byte was written.
+                    continue;
                 }
-                NodeKind::Dir { .. } => restored.dirs += 1,
+                Kind::Dir => restored.dirs += 1,
                 _ => restored.others += 1,
             }
-            let refused = match setting.apply(&self.target, planned) {
+            let planned = self.plan.at(index);
+            let refused = match self.setting.apply(&self.target, &planned) {
                 Ok(refused) => refused,
                 Err(error) => vec![("its metadata", error)],
             };
-            for (what, error) in refused {
-                let what = format!("{what} could not be set: {error}");
-                restored.unrestored.push(Place { object: object(planned), what });
-            }
-            progress.advance(1, 0);
+            filling::note_refused(&mut self.unmade, index, refused);
         }
-        restored.notes.extend(setting.notes());
         Ok(())
     }
 }
