@@ -1,0 +1,62 @@
+//! All costs, and what is made of them: medians, and ratios within the rounds.
+
+use super::measure::Cost;
+use super::tool::Tool;
+
+#[derive(Default)]
+pub struct Table {
+    /// In the order of their first appearance, one cost a round.
+    rows: Vec<(&'static str, Tool, Vec<Cost>)>,
+}
+
+impl Table {
+    pub fn note(&mut self, step: &'static str, tool: Tool, cost: Cost) {
+        match self.rows.iter_mut().find(|row| (row.0, row.1) == (step, tool)) {
+            Some((_, _, costs)) => costs.push(cost),
+            None => self.rows.push((step, tool, vec![cost])),
+        }
+    }
+
+    pub fn print(&self, on_s3: bool) {
+        let requests = if on_s3 { " requests |" } else { "" };
+        println!(
+            "| step | tool | wall s | of restic | CPU s | of restic | peak MiB | stored MB |{requests}"
+        );
+        println!("|---|---|---|---|---|---|---|---|{}", if on_s3 { "---|" } else { "" });
+        for (step, tool, costs) in &self.rows {
+            let wall = |cost: &Cost| cost.wall;
+            let cpu = |cost: &Cost| cost.cpu;
+            let ratio = |of: &dyn Fn(&Cost) -> f64| match self.ratio(step, costs, of) {
+                Some(ratio) => format!("{ratio:.2}"),
+                None => String::new(),
+            };
+            print!(
+                "| {step} | {} | {:.2} | {} | {:.2} | {} | {:.0} | {:.1} |",
+                tool.name(),
+                median(costs.iter().map(wall)),
+                ratio(&wall),
+                median(costs.iter().map(cpu)),
+                ratio(&cpu),
+                median(costs.iter().map(|cost| cost.memory as f64)) / 1048576.0,
+                median(costs.iter().map(|cost| cost.stored as f64)) / 1e6,
+            );
+            if on_s3 {
+                print!(" {:.0} |", median(costs.iter().map(|cost| cost.requests as f64)));
+            }
+            println!();
+        }
+    }
+
+    /// The median of the rounds' ratios to restic in the same step.
+    fn ratio(&self, step: &str, costs: &[Cost], of: &dyn Fn(&Cost) -> f64) -> Option<f64> {
+        let restic = self.rows.iter().find(|row| row.0 == step && row.1 == Tool::Restic)?;
+        let rounds = costs.iter().zip(&restic.2);
+        Some(median(rounds.map(|(one, other)| of(one) / of(other))))
+    }
+}
+
+fn median(numbers: impl Iterator<Item = f64>) -> f64 {
+    let mut all: Vec<f64> = numbers.collect();
+    all.sort_by(f64::total_cmp);
+    all[all.len() / 2]
+}
