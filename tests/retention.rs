@@ -3,5 +3,7 @@
 mod bench;
 #[path = "retention/command.rs"]
 mod command;
+#[path = "retention/many.rs"]
+mod many;
 #[path = "retention/restic.rs"]
 mod restic;

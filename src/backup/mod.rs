@@ -370,8 +370,8 @@ async fn newest_of(
         match file {
             Ok(snapshot) => {
                 let is_newer = newest.as_ref().is_none_or(|(_, other)| snapshot.time > other.time);
-                let is_ours = snapshot.tags.contains(&tag) && published.contains(&id);
-                if is_newer && is_ours {
+                let is_ours = || snapshot.tags.contains(&tag) && published.contains(&id);
+                if is_newer && is_ours() {
                     newest = Some((id, snapshot));
                 }
             }

@@ -165,6 +165,15 @@ impl Ledger {
         Ok(lines.into_iter().map(|line| line.record).collect())
     }
 
+    /// Every record, found to hold together and to be what this host signed last. What is kept on this
+    /// host is not fetched: that the store still has it, and what others signed, is not shown.
+    pub async fn sound(&self, remembered: Option<Remembered>) -> Result<Vec<Record>, Error> {
+        let lines = self.read_quickly().await?.sound()?;
+        let computed = Checkpoint::at(&lines, &remembered.iter().map(|one| one.size).collect());
+        is_as_remembered(remembered, &computed)?;
+        Ok(lines.into_iter().map(|line| line.record).collect())
+    }
+
     /// What there is to remember of the newest checkpoint that one of `signers` signed, after it was
     /// found to be true; `None` where there is none. Its alarms are those of [`Self::checkpoint`].
     pub async fn newest_signed(&self, signers: &[PublicKey]) -> Result<Option<Remembered>, Error> {
@@ -201,12 +210,7 @@ impl Ledger {
                 .agrees(computed.get(&stored.size))
                 .map_err(|what| Error::Inconsistent { size: stored.size, what })?;
         }
-        if let Some(Remembered { size, root }) = remembered
-            && computed.get(&size).is_none_or(|computed| computed.root != root)
-        {
-            let what = "it was signed on this host, and the records it covers are others or gone";
-            return Err(Error::Inconsistent { size, what: what.into() });
-        }
+        is_as_remembered(remembered, &computed)?;
         Ok(Agreed { lines, computed, newest_signed })
     }
 
@@ -264,6 +268,19 @@ impl Ledger {
         let signature = there(self.store.get(&signature_name(size), None).await)?;
         Ok(Some(Stored { size, text, signature }))
     }
+}
+
+/// Whether what this host signed last is among what was computed.
+fn is_as_remembered(
+    remembered: Option<Remembered>,
+    computed: &BTreeMap<u64, Checkpoint>,
+) -> Result<(), Error> {
+    let Some(Remembered { size, root }) = remembered else { return Ok(()) };
+    if computed.get(&size).is_some_and(|computed| computed.root == root) {
+        return Ok(());
+    }
+    let what = "it was signed on this host, and the records it covers are others or gone";
+    Err(Error::Inconsistent { size, what: what.into() })
 }
 
 pub(super) fn name(size: u64) -> ObjectName {

@@ -141,7 +141,7 @@ impl Run<'_> {
     async fn look(&self) -> Result<(Plan, Vec<SnapshotId>), Error> {
         // What a drill proved and a backup published may wait in this host's outbox.
         self.account.journal.deliver_all().await.map_err(account::Error::from)?;
-        let records = self.account.proven_records(self.rooms).await?;
+        let records = self.account.sound_records(self.rooms).await?;
         let files = self.account.repository.snapshot_files().await.map_err(Error::Read)?;
         let listed: HashSet<_> = files.iter().map(|(id, _)| *id).collect();
         let lost = self.lost(&records, &listed).await?;

@@ -38,6 +38,8 @@ enum Host {
     Drill,
     /// Restores and verifies, and can change nothing
     Restore,
+    /// Forgets and prunes: may remove everything that was stored
+    Prune,
 }
 
 /// The answer of `grants --json`.

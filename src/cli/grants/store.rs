@@ -42,6 +42,13 @@ fn of_folder(folder: &str, host: Host) -> Vec<String> {
             format!("who runs lifeboat reads {folder} and enters all that is below it"),
             format!("and writes below {folder}/ledger, {folder}/repo/locks and the store's .tmp"),
         ],
+        Host::Prune => [
+            format!(
+                "who runs lifeboat reads, writes and removes in {folder} and all that is below it"
+            ),
+            "whoever has that can remove every backup: let no host have it that is backed up"
+                .to_owned(),
+        ],
         Host::Restore => [
             format!("who runs lifeboat reads {folder} and enters all that is below it"),
             "no lock is taken then, so nobody may prune meanwhile".to_owned(),
@@ -87,7 +94,7 @@ impl Part {
             }),
         ];
         let added = match host {
-            Host::Backup => Some(vec![self.below("repo/*"), self.below("ledger/*")]),
+            Host::Backup | Host::Prune => Some(vec![self.below("repo/*"), self.below("ledger/*")]),
             Host::Drill => Some(vec![self.below("repo/locks/*"), self.below("ledger/*")]),
             Host::Restore => None,
         };
@@ -98,11 +105,17 @@ impl Part {
                 "Action": ["s3:PutObject"],
                 "Resource": added,
             }));
+            let removes = if host == Host::Prune {
+                ["data/*", "index/*", "locks/*", "snapshots/*"].as_slice()
+            } else {
+                &["locks/*"]
+            };
+            let removed = removes.iter().map(|what| self.below(&format!("repo/{what}")));
             statements.push(json!({
-                "Sid": "RemoveLocks",
+                "Sid": "Remove",
                 "Effect": "Allow",
                 "Action": ["s3:DeleteObject"],
-                "Resource": [self.below("repo/locks/*")],
+                "Resource": removed.collect::<Vec<_>>(),
             }));
         }
         if let Some(principal) = principal {
@@ -131,17 +144,26 @@ impl Part {
                     .to_owned(),
                 REMOVES_LOCKS.to_owned(),
             ]),
+            Host::Prune => reasons.extend([
+                "s3:PutObject: what is packed anew, index files, locks, records".to_owned(),
+                "s3:DeleteObject in repo/snapshots (forget), repo/data and repo/index (prune) and \
+                 repo/locks; versioning with Object Lock keeps what was removed"
+                    .to_owned(),
+            ]),
             Host::Restore => reasons.push(
                 "nothing may be written: no lock is taken, so nobody may prune meanwhile, and \
                  records wait in this host's outbox"
                     .to_owned(),
             ),
         }
-        reasons.push(
-            "snapshots are never deleted with these keys: pruning needs s3:DeleteObject on \
-             repo/* and belongs on another host"
-                .to_owned(),
-        );
+        if host != Host::Prune {
+            reasons.push(
+                "snapshots are never deleted with these keys: `forget` and `prune` need those of \
+                 `--for prune`, on another host; a daemon without them says that it does not apply \
+                 [retention]"
+                    .to_owned(),
+            );
+        }
         reasons
     }
 }
@@ -170,6 +192,18 @@ mod tests {
             }
             let writes = policy.to_string().matches("PutObject").count();
             assert_eq!(writes, usize::from(host != Host::Restore), "{policy}");
+        }
+    }
+
+    #[test]
+    fn keys_that_prune_remove_data_and_never_the_ledger_or_the_configuration() {
+        let policy = part().policy(Host::Prune, None);
+        let statements = policy["Statement"].as_array().unwrap();
+        let removes = statements.iter().find(|one| one["Action"][0] == "s3:DeleteObject").unwrap();
+        let removed = removes["Resource"].to_string();
+        assert!(removed.contains("repo/data/*") && removed.contains("repo/snapshots/*"));
+        for kept in ["ledger", "config", "keys"] {
+            assert!(!removed.contains(kept), "{removed}");
         }
     }
 
