@@ -311,6 +311,65 @@ fn manifests_that_promise_less_are_never_a_pass() {
     }
 }
 
+fn says_version(manifest: &mut Value, version: &Value) {
+    for source in manifest["sources"].as_array_mut().unwrap() {
+        source["fingerprint"]["version"] = version.clone();
+    }
+}
+
+#[test]
+fn a_fingerprint_of_another_version_leaves_equality_open_and_all_else_is_checked() {
+    for version in [json!(0), json!(2), json!(u32::MAX)] {
+        let bench = Bench::new();
+        bench.backup();
+        forge(&bench, &[], |forger, nodes| {
+            edit_manifest(forger, nodes, &|manifest| says_version(manifest, &version));
+        });
+
+        let document = is_caught(&bench, &[&format!("version {version} of sqlite's")]);
+
+        assert_eq!(document["verdict"], "inconclusive", "{document:#}");
+        for check in document["checks"].as_array().unwrap() {
+            let is_open = check["rung"] == "equality" || check["rung"] == "point";
+            let wanted = if is_open { "not-run" } else { "held" };
+            assert_eq!(check["outcome"], wanted, "{check:#}");
+        }
+        let text = bench.run(&["drill", "shop"]).exits(5).stdout;
+        assert!(!text.contains("parts equal"), "{text}");
+    }
+}
+
+#[test]
+fn a_fingerprint_of_another_version_hides_no_lie_that_anything_else_finds() {
+    let bench = Bench::new();
+    bench.backup();
+    forge(&bench, &["orders"], |forger, nodes| {
+        rewrite_database(forger, nodes, "DELETE FROM orders");
+    });
+    forge(&bench, &[], |forger, nodes| {
+        edit_manifest(forger, nodes, &|manifest| says_version(manifest, &json!(0)));
+    });
+
+    let document = is_caught(&bench, &["there are orders"]);
+
+    assert_eq!(document["verdict"], "fail", "{document:#}");
+}
+
+#[test]
+fn a_version_that_is_no_number_makes_the_manifest_unreadable() {
+    for version in [json!("1"), json!(null), json!(-1), json!(1.5), json!([2])] {
+        let bench = Bench::new();
+        bench.backup();
+        forge(&bench, &[], |forger, nodes| {
+            edit_manifest(forger, nodes, &|manifest| says_version(manifest, &version));
+        });
+
+        let document = is_caught(&bench, &["lifeboat.json"]);
+
+        assert_eq!(document["verdict"], "fail", "{version}: {document:#}");
+    }
+}
+
 #[test]
 fn a_moment_still_to_come_is_no_data_age() {
     let bench = Bench::new();

@@ -1,13 +1,19 @@
 //! Equality: the fingerprint of what came back against the one taken at capture.
 
+use std::cmp::Ordering;
+
 use crate::source::{Fingerprint, Kind, Place};
 
-use super::Outcome;
+use super::{Outcome, Why};
 
 /// Compares two fingerprints of a source of `kind`; every part and object that differs is a place.
 ///
 /// What was compared are the rows or entries captured: without one there is nothing to compare.
+/// Nothing is known where another version of lifeboat took the captured one in another way.
 pub fn compare(kind: Kind, captured: &Fingerprint, restored: &Fingerprint) -> Outcome {
+    if let Some(doubt) = of_other_version(kind, captured) {
+        return doubt;
+    }
     let (prefix, items) = match kind {
         Kind::Files => ("path ", "entries"),
         Kind::Sqlite => ("table ", "rows"),
@@ -51,14 +57,28 @@ pub fn compare(kind: Kind, captured: &Fingerprint, restored: &Fingerprint) -> Ou
     Outcome::of(compared, places)
 }
 
+fn of_other_version(kind: Kind, captured: &Fingerprint) -> Option<Outcome> {
+    let (was, is) = (captured.version, kind.fingerprint_version());
+    let what_to_do = match was.cmp(&is) {
+        Ordering::Equal => return None,
+        Ordering::Less => "back up anew, then drill",
+        Ordering::Greater => "drill with the lifeboat that took it, or a newer one",
+    };
+    let what = format!(
+        "its fingerprint was taken in version {was} of {kind}'s, this lifeboat computes version \
+         {is}, and the two cannot be compared: {what_to_do}"
+    );
+    Some(Outcome::not_run(Why::NotApplicable, what))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::{NotRun, Why};
+    use super::super::NotRun;
     use super::*;
     use crate::ground::digest::Digest;
     use crate::source::Part;
 
-    fn print(parts: &[(&str, u64, &str)], schema: &[(&str, &str)]) -> Fingerprint {
+    fn print(kind: Kind, parts: &[(&str, u64, &str)], schema: &[(&str, &str)]) -> Fingerprint {
         let part = |rows, content: &str| Part { rows, hash: Digest::of(content.as_bytes()) };
         Fingerprint {
             parts: parts
@@ -69,6 +89,7 @@ mod tests {
                 .iter()
                 .map(|(name, sql)| ((*name).into(), Digest::of(sql.as_bytes())))
                 .collect(),
+            ..Fingerprint::empty(kind)
         }
     }
 
@@ -85,7 +106,7 @@ mod tests {
 
     #[test]
     fn equal_fingerprints_hold_over_all_their_rows() {
-        let print = print(&[("a", 3, "x"), ("b", 4, "y")], &[("table a", "")]);
+        let print = print(Kind::Sqlite, &[("a", 3, "x"), ("b", 4, "y")], &[("table a", "")]);
 
         let Outcome::Held { compared } = compare(Kind::Sqlite, &print, &print) else { panic!() };
         assert_eq!(compared.get(), 7);
@@ -94,10 +115,12 @@ mod tests {
     #[test]
     fn every_difference_is_named() {
         let captured = print(
+            Kind::Sqlite,
             &[("a", 3, "x"), ("b", 4, "y"), ("c", 1, "z")],
             &[("index i", "1"), ("view v", "2")],
         );
         let restored = print(
+            Kind::Sqlite,
             &[("a", 2, "x"), ("b", 4, "Y"), ("d", 0, "")],
             &[("index i", "9"), ("trigger t", "3")],
         );
@@ -120,10 +143,16 @@ mod tests {
 
     #[test]
     fn parts_of_a_server_say_themselves_what_they_are() {
-        let captured =
-            print(&[("shop: table public.a", 3, "x"), ("shop: sequence s", 1, "1")], &[]);
-        let restored =
-            print(&[("shop: table public.a", 3, "X"), ("shop: sequence s", 1, "2")], &[]);
+        let captured = print(
+            Kind::Postgres,
+            &[("shop: table public.a", 3, "x"), ("shop: sequence s", 1, "1")],
+            &[],
+        );
+        let restored = print(
+            Kind::Postgres,
+            &[("shop: table public.a", 3, "X"), ("shop: sequence s", 1, "2")],
+            &[],
+        );
 
         let Outcome::Broke(broken) = compare(Kind::Postgres, &captured, &restored) else {
             panic!()
@@ -133,8 +162,44 @@ mod tests {
     }
 
     #[test]
+    fn fingerprints_of_two_versions_are_neither_equal_nor_different() {
+        let now = print(
+            Kind::Postgres,
+            &[("shop: table public.a", 3, "x")],
+            &[("shop: table public.a", "1")],
+        );
+        let other = print(Kind::Postgres, &[("shop: table public.a", 4, "y")], &[]);
+        for (version, what_to_do) in [(0, "back up anew"), (1, "back up anew"), (3, "a newer one")]
+        {
+            for captured in [&now, &other] {
+                let captured = Fingerprint { version, ..captured.clone() };
+
+                let outcome = compare(Kind::Postgres, &captured, &now);
+
+                let Outcome::NotRun(NotRun { why, what }) = outcome else { panic!("{outcome:?}") };
+                assert_eq!(why, Why::NotApplicable);
+                for told in [&format!("version {version}"), "version 2", what_to_do] {
+                    assert!(what.contains(told), "{told}: {what}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_that_does_not_say_its_version_is_of_the_first() {
+        let read: Fingerprint = serde_json::from_str(r#"{"parts":{},"schema":{}}"#).unwrap();
+
+        assert_eq!(read.version, 1);
+        assert_eq!(Fingerprint::empty(Kind::Files), read, "files are summarised as they ever were");
+        assert!(serde_json::to_string(&read).unwrap().contains(r#""version":1"#));
+    }
+
+    #[test]
     fn empty_fingerprints_are_nothing_to_compare() {
-        for nothing in [print(&[], &[]), print(&[("a", 0, "")], &[("table a", "")])] {
+        for nothing in [
+            print(Kind::Sqlite, &[], &[]),
+            print(Kind::Sqlite, &[("a", 0, "")], &[("table a", "")]),
+        ] {
             let outcome = compare(Kind::Sqlite, &nothing, &nothing);
             assert!(matches!(outcome, Outcome::NotRun(NotRun { why: Why::NothingToCompare, .. })));
         }

@@ -271,12 +271,17 @@ impl Up {
         restored: Option<&Fingerprint>,
         content: Option<&Compared>,
     ) -> SourceRecovered {
-        let captured = &self.capture.fingerprint.parts;
+        let Capture { kind, fingerprint, .. } = &self.capture;
+        let captured = &fingerprint.parts;
         let none = std::collections::BTreeMap::new();
         let restored = restored.map_or(&none, |restored| &restored.parts);
         let mut names: Vec<_> = captured.keys().chain(restored.keys()).collect();
         names.sort();
         names.dedup();
+        if fingerprint.version != kind.fingerprint_version() {
+            // No part is known to be equal, and none to differ.
+            names.clear();
+        }
         let part = |name: &String| PartCompared {
             name: name.clone(),
             rows_captured: captured.get(name).map(|part| part.rows),
@@ -285,7 +290,7 @@ impl Up {
         };
         SourceRecovered {
             source: self.name.clone(),
-            kind: self.capture.kind.to_string(),
+            kind: kind.to_string(),
             engine: self.capture.engine.clone(),
             captured_on: self.capture.host.clone(),
             consistent_time: Some(self.capture.consistent_time),

@@ -66,7 +66,7 @@ pub fn drill_text(finished: &DrillFinished, details: &Drill) -> Vec<Line> {
     }
     fact(&mut lines, "recovery point", point(details));
     fact(&mut lines, "recovery time", recovery(finished, details));
-    for source in &details.sources {
+    for source in details.sources.iter().filter(|source| !source.parts.is_empty()) {
         let equal = source.parts.iter().filter(|part| part.equal).count() as u64;
         let rows: u64 = source.parts.iter().filter_map(|part| part.rows_restored).sum();
         let text = format!(

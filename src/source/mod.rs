@@ -79,6 +79,17 @@ pub enum Kind {
     Postgres,
 }
 
+impl Kind {
+    /// The version of this kind's fingerprint. It goes up whenever the same data gets another
+    /// fingerprint than before, or other differences show in it: two versions cannot be compared.
+    pub fn fingerprint_version(self) -> u32 {
+        match self {
+            Self::Files | Self::Sqlite => 1,
+            Self::Postgres => 2,
+        }
+    }
+}
+
 /// What [`Source::probe`] found out without capturing anything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
@@ -275,12 +286,27 @@ impl Capture {
 }
 
 /// A summary of content that is equal on both sides exactly if the content is.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
+    /// Which [`Kind::fingerprint_version`] made it; the first ones did not say.
+    #[serde(default = "first_version")]
+    pub version: u32,
     /// By part: a table's name; for files each path of the policy.
     pub parts: BTreeMap<String, Part>,
     /// By object, e.g. `table orders`, `index orders_by_day`: the digest of its definition.
     pub schema: BTreeMap<String, Digest>,
+}
+
+fn first_version() -> u32 {
+    1
+}
+
+impl Fingerprint {
+    /// One of nothing, in the version of `kind` that this program computes.
+    pub fn empty(kind: Kind) -> Self {
+        let version = kind.fingerprint_version();
+        Self { version, parts: BTreeMap::new(), schema: BTreeMap::new() }
+    }
 }
 
 /// One part of a fingerprint.

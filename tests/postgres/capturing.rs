@@ -32,7 +32,7 @@ pub fn restore(capture: &Capture, sink: &Kept) -> Server {
 pub fn of(server: &Server, databases: &[&str]) -> Fingerprint {
     let runtime = Runtime::new().unwrap();
     let _inside = runtime.enter();
-    let mut all = Fingerprint::default();
+    let mut all = Fingerprint::empty(Kind::Postgres);
     for database in databases {
         let mut session = server.session(database);
         let found = fingerprint(&mut session).unwrap();

@@ -168,7 +168,7 @@ pub fn engines() -> Engines {
 }
 
 fn describe(server: &Server, databases: &[&str]) -> Capture {
-    let mut whole = Fingerprint::default();
+    let mut whole = Fingerprint::empty(Kind::Postgres);
     let mut session = server.session("postgres");
     whole.schema.extend(schema::of_cluster(&mut session).unwrap());
     let version = session.value("SHOW server_version").unwrap();

@@ -70,7 +70,7 @@ pub(super) fn capture(files: &Files, context: &Context, out: &dyn Sink) -> Resul
         entries,
         bytes,
         skipped,
-        fingerprint: Fingerprint { parts, ..Fingerprint::default() },
+        fingerprint: Fingerprint { parts, ..Fingerprint::empty(Kind::Files) },
         cluster: None,
     })
 }

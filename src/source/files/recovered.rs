@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat, Timespec, Timestamps};
 
-use super::super::{Capture, Checked, Fault, Fingerprint, Part, Place, Recovered, Rows, Trouble};
+use super::super::{
+    Capture, Checked, Fault, Fingerprint, Kind, Part, Place, Recovered, Rows, Trouble,
+};
 use super::capture::as_os;
 use super::fingerprint::{Print, Tally};
 use super::owners::Owners;
@@ -90,7 +92,7 @@ impl Recovered for RestoredFiles {
         for (name, below) in &self.parts {
             parts.insert(name.clone(), self.part(below).map_err(environment)?);
         }
-        Ok(Fingerprint { parts, ..Fingerprint::default() })
+        Ok(Fingerprint { parts, ..Fingerprint::empty(Kind::Files) })
     }
 
     fn first_answer(&mut self) -> Result<(), Trouble> {

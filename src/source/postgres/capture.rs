@@ -48,7 +48,7 @@ pub(super) fn capture(
     };
     let before = globals.read().map_err(globals::refused)?;
     let run = Run { settings, live: &live, client: &client, context, out };
-    let mut found = Fingerprint::default();
+    let mut found = Fingerprint::empty(Kind::Postgres);
     let (mut moments, mut databases, mut used) = (Vec::new(), Vec::new(), Vec::new());
     let mut bytes = 0;
     for database in &live.databases {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::super::{Context, Error, Fingerprint, Part, Sink};
+use super::super::{Context, Error, Fingerprint, Kind, Part, Sink};
 use super::archive::Contents;
 use super::client::Client;
 use super::cluster::Database;
@@ -50,7 +50,11 @@ impl Run<'_> {
         let (parts, contents) = self.dump(database, &mut pinned)?;
         let high = sequences::values(&mut pinned.session, &sequences).map_err(failed)?;
         proof::unchanged(database, &mut pinned)?;
-        let mut found = Fingerprint { parts, schema: pinned.schema.clone() };
+        let mut found = Fingerprint {
+            parts,
+            schema: pinned.schema.clone(),
+            ..Fingerprint::empty(Kind::Postgres)
+        };
         let standing =
             proof::whole(database, &pinned, &sequences, (&low, &high), &found, &contents)?;
         found.parts.extend(standing);

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::{Entry, VacantEntry};
 
-use super::super::{Fingerprint, Part};
+use super::super::{Fingerprint, Kind, Part};
 use super::names::readable;
 use super::session::{Error, Row, Session};
 use super::tables::{self, Table};
@@ -22,7 +22,7 @@ const SEED: &str = "8675309";
 /// The fingerprint of the session's database: its content and its schema.
 pub fn fingerprint(session: &mut Session) -> Result<Fingerprint, Error> {
     let schema = schema::of_database(session)?;
-    Ok(Fingerprint { parts: parts(session)?, schema })
+    Ok(Fingerprint { parts: parts(session)?, schema, ..Fingerprint::empty(Kind::Postgres) })
 }
 
 /// The content: tables, sequences, large objects.

@@ -9,14 +9,15 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::super::sum::Sum;
-use super::super::{Fingerprint, Part};
+use super::super::{Fingerprint, Kind, Part};
 use super::tables::{self, Table};
 use crate::ground::digest::{Digest, Hasher};
 
 /// Reads the whole database; blocking, as fast as one core hashes.
 pub fn fingerprint(connection: &Connection) -> rusqlite::Result<Fingerprint> {
     let encoding: String = connection.pragma_query_value(None, "encoding", |row| row.get(0))?;
-    let mut found = Fingerprint { schema: schema(connection)?, ..Fingerprint::default() };
+    let mut found = Fingerprint::empty(Kind::Sqlite);
+    found.schema = schema(connection)?;
     for table in tables::stored(connection)? {
         let part = rows(connection, &table, &encoding)?;
         found.parts.insert(table.name, part);

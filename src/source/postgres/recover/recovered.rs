@@ -9,7 +9,7 @@ use super::beginnings::Dropped;
 use super::injure::{self, Injured};
 use super::server::Server;
 use super::{Error, amcheck, ask, data, environment, of_session};
-use crate::source::{Checked, Fault, Fingerprint, Place, Recovered, Rows, Trouble};
+use crate::source::{Checked, Fault, Fingerprint, Kind, Place, Recovered, Rows, Trouble};
 
 /// How long reading one table may take.
 const PATIENCE: Duration = Duration::from_secs(12 * 3600);
@@ -85,7 +85,7 @@ impl Recovered for Restored {
         let mut session = self.server.session("template1")?;
         let mut whole = Fingerprint {
             schema: schema::of_cluster(&mut session).map_err(of_session)?,
-            ..Fingerprint::default()
+            ..Fingerprint::empty(Kind::Postgres)
         };
         for stranger in self.strangers(&mut session)? {
             let name = format!("{stranger}: database");
