@@ -116,6 +116,25 @@ fn a_ledger_that_was_edited_is_an_alarm_of_status() {
 }
 
 #[test]
+fn a_snapshot_that_cannot_be_read_is_named_by_status_which_tells_of_the_others() {
+    let bench = drilled();
+    let sound = bench.run(&["snapshots", "--json"]).exits(0).json()[0]["id"].clone();
+    let newer = bench.backup()["snapshot"].as_str().unwrap().to_owned();
+    let object = bench.repository().join("snapshots").join(&newer);
+    fs::remove_file(&object).unwrap();
+    fs::write(&object, "nothing of ours").unwrap();
+
+    let document = bench.run(&["status", "--json"]).exits(1).json();
+    let text = bench.run(&["status"]).exits(1).stdout;
+
+    assert_eq!(document[0]["unreadable"][0]["snapshot"], newer, "{document:#}");
+    assert_eq!(document[0]["last_backup"]["snapshot"], sound, "{document:#}");
+    assert_eq!(document[0]["last_drill"]["verdict"], "pass", "{document:#}");
+    assert!(text.contains(&format!("TROUBLE snapshot {} cannot be read", &newer[..8])), "{text}");
+    assert!(text.contains("lifeboat verify") && !text.contains("UNKNOWN"), "{text}");
+}
+
+#[test]
 fn a_snapshot_of_restic_is_restored_with_a_warning() {
     let bench = drilled();
     let restic = new_restic();

@@ -16,7 +16,8 @@ use stored::{Stored, UNKNOWN};
 /// Show per policy: last success, data age, last drill, next runs
 ///
 /// Ends with 1, 10 or 12 where a policy's store could not be read: then what it holds is unknown,
-/// and said to be. Ends with 1 also where the ledger is not as it was written.
+/// and said to be. Ends with 1 also where the ledger is not as it was written, or a snapshot cannot
+/// be read.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Policies to show [default: all]
@@ -104,9 +105,9 @@ async fn read(setup: &Setup, policy: &Policy, rooms: &Rooms) -> anyhow::Result<S
 }
 
 impl Learnt {
-    /// Whether the ledger that answered is not as it was written.
+    /// Whether what answered is not as it was written.
     fn is_alarming(&self) -> bool {
-        matches!(self, Self::Stored(stored) if stored.alarm.is_some())
+        matches!(self, Self::Stored(stored) if stored.is_alarming())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::advice;
 use super::Examination;
+use crate::account::journal::Rival;
 use crate::account::{self, Account, Place, Rooms};
 use crate::ground::causes::chain;
 use crate::policy::{Policy, Setup};
@@ -67,7 +68,11 @@ impl Examination {
         const WHAT: &str = "repository";
         match Account::open_if_begun(setup, setup.customer_of(policy), rooms).await {
             // The signing key is read once the repository is open, and told of above.
-            Ok(Some(_)) | Err(account::Error::SigningKey(_) | account::Error::Signer(_)) => {
+            Ok(Some(account)) => {
+                self.good(WHAT, "opens with the password");
+                self.other_hosts(&account, policy, rooms).await;
+            }
+            Err(account::Error::SigningKey(_) | account::Error::Signer(_)) => {
                 self.good(WHAT, "opens with the password");
             }
             Ok(None) => self.good(WHAT, "none yet: the first backup creates it"),
@@ -75,6 +80,21 @@ impl Examination {
                 let hint = advice::of(&error).unwrap_or("`lifeboat verify` says what is damaged");
                 self.bad(WHAT, chain(&error), hint);
             }
+        }
+    }
+    /// Does the ledger tell of another host that serves the policy?
+    async fn other_hosts(&mut self, account: &Account, policy: &Policy, rooms: &Rooms) {
+        const WHAT: &str = "ledger";
+        let records = match account.records().await {
+            Ok(records) => records,
+            Err(error) => {
+                let hint = advice::of(&error).unwrap_or("`lifeboat ledger verify` tells more");
+                return self.bad(WHAT, chain(&error), hint);
+            }
+        };
+        let now = rooms.clock.now();
+        if let Some(rival) = Rival::of(&records, &policy.name, &rooms.actor.host, now) {
+            self.good(WHAT, format!("note: {rival}"));
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::super::output::visible;
 use crate::account::journal::Rival;
 use crate::account::{self, Account, Rooms, Testimony};
+use crate::ground::causes::chain;
 use crate::ground::digest::Digest;
 use crate::ledger::record::{BackupFinished, Body, Record, Word};
 use crate::policy::Policy;
@@ -26,13 +27,21 @@ pub(super) struct Stored {
     incomplete: Option<Digest>,
     /// The newest snapshot, where the ledger does not name it: neither does this.
     unrecorded: Option<Digest>,
+    /// Snapshots of this policy, or of nobody knows which, that cannot be read: they do not count.
+    unreadable: Vec<Unreadable>,
     data_age_seconds: Option<i64>,
     within_rpo: Option<bool>,
     last_drill: Option<LastDrill>,
     /// Another host that answers this host's slots.
     rival: Option<String>,
     /// Why the ledger's word is worth nothing, if anything speaks against it.
-    pub(super) alarm: Option<String>,
+    alarm: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Unreadable {
+    snapshot: Digest,
+    error: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,8 +71,15 @@ impl Stored {
         let files = account.repository.snapshot_files_with(&known).await?;
         let now = rooms.clock.now();
         let rival = Rival::of(&testimony.records, &policy.name, &rooms.actor.host, now);
+        let (damaged, files): (Vec<_>, Vec<_>) = files.into_iter().partition(is_damaged);
+        let unreadable = unreadable(damaged, policy, &testimony);
         let stored = Self::of(policy, &testimony, &repo::in_order(files)?, now);
-        Ok(Self { rival: rival.map(|rival| rival.to_string()), ..stored })
+        Ok(Self { rival: rival.map(|rival| rival.to_string()), unreadable, ..stored })
+    }
+
+    /// Whether the ledger is not as it was written, or a snapshot is not.
+    pub(super) fn is_alarming(&self) -> bool {
+        self.alarm.is_some() || !self.unreadable.is_empty()
     }
 
     /// `snapshots` are all of the repository's, oldest first.
@@ -133,6 +149,15 @@ impl Stored {
                 unrecorded.short()
             );
         }
+        for Unreadable { snapshot, error } in &self.unreadable {
+            let (short, error) = (snapshot.short(), visible(error));
+            let _ = writeln!(text, "  TROUBLE snapshot {short} cannot be read: {error}");
+        }
+        if !self.unreadable.is_empty() {
+            text.push_str(
+                "  hint    `lifeboat verify` tells what else is damaged; then back up anew\n",
+            );
+        }
         let _ = match &self.last_drill {
             None => writeln!(text, "  drill   none yet: nothing shows that it would come back"),
             Some(last) => writeln!(
@@ -165,6 +190,23 @@ impl Stored {
             _ => format!(", {age:#} old"),
         }
     }
+}
+
+type File = (SnapshotId, Result<Snapshot, repo::Error>);
+
+/// Whether it is there and is no snapshot; of a store out of reach nothing is known.
+fn is_damaged((_, file): &File) -> bool {
+    file.as_ref().is_err_and(|error| !error.is_environment())
+}
+
+/// Those of the policy, and those that the ledger does not know.
+fn unreadable(damaged: Vec<File>, policy: &Policy, testimony: &Testimony) -> Vec<Unreadable> {
+    let is_of_another =
+        |id| testimony.of(id).is_some_and(|finished| finished.policy != policy.name);
+    let damaged = damaged.into_iter().filter(|(id, _)| !is_of_another(*id));
+    damaged
+        .filter_map(|(id, file)| Some(Unreadable { snapshot: id.0, error: chain(&file.err()?) }))
+        .collect()
 }
 
 fn last_drill(record: &Record, policy: &Policy) -> Option<LastDrill> {
