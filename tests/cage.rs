@@ -10,6 +10,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use lifeboat::sandbox::{
@@ -25,19 +26,38 @@ fn bounds() -> Bounds {
     Bounds { memory_bytes: 256 << 20, processes: 20, file_bytes: 4 << 20, wall: LONG }
 }
 
-struct Bench {
+/// Shared by tests whose few processes the kernel counts as the same user's, and held alone by
+/// those that start as many as there may be.
+static CROWD: RwLock<()> = RwLock::new(());
+
+fn beside_others() -> RwLockReadGuard<'static, ()> {
+    CROWD.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    CROWD.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Bench<Turn = RwLockReadGuard<'static, ()>> {
     /// Holds the scratch root, and is private, as a user's home may be.
     folder: tempfile::TempDir,
     scratch: Scratch,
+    _turn: Turn,
 }
 
 impl Bench {
     fn new() -> Self {
+        Self::with(beside_others())
+    }
+}
+
+impl<Turn> Bench<Turn> {
+    fn with(turn: Turn) -> Self {
         // As the service has it.
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
         let folder = tempfile::tempdir().unwrap();
         let scratch = Scratch::create(&folder.path().join("scratch"), None).unwrap();
-        Self { folder, scratch }
+        Self { folder, scratch, _turn: turn }
     }
 
     fn cage(&self) -> Cage {
@@ -206,7 +226,7 @@ fn privileges_are_not_to_be_had_again() {
 
 #[test]
 fn memory_processes_files_output_and_time_are_bounded() {
-    let bench = Bench::new();
+    let bench = Bench::with(alone());
     let cage = bench.cage();
     let run = |line: &str| cage.run(&shell(line), Out::Kept, LONG).unwrap();
 
@@ -240,6 +260,7 @@ fn bounds_hold_for_a_root_that_may_not_trace() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
+    let _turn = alone();
     let run = Command::new("setpriv")
         .arg("--bounding-set=-sys_ptrace")
         .arg(std::env::current_exe().unwrap())
@@ -299,6 +320,7 @@ fn a_server_outlives_the_thread_that_asked_for_it() {
 
 #[test]
 fn nothing_is_left_of_an_owner_that_was_killed() {
+    let _turn = beside_others();
     let root = tempfile::tempdir().unwrap();
     let mut owner = Command::new("/proc/self/exe")
         .args(["--exact", "own_a_scratch_until_killed", "--nocapture"])
