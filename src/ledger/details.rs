@@ -57,7 +57,8 @@ pub struct NotCovered {
     pub source: Name,
     /// `databases`, `unlogged-rows`, `foreign-rows`, `materialised-rows`, `subscriptions`,
     /// `user-mappings`, `tablespaces`, `role-settings`, `strangers`, `default-grants`,
-    /// `published-of-extensions` or `role-passwords`.
+    /// `published-of-extensions`, `constraint-triggers`, `predefined-memberships` or
+    /// `role-passwords`.
     pub what: String,
     /// The database that they are in; none where they are the server's.
     pub database: Option<String>,

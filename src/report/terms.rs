@@ -37,7 +37,7 @@ const FAULTS: [Row; 4] = [
     ("blob-hidden", "隐藏一个数据块", "One stored blob hidden"),
 ];
 
-const GAPS: [Row; 12] = [
+const GAPS: [Row; 14] = [
     ("databases", "策略未列明的数据库", "Databases that the policy does not name"),
     ("unlogged-rows", "UNLOGGED 表中的数据行", "Rows of unlogged tables"),
     ("foreign-rows", "外部表中的数据行", "Rows of foreign tables"),
@@ -64,6 +64,16 @@ const GAPS: [Row; 12] = [
         "published-of-extensions",
         "发布中属于扩展的表",
         "What publications publish of an extension's tables",
+    ),
+    (
+        "constraint-triggers",
+        "被改动启用状态的约束触发器（恢复后重新生效）",
+        "Constraints whose enforcement ALTER TABLE … TRIGGER changed (a restore enforces them)",
+    ),
+    (
+        "predefined-memberships",
+        "预定义角色之间被改动的成员关系",
+        "Changed memberships of the server's own roles in each other",
     ),
     (
         "role-passwords",

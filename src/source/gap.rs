@@ -35,6 +35,10 @@ pub enum GapKind {
     /// What default privileges granted on what an extension made.
     DefaultGrants,
     PublishedOfExtensions,
+    /// Constraints whose triggers somebody switched off: a restore checks them again.
+    ConstraintTriggers,
+    /// Of the server's own roles in each other, where they are not as initdb made them.
+    PredefinedMemberships,
     /// The login may not read their hashes.
     RolePasswords,
 }
@@ -54,6 +58,8 @@ impl GapKind {
             Self::Strangers => "strangers",
             Self::DefaultGrants => "default-grants",
             Self::PublishedOfExtensions => "published-of-extensions",
+            Self::ConstraintTriggers => "constraint-triggers",
+            Self::PredefinedMemberships => "predefined-memberships",
             Self::RolePasswords => "role-passwords",
         }
     }
@@ -78,6 +84,12 @@ impl fmt::Display for Gap {
             GapKind::Strangers => "what stands in pg_catalog and did not come with the server:",
             GapKind::DefaultGrants => "what default privileges granted on what an extension made:",
             GapKind::PublishedOfExtensions => "what publications publish of an extension's tables:",
+            GapKind::ConstraintTriggers => {
+                "that ALTER TABLE … TRIGGER switched the triggers of the constraints"
+            }
+            GapKind::PredefinedMemberships => {
+                "memberships of the server's own roles in each other that initdb did not make so:"
+            }
             GapKind::RolePasswords => "passwords of roles, which the login may not read",
         })?;
         match &self.names[..] {

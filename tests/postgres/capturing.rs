@@ -96,7 +96,11 @@ fn every_version_is_captured_with_its_own_programs_and_names_what_is_left_out() 
             "shop",
             "COMMENT ON SUBSCRIPTION far IS 'away'; ALTER ROLE ALL SET work_mem = '9MB';
              CREATE FUNCTION pg_catalog.stray() RETURNS int LANGUAGE sql AS 'SELECT 1';
-             COMMENT ON FUNCTION pg_catalog.stray() IS 'lost'",
+             COMMENT ON FUNCTION pg_catalog.stray() IS 'lost';
+             CREATE TABLE sales.debtor (id int PRIMARY KEY);
+             CREATE TABLE sales.debt (id int CONSTRAINT of_debtor REFERENCES sales.debtor);
+             ALTER TABLE sales.debt DISABLE TRIGGER ALL;
+             GRANT pg_read_all_data TO pg_monitor; REVOKE pg_read_all_stats FROM pg_monitor",
         );
         let sink = Kept::default();
 
@@ -118,6 +122,8 @@ fn every_version_is_captured_with_its_own_programs_and_names_what_is_left_out() 
             "shop: rows, which a restore computes anew, of the views sales.long, sales.totals",
             "shop: the subscriptions far",
             "shop: what default privileges granted on what an extension made: view sales.pg_stat",
+            "switched the triggers of the constraints of_debtor on sales.debt",
+            "initdb did not make so: pg_monitor in pg_read_all_data, pg_monitor in pg_read_all_stats",
             "did not come with the server: function pg_catalog.stray()",
         ] {
             assert!(gaps.iter().any(|gap| gap.contains(what)), "{what} in {gaps:?}");

@@ -11,7 +11,12 @@ pub(super) fn of_cluster(session: &mut Session) -> Result<Vec<Gap>, Error> {
         "SELECT split_part(o, '=', 1) FROM pg_db_role_setting s, unnest(s.setconfig) o
          WHERE s.setrole = 0 AND s.setdatabase = 0 ORDER BY 1",
     )?;
-    Ok(gap(GapKind::RoleSettings, None, settings).into_iter().collect())
+    let memberships = session.column(PREDEFINED_MEMBERSHIPS)?;
+    let all = [
+        gap(GapKind::RoleSettings, None, settings),
+        gap(GapKind::PredefinedMemberships, None, memberships),
+    ];
+    Ok(all.into_iter().flatten().collect())
 }
 
 /// Of the session's database.
@@ -27,6 +32,7 @@ pub(super) fn of_database(session: &mut Session) -> Result<Vec<Gap>, Error> {
         (GapKind::Strangers, strangers()),
         (GapKind::DefaultGrants, granted_by_default()),
         (GapKind::PublishedOfExtensions, published()),
+        (GapKind::ConstraintTriggers, constraint_triggers()),
     ] {
         let names = session.column(&query)?;
         all.extend(gap(kind, Some(&database), names));
@@ -38,6 +44,22 @@ fn gap(kind: GapKind, database: Option<&str>, names: Vec<String>) -> Option<Gap>
     let database = database.map(str::to_owned);
     (!names.is_empty()).then_some(Gap { kind, database, names })
 }
+
+/// `pg_dumpall` takes memberships among roles named `pg_…` for initdb's; those that initdb makes are
+/// in `system_functions.sql`.
+const PREDEFINED_MEMBERSHIPS: &str = "
+    WITH made(member, role, may_grant) AS (
+      SELECT 'pg_monitor'::name, r::name, false
+      FROM unnest(ARRAY['pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables']) r),
+    found AS (
+      SELECT b.rolname AS member, a.rolname AS role, m.admin_option AS may_grant
+      FROM pg_auth_members m
+      JOIN pg_roles a ON a.oid = m.roleid
+      JOIN pg_roles b ON b.oid = m.member
+      WHERE a.rolname ~ '^pg_' AND b.rolname ~ '^pg_')
+    SELECT DISTINCT format('%I in %I', member, role) FROM (
+      (TABLE made EXCEPT TABLE found) UNION ALL (TABLE found EXCEPT TABLE made)) AS changed
+    ORDER BY 1";
 
 fn unlogged() -> String {
     format!(
@@ -106,4 +128,17 @@ fn granted_by_default() -> String {
 fn published() -> String {
     let own = own("pg_class", "r.prrelid");
     format!("SELECT r.prrelid::regclass::text FROM pg_publication_rel r WHERE NOT {own} ORDER BY 1")
+}
+
+/// `pg_dump` carries no state of the server's own triggers (`getTriggers` in its `pg_dump.c`).
+fn constraint_triggers() -> String {
+    let own = own("pg_class", "c.oid");
+    format!(
+        "SELECT DISTINCT format('%I on %I.%I', k.conname, n.nspname, c.relname)
+         FROM pg_trigger t
+         JOIN pg_constraint k ON k.oid = t.tgconstraint
+         JOIN pg_class c ON c.oid = t.tgrelid
+         JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE t.tgisinternal AND t.tgenabled <> 'O' AND {USERS_SCHEMA} AND {own} ORDER BY 1"
+    )
 }
