@@ -4,6 +4,7 @@
 //! fingerprint of names and metadata; the same of what was restored. The paths of entries are the
 //! absolute paths without the leading `/`. Knows no repository. Blocking.
 
+mod ahead;
 mod capture;
 mod content;
 pub(crate) mod disk;
