@@ -272,10 +272,12 @@ impl Account {
     /// The repository's snapshots by id, the unreadable ones with their error, and those that the
     /// ledger says were published and that are not there: somebody removed them.
     pub async fn snapshots(&self) -> Result<Snapshots, Error> {
-        let published = published(&self.records().await?);
+        let records = self.records().await?;
+        let (published, announced) = (published(&records), announced(&records));
         let files = self.repository.snapshot_files_with(&published).await?;
         let there: HashSet<_> = files.iter().map(|(id, _)| *id).collect();
-        let gone = published.into_iter().filter(|id| !there.contains(id)).collect();
+        let is_gone = |id: &SnapshotId| !there.contains(id) && !announced.contains(id);
+        let gone = published.into_iter().filter(is_gone).collect();
         Ok(Snapshots { files, gone })
     }
 
@@ -337,8 +339,18 @@ pub fn published(records: &[Record]) -> Vec<SnapshotId> {
     records.iter().filter_map(snapshot).filter(|id| !given_up.contains(id)).collect()
 }
 
-/// The snapshots that `records` say were to be removed. One may still be there: its run died.
+/// The snapshots that `records` say are gone.
 pub fn given_up(records: &[Record]) -> HashSet<SnapshotId> {
+    let snapshots = records.iter().filter_map(|record| match &record.event.body {
+        Body::ForgetFinished { snapshots, .. } => Some(snapshots),
+        _ => None,
+    });
+    snapshots.flatten().map(|id| SnapshotId(*id)).collect()
+}
+
+/// The snapshots that `records` say were to be removed. One may still be there, its run died; one
+/// that is not there is not missed.
+pub fn announced(records: &[Record]) -> HashSet<SnapshotId> {
     let snapshots = records.iter().filter_map(|record| match &record.event.body {
         Body::ForgetStarted { snapshots, .. } => Some(snapshots),
         _ => None,

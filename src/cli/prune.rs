@@ -15,7 +15,8 @@ use crate::retain::prune::{self, Pruned};
 /// Remove what no snapshot of a policy's repository needs any more
 ///
 /// Everything is read first that says what is needed, and listed again right before anything is
-/// deleted. Backups wait for a minute at most; it can be ended at any time and goes on the next time.
+/// deleted. Backups of lifeboat and restic are kept apart from it by locks (of rustic, which takes none,
+/// let none run meanwhile). It can be ended at any time, and the next one goes on.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Policy whose repository to prune: POLICY or CUSTOMER/POLICY

@@ -87,7 +87,8 @@ fn named(wanted: &str, all: Vec<(SnapshotId, Snapshot)>) -> Result<Picked, NoPoi
 }
 
 /// Snapshots that would have been chosen before the picked one, that the ledger says were
-/// published, and that the repository does not list (`listed`) any more.
+/// published and not that they were to be removed, and that the repository does not list (`listed`)
+/// any more.
 ///
 /// That another is passed off as the one wanted must be seen.
 pub(super) fn lost(
@@ -97,7 +98,11 @@ pub(super) fn lost(
     listed: &[SnapshotId],
 ) -> Vec<Place> {
     let rivals = rivals(request, picked, records);
-    let gone = rivals.filter(|(_, finished)| !listed.contains(&SnapshotId(finished.snapshot)));
+    let announced = account::announced(records);
+    let gone = rivals.filter(|(_, finished)| {
+        let id = SnapshotId(finished.snapshot);
+        !listed.contains(&id) && !announced.contains(&id)
+    });
     gone.map(|(record, finished)| Place {
         object: format!("snapshot {}", finished.snapshot),
         what: format!(
@@ -150,7 +155,7 @@ fn publication(records: &[Record], id: SnapshotId) -> Option<(&Record, &BackupFi
     published(records).find(|(_, finished)| finished.snapshot == id.0)
 }
 
-/// Snapshots of the policy, not given up, that, by the times of their records, go before the picked one.
+/// Snapshots of the policy that, by the times of their records, go before the picked one.
 fn rivals<'a>(
     request: Request<'a>,
     picked: Option<&Picked>,
@@ -168,10 +173,8 @@ fn rivals<'a>(
         Pick::Oldest => at.is_none_or(|at| time < at),
         Pick::Before(moment) => time < moment && at.is_none_or(|at| time > at),
     };
-    let given_up = account::given_up(records);
     published(records).filter(move |(record, finished)| {
         finished.policy == request.policy.name
-            && !given_up.contains(&SnapshotId(finished.snapshot))
             && Some(finished.snapshot) != id
             && goes_before(record.event.time)
     })

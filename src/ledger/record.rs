@@ -119,7 +119,7 @@ pub enum Body {
         read_data: bool,
         errors: u64,
     },
-    /// These snapshots are given up: written before the first of them is deleted.
+    /// These snapshots are to be removed: written before the first of them is deleted.
     ForgetStarted {
         policy: Name,
         run: RunId,
@@ -127,10 +127,11 @@ pub enum Body {
         /// The rules by which, or the reason for which, they go.
         why: String,
     },
+    /// These snapshots are gone.
     ForgetFinished {
         policy: Name,
         run: RunId,
-        removed: u64,
+        snapshots: Vec<Digest>,
         /// Snapshots of the policy that stay.
         left: u64,
     },

@@ -58,6 +58,29 @@ pub struct Retention {
     pub zone: Zone,
 }
 
+impl Retention {
+    /// One that keeps everything.
+    pub fn of_all() -> Self {
+        Self {
+            last: u32::MAX,
+            hourly: 0,
+            daily: 0,
+            weekly: 0,
+            monthly: 0,
+            yearly: 0,
+            within: None,
+            within_hourly: None,
+            within_daily: None,
+            within_weekly: None,
+            within_monthly: None,
+            within_yearly: None,
+            tags: Vec::new(),
+            pins: Vec::new(),
+            zone: Zone::UTC,
+        }
+    }
+}
+
 impl fmt::Display for Retention {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let numbers = [

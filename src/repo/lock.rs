@@ -167,12 +167,19 @@ impl Lock {
     ) -> Result<Self, LockError> {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(200);
+        let mut before = None;
         loop {
-            match Self::attempt(repository, clock, claim, exclusive).await {
+            let outcome = match before.take() {
+                // Only looked: one that is written at every try would be in others' way.
+                Some(error) if exclusive && is_used(repository).await? => Err(error),
+                _ => Self::attempt(repository, clock, claim, exclusive).await,
+            };
+            match outcome {
                 Err(error) if begun.elapsed() < claim.patience(&error) => {
                     // Two that saw each other shall not meet again: a pause of random length.
                     tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>())).await;
                     pause = (pause * 2).min(Duration::from_secs(5));
+                    before = Some(error);
                 }
                 result => return result,
             }
@@ -344,6 +351,12 @@ impl LockFile {
 struct Others {
     kept: Vec<LockId>,
     stale: Vec<LockId>,
+}
+
+/// Whether there is any lock.
+async fn is_used(repository: &Repository) -> Result<bool, LockError> {
+    let listed = Folder::Locks.list(&**repository.store()).await;
+    Ok(!listed.map_err(|error| LockError::Repository(Error::Store(error)))?.is_empty())
 }
 
 /// Clears away what is dead and finds out whether the lock `own` may stay.

@@ -15,7 +15,7 @@ use crate::ground::digest::Digest;
 use crate::ground::ids::RunId;
 use crate::ledger::record::{Body, Record};
 use crate::policy::{Policy, Retention, Setup};
-use crate::repo::{self, SnapshotId, layout};
+use crate::repo::{self, Snapshot, SnapshotId, layout};
 use crate::store;
 
 /// Snapshots that one record names.
@@ -37,6 +37,8 @@ pub enum Error {
     Unlisted { snapshot: SnapshotId },
     #[error("{count} snapshots that the ledger names are gone without a record, first {first}")]
     Lost { first: SnapshotId, count: usize },
+    #[error("the store lets this host remove no snapshots")]
+    MayNotRemove(#[source] store::Error),
     #[error("cannot remove snapshot {snapshot}")]
     Remove { snapshot: SnapshotId, source: store::Error },
     #[error(transparent)]
@@ -75,12 +77,17 @@ pub async fn run(
     rooms: &Rooms,
 ) -> Result<Forgotten, Error> {
     let run = RunId::draw();
-    let kept = policy.retention.as_ref();
-    let kept = kept.ok_or_else(|| Error::KeepsAll { policy: policy.full_name() })?;
+    let all = Retention::of_all();
+    let kept = match &policy.retention {
+        Some(kept) => kept,
+        // Nothing goes then, but what is gone can be told.
+        None if how.accept_lost => &all,
+        None => return Err(Error::KeepsAll { policy: policy.full_name() }),
+    };
     let account = Account::open(setup, setup.customer_of(policy), rooms).await?;
     let work = Run { id: run, policy, kept, how, account: &account, rooms };
     if how.dry_run {
-        let (plan, _) = work.look().await?;
+        let Look { plan, .. } = work.look().await?;
         let refusal = if how.many { None } else { plan.check_cap().err() };
         return Ok(Forgotten { run, plan, removed: Vec::new(), refusal });
     }
@@ -88,6 +95,18 @@ pub async fn run(
     let outcome = work.under_lock(&lease).await;
     lease.give_back(rooms).await;
     outcome
+}
+
+type Snapshots = Vec<(SnapshotId, Snapshot)>;
+
+/// What a forget goes by.
+struct Look {
+    plan: Plan,
+    snapshots: Snapshots,
+    /// Gone as an earlier run said they would be, which died before it could say that they are.
+    announced: Vec<SnapshotId>,
+    /// Gone without a record.
+    lost: Vec<SnapshotId>,
 }
 
 struct Run<'a> {
@@ -114,43 +133,57 @@ impl Run<'_> {
 
     async fn locked(&self, lock: &Locked, lease: &Leased) -> Result<Forgotten, Error> {
         tracing::info!(phase = "plan", run = %self.id);
-        let (plan, lost) = self.rooms.unless_interrupted(self.look()).await??;
-        if !self.how.many {
-            plan.check_cap()?;
-        }
-        let going = plan.removed();
-        if !going.is_empty() || !lost.is_empty() {
-            tracing::info!(phase = "record", run = %self.id);
-            self.write_before(&going, &lost).await?;
-            tracing::info!(phase = "remove", run = %self.id);
-            self.rooms.progress.phase("remove snapshots", None);
-            for snapshot in &going {
-                self.rooms.check_interrupted()?;
-                lock.assure().await?;
-                lease.renew().await?;
-                self.remove(*snapshot).await?;
-                self.rooms.progress.advance(1, 0);
-            }
-            tracing::info!(phase = "finish", run = %self.id);
-            self.write_after(&plan).await?;
-        }
-        Ok(Forgotten { run: self.id, plan, removed: going, refusal: None })
-    }
-
-    /// The plan, and the snapshots that are gone without a record.
-    async fn look(&self) -> Result<(Plan, Vec<SnapshotId>), Error> {
         // What a drill proved and a backup published may wait in this host's outbox.
         self.account.journal.deliver_all().await.map_err(account::Error::from)?;
+        let look = self.rooms.unless_interrupted(self.look()).await??;
+        if !self.how.many {
+            look.plan.check_cap()?;
+        }
+        let going = look.plan.removed();
+        if !going.is_empty() {
+            self.may_remove().await?;
+        }
+        tracing::info!(phase = "record", run = %self.id);
+        self.write_before(&going, &look.lost).await?;
+        let plan = self.again(look.snapshots).await?;
+        let still = plan.removed();
+        let going: Vec<_> = going.into_iter().filter(|id| still.contains(id)).collect();
+
+        tracing::info!(phase = "remove", run = %self.id);
+        let (removed, outcome) = self.remove_all(&going, lock, lease).await;
+        tracing::info!(phase = "finish", run = %self.id);
+        let gone = [&look.lost, &look.announced, &removed].map(Vec::as_slice).concat();
+        self.write_after(&gone, &plan).await?;
+        outcome?;
+        Ok(Forgotten { run: self.id, plan, removed, refusal: None })
+    }
+
+    /// What there is, and what becomes of it.
+    async fn look(&self) -> Result<Look, Error> {
         let records = self.account.sound_records(self.rooms).await?;
         let files = self.account.repository.snapshot_files().await.map_err(Error::Read)?;
         let listed: HashSet<_> = files.iter().map(|(id, _)| *id).collect();
+        let known = account::announced(&records);
         let lost = self.lost(&records, &listed).await?;
+        let (announced, lost): (Vec<_>, Vec<_>) =
+            lost.into_iter().partition(|id| known.contains(id));
         if let (Some(first), false) = (lost.first(), self.how.accept_lost) {
             return Err(Error::Lost { first: *first, count: lost.len() });
         }
         let snapshots = repo::in_order(files).map_err(Error::Read)?;
+        let plan = self.plan(snapshots.clone(), &records)?;
+        Ok(Look { plan, snapshots, announced, lost })
+    }
+
+    /// The plan by what the ledger says now that it names what goes: a drill may just have proven it.
+    async fn again(&self, snapshots: Snapshots) -> Result<Plan, Error> {
+        let records = self.account.sound_records(self.rooms).await?;
+        self.plan(snapshots, &records)
+    }
+
+    fn plan(&self, snapshots: Snapshots, records: &[Record]) -> Result<Plan, Error> {
         let now = self.rooms.clock.now();
-        Ok((plan::plan(&self.policy.name, self.kept, snapshots, &records, now)?, lost))
+        Ok(plan::plan(&self.policy.name, self.kept, snapshots, records, now)?)
     }
 
     /// The snapshots that must be there and are not. One that is there and was not listed stops
@@ -183,12 +216,51 @@ impl Run<'_> {
         let bodies = going.chunks(NAMED).map(|going| given_up(going, &rules));
         let accepted = "they were gone already, which a person accepted";
         let bodies = bodies.chain(lost.chunks(NAMED).map(|lost| given_up(lost, accepted)));
-        let written = self.account.journal.record_before(bodies.collect(), Vec::new()).await;
-        written.map_err(account::Error::from)?;
+        let bodies: Vec<_> = bodies.collect();
+        if !bodies.is_empty() {
+            let written = self.account.journal.record_before(bodies, Vec::new()).await;
+            written.map_err(account::Error::from)?;
+        }
         Ok(())
     }
 
-    async fn remove(&self, snapshot: SnapshotId) -> Result<(), Error> {
+    /// Whether this host may remove snapshots at all, tried on one that there is not.
+    async fn may_remove(&self) -> Result<(), Error> {
+        let none = SnapshotId(Digest::of(self.id.to_string().as_bytes()));
+        match self.account.repository.store().delete(&layout::snapshot(&none)).await {
+            Ok(()) | Err(store::Error::Missing { .. }) => Ok(()),
+            Err(error) => Err(Error::MayNotRemove(error)),
+        }
+    }
+
+    /// Removes one after the other; answers those that are gone, and why not all are.
+    async fn remove_all(
+        &self,
+        going: &[SnapshotId],
+        lock: &Locked,
+        lease: &Leased,
+    ) -> (Vec<SnapshotId>, Result<(), Error>) {
+        self.rooms.progress.phase("remove snapshots", None);
+        let mut removed = Vec::new();
+        for snapshot in going {
+            if let Err(error) = self.remove(*snapshot, lock, lease).await {
+                return (removed, Err(error));
+            }
+            removed.push(*snapshot);
+            self.rooms.progress.advance(1, 0);
+        }
+        (removed, Ok(()))
+    }
+
+    async fn remove(
+        &self,
+        snapshot: SnapshotId,
+        lock: &Locked,
+        lease: &Leased,
+    ) -> Result<(), Error> {
+        self.rooms.check_interrupted()?;
+        lease.renew().await?;
+        lock.assure().await?;
         match self.account.repository.store().delete(&layout::snapshot(&snapshot)).await {
             // A lost reply that was asked again: it is gone, as it should be.
             Ok(()) | Err(store::Error::Missing { .. }) => Ok(()),
@@ -196,14 +268,18 @@ impl Run<'_> {
         }
     }
 
-    async fn write_after(&self, plan: &Plan) -> Result<(), Error> {
-        let finished = Body::ForgetFinished {
+    async fn write_after(&self, gone: &[SnapshotId], plan: &Plan) -> Result<(), Error> {
+        let finished = |gone: &[SnapshotId]| Body::ForgetFinished {
             policy: self.policy.name.clone(),
             run: self.id,
-            removed: plan.removed().len() as u64,
+            snapshots: gone.iter().map(|id| id.0).collect(),
             left: plan.left() as u64,
         };
-        let recorded = self.account.journal.record(vec![finished]).await;
+        let bodies: Vec<_> = gone.chunks(NAMED).map(finished).collect();
+        if bodies.is_empty() {
+            return Ok(());
+        }
+        let recorded = self.account.journal.record(bodies).await;
         account::tell(&recorded.map_err(account::Error::from)?, &*self.rooms.progress);
         Ok(())
     }

@@ -14,9 +14,8 @@ use crate::ground::ids::RunId;
 use crate::ledger::details;
 use crate::ledger::record::Body;
 use crate::policy::{Policy, Setup};
-use crate::repo::SnapshotId;
 use crate::repo::lock::Claim;
-use crate::repo::prune::{self, Deletion, Keeper, Plan, Prune, Refused};
+use crate::repo::prune::{self, Deletion, Keeper, Known, Plan, Prune, Refused};
 
 /// How long others that use the repository are waited for before a slice.
 const WAIT: Duration = Duration::from_secs(60);
@@ -55,7 +54,7 @@ pub async fn run(
     let account = Account::open(setup, setup.customer_of(policy), rooms).await?;
     // Once as far as it can be proven; what changes on the way needs only to hold together with it.
     account.proven_records(rooms).await?;
-    let keeper = OfAccount { run, policy, account: &account, rooms };
+    let keeper = OfAccount { run, policy, dry_run, account: &account, rooms };
     let prune = Prune {
         repository: &account.repository,
         clock: &rooms.clock,
@@ -79,6 +78,7 @@ pub async fn run(
 struct OfAccount<'a> {
     run: RunId,
     policy: &'a Policy,
+    dry_run: bool,
     account: &'a Account,
     rooms: &'a Rooms,
 }
@@ -89,9 +89,13 @@ impl Keeper for OfAccount<'_> {
         Ok(Claim { wait: WAIT, ..Locked::claim(self.account, self.rooms).await? })
     }
 
-    async fn published(&self) -> Result<Vec<SnapshotId>, Refused> {
-        self.account.journal.deliver_all().await?;
-        Ok(account::published(&self.account.sound_records(self.rooms).await?))
+    async fn known(&self) -> Result<Known, Refused> {
+        if !self.dry_run {
+            self.account.journal.deliver_all().await?;
+        }
+        let records = self.account.sound_records(self.rooms).await?;
+        let given_up = account::announced(&records);
+        Ok(Known { published: account::published(&records), given_up })
     }
 
     async fn deleting(&self, what: &Deletion) -> Result<(), Refused> {

@@ -122,6 +122,34 @@ fn a_damaged_snapshot_a_damaged_ledger_and_a_policy_without_rules_remove_nothing
 }
 
 #[test]
+fn what_a_host_may_not_remove_is_not_taken_for_gone() {
+    let bench = site("last = 1");
+    backups(&bench, 3);
+    let nobody = bench.as_nobody_except("store/acme/repo/snapshots");
+    // Nobody's to write, everybody's to read.
+    let snapshots = bench.path("store/acme/repo/snapshots");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&snapshots, open).unwrap();
+
+    let ran = nobody(&["forget", "shop"]).exits(1);
+
+    assert!(ran.stderr.contains("cannot remove snapshot"), "{}", ran.stderr);
+    let log = nobody(&["ledger", "log", "shop", "--last", "0", "--json"]).exits(0).stdout;
+    assert!(!log.contains("forget-finished"), "{log}");
+}
+
+#[test]
+fn what_is_lost_can_be_accepted_without_rules_too() {
+    let bench = Bench::new();
+    let ids = backups(&bench, 3);
+    must(bench.restic(&new_restic()).args(["forget", &ids[0]]));
+
+    bench.run(&["forget", "shop", "--accept-lost"]).exits(0);
+
+    assert_eq!(listed(&bench), ids[1..]);
+}
+
+#[test]
 fn a_run_removes_no_more_than_ten_and_half_unless_it_is_told() {
     let bench = site("last = 1");
     let ids = backups(&bench, 12);

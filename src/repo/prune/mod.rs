@@ -65,6 +65,15 @@ pub enum Error {
 /// Why a [`Keeper`] does not let a prune go on.
 pub type Refused = Box<dyn std::error::Error + Send + Sync>;
 
+/// What a ledger knows of snapshots.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// They must be there, whatever a listing says.
+    pub published: Vec<SnapshotId>,
+    /// They were to be removed: one of them that is not there is not missed.
+    pub given_up: HashSet<SnapshotId>,
+}
+
 /// What is about to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletion {
@@ -79,8 +88,8 @@ pub struct Deletion {
 pub trait Keeper: Send + Sync {
     /// How to ask for a lock now.
     async fn claim(&self) -> Result<Claim, Refused>;
-    /// Snapshots that must be there now, whatever a listing says.
-    async fn published(&self) -> Result<Vec<SnapshotId>, Refused>;
+    /// What the ledger knows of snapshots now.
+    async fn known(&self) -> Result<Known, Refused>;
     /// Writes down what is about to be deleted; unless it succeeds nothing is.
     async fn deleting(&self, what: &Deletion) -> Result<(), Refused>;
     /// Lets others have the repository between two slices.
@@ -127,7 +136,7 @@ impl Prune<'_> {
             let bytes = going.iter().filter_map(|one| one.bytes).sum();
             self.progress.phase("remove packs", Some(bytes));
             while !going.is_empty() {
-                view = self.slice(view, &mut reach, &mut going, &all).await?;
+                view = self.slice(view, &mut reach, &mut going).await?;
                 if !going.is_empty() || batches.len() > 0 {
                     self.keeper.pause().await;
                 }
@@ -149,8 +158,8 @@ impl Prune<'_> {
 
     async fn survey(&self) -> Result<(View, Reach, Plan), Error> {
         self.progress.phase("read index and snapshots", None);
-        let published = self.keeper.published().await.map_err(Error::Keeper)?;
-        let view = View::first(self.repository, &published).await?;
+        let known = self.keeper.known().await.map_err(Error::Keeper)?;
+        let view = View::first(self.repository, &known).await?;
         let index = Arc::new(RwLock::new(view.index()));
         let reader = Reader::new(self.repository.clone(), index.clone());
         let mut reach = Reach::default();

@@ -36,19 +36,17 @@ struct Batch {
 }
 
 impl Prune<'_> {
-    /// Deletes the first of `going`; answers the view as it then is. `all` are all packs that this
-    /// prune means to delete.
+    /// Deletes the first of `going`; answers the view as it then is.
     pub(super) async fn slice(
         &self,
         view: View,
         reach: &mut Reach,
         going: &mut Vec<Going>,
-        all: &HashSet<PackId>,
     ) -> Result<View, Error> {
         tracing::info!(phase = "lock");
         let claim = self.keeper.claim().await.map_err(Error::Keeper)?;
         let lock = Lock::exclusive(self.repository, self.clock, &claim).await?;
-        let outcome = self.locked(&lock, view, reach, going, all).await;
+        let outcome = self.locked(&lock, view, reach, going).await;
         // A lock that stays is in nobody's way for long, and the reason to stop is the one to tell.
         let released = lock.release().await;
         let view = outcome?;
@@ -62,17 +60,23 @@ impl Prune<'_> {
         view: View,
         reach: &mut Reach,
         going: &mut Vec<Going>,
-        all: &HashSet<PackId>,
     ) -> Result<View, Error> {
-        let begun = Instant::now();
         tracing::info!(phase = "look");
-        let mut view = self.look_again(view, reach).await?;
+        let view = self.look_again(view, reach).await?;
         let batch = batch(&view, going);
-        let index = view.index();
-        check(&index, &view, reach, &batch.packs, all)?;
+        check(&view.index(), &view, reach, &batch.packs, going)?;
 
         tracing::info!(phase = "index");
         let files = self.write_index(&view, &batch).await?;
+        check_whole(&view, &batch, &files, reach)?;
+        self.write_down(lock, &batch).await?;
+        let mut view = self.unindex(lock, view, &batch, files).await?;
+        self.delete_packs(lock, &mut view, &batch).await?;
+        going.retain(|one| view.packs.contains_key(&one.pack) || !in_batch(&batch, one));
+        Ok(view)
+    }
+
+    async fn write_down(&self, lock: &Lock, batch: &Batch) -> Result<(), Error> {
         lock.confirm().await?;
         tracing::info!(phase = "record");
         let packs = batch.packs.iter().filter(|going| going.bytes.is_some());
@@ -81,9 +85,18 @@ impl Prune<'_> {
             packs: packs.clone().map(|going| going.pack).collect(),
             bytes: packs.filter_map(|going| going.bytes).sum(),
         };
-        self.keeper.deleting(&deletion).await.map_err(Error::Keeper)?;
-        lock.confirm().await?;
+        self.keeper.deleting(&deletion).await.map_err(Error::Keeper)
+    }
 
+    /// Deletes the batch's index files, which `files` replace.
+    async fn unindex(
+        &self,
+        lock: &Lock,
+        mut view: View,
+        batch: &Batch,
+        files: Vec<(IndexId, IndexFile)>,
+    ) -> Result<View, Error> {
+        lock.confirm().await?;
         tracing::info!(phase = "unindex");
         let superseded = view.superseded();
         // First those that others replace: without these they would count again.
@@ -95,10 +108,19 @@ impl Prune<'_> {
             view.files.remove(id);
         }
         view.files.extend(files);
+        let listed = Folder::Index.list(&**self.repository.store()).await.map_err(Error::List)?;
+        // One that was not listed before may name what seems to be in no index file.
+        match listed.iter().find(|(id, _)| !view.files.contains_key(&IndexId(*id))) {
+            Some((id, _)) => Err(Error::Unlisted { object: format!("index {id}") }),
+            None => Ok(view),
+        }
+    }
 
+    async fn delete_packs(&self, lock: &Lock, view: &mut View, batch: &Batch) -> Result<(), Error> {
         tracing::info!(phase = "delete");
-        for one in &batch.packs {
-            if begun.elapsed() > LONGEST {
+        let begun = Instant::now();
+        for (nth, one) in batch.packs.iter().enumerate() {
+            if nth > 0 && begun.elapsed() > LONGEST {
                 // No index file names it now; the next slice deletes it.
                 break;
             }
@@ -109,14 +131,13 @@ impl Prune<'_> {
             view.packs.remove(&one.pack);
             self.progress.advance(1, one.bytes.unwrap_or(0));
         }
-        going.retain(|one| view.packs.contains_key(&one.pack) || !in_batch(&batch, one));
-        Ok(view)
+        Ok(())
     }
 
     /// Lists everything anew, and takes in what new snapshots need.
     pub(super) async fn look_again(&self, view: View, reach: &mut Reach) -> Result<View, Error> {
-        let published = self.keeper.published().await.map_err(Error::Keeper)?;
-        let view = view.again(self.repository, &published).await?;
+        let known = self.keeper.known().await.map_err(Error::Keeper)?;
+        let view = view.again(self.repository, &known).await?;
         let index = Arc::new(RwLock::new(view.index()));
         let reader = Reader::new(self.repository.clone(), index);
         reach.extend(&reader, view.snapshots.values().copied(), self.progress).await?;
@@ -137,9 +158,11 @@ impl Prune<'_> {
         for file in old.filter_map(|id| view.files.get(id)) {
             for pack in file.packs.iter().filter(|pack| !gone.contains(&pack.id)) {
                 let known = staying.entry(pack.id).or_insert_with(|| pack.clone());
-                if known.blobs.len() < pack.blobs.len() {
-                    known.blobs.clone_from(&pack.blobs);
-                }
+                // Each of several index files may name a part of it.
+                let offsets: HashSet<_> = known.blobs.iter().map(|blob| blob.offset).collect();
+                let more = pack.blobs.iter().filter(|blob| !offsets.contains(&blob.offset));
+                known.blobs.extend(more);
+                known.blobs.sort_by_key(|blob| blob.offset);
             }
             rest.packs_to_delete.extend(file.packs_to_delete.iter().cloned());
         }
@@ -207,6 +230,22 @@ fn batch(view: &View, going: &[Going]) -> Batch {
     batch
 }
 
+/// Whether the index as it will be still leads to everything that a snapshot needs.
+fn check_whole(
+    view: &View,
+    batch: &Batch,
+    files: &[(IndexId, IndexFile)],
+    reach: &Reach,
+) -> Result<(), Error> {
+    let mut index = Index::new();
+    let old = view.in_force().filter(|(id, _)| !batch.files.contains(*id)).map(|(_, file)| file);
+    old.chain(files.iter().map(|(_, file)| file)).for_each(|file| index.insert_file(file));
+    let lost = reach.all().find(|(kind, blob)| {
+        !index.places(*kind, blob).any(|place| view.packs.contains_key(&place.pack))
+    });
+    lost.map_or(Ok(()), |(_, blob)| Err(Error::Lost { blob }))
+}
+
 fn blobs_of(file: &IndexFile) -> usize {
     file.packs.iter().map(|pack| pack.blobs.len()).sum()
 }
@@ -215,16 +254,17 @@ fn in_batch(batch: &Batch, one: &Going) -> bool {
     batch.packs.iter().any(|other| other.pack == one.pack)
 }
 
-/// Whether everything that `packs` hold and some snapshot needs is in a pack that stays: one that
-/// is in no prune's way (`all`) and is there at its full length.
+/// Whether everything that `packs` hold and some snapshot needs is in a pack that stays for now: one
+/// that is not `going` with them and is there at its full length.
 fn check(
     index: &Index,
     view: &View,
     reach: &Reach,
     packs: &[Going],
-    all: &HashSet<PackId>,
+    all: &[Going],
 ) -> Result<(), Error> {
     let going: HashSet<_> = packs.iter().map(|going| going.pack).collect();
+    let all: HashSet<_> = all.iter().map(|going| going.pack).collect();
     let (mut whole, mut blobs_of_going) = (HashSet::new(), Vec::new());
     for (pack, blobs) in index.packs() {
         if going.contains(&pack) {

@@ -7,13 +7,14 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::Error;
+use super::{Error, Known};
 use crate::ground::digest::Digest;
 use crate::repo::layout::Folder;
 use crate::repo::{
     BlobId, Error as RepositoryError, Index, IndexFile, IndexId, PackId, Repository, Snapshot,
     SnapshotId,
 };
+use crate::store;
 
 /// How many small objects are fetched at once.
 const FETCHES: usize = 16;
@@ -29,32 +30,29 @@ pub(super) struct View {
 }
 
 impl View {
-    /// A first look; `published` must be among the snapshots.
-    pub async fn first(repository: &Repository, published: &[SnapshotId]) -> Result<Self, Error> {
+    /// A first look; what `known` says was published must be among the snapshots.
+    pub async fn first(repository: &Repository, known: &Known) -> Result<Self, Error> {
         let nothing =
             Self { snapshots: HashMap::new(), files: HashMap::new(), packs: HashMap::new() };
-        nothing.again(repository, published).await
+        nothing.again(repository, known).await
     }
 
     /// Another look: what was read is not read again, and nothing of it may be missing.
-    pub async fn again(
-        self,
-        repository: &Repository,
-        published: &[SnapshotId],
-    ) -> Result<Self, Error> {
+    pub async fn again(self, repository: &Repository, known: &Known) -> Result<Self, Error> {
         let decode = |json: &[u8]| Snapshot::decode(json).map(|snapshot| snapshot.tree);
-        let known = self.snapshots;
-        let seen: Vec<_> = known.keys().copied().collect();
-        let by_digest = known.into_iter().map(|(id, tree)| (id.0, tree)).collect();
+        let seen: Vec<_> = self.snapshots.keys().copied().collect();
+        let by_digest = self.snapshots.into_iter().map(|(id, tree)| (id.0, tree)).collect();
         let snapshots = read(repository, Folder::Snapshots, by_digest, decode).await?;
         let snapshots: HashMap<_, _> =
             snapshots.into_iter().map(|(id, tree)| (SnapshotId(id), tree)).collect();
         if snapshots.is_empty() {
             return Err(Error::NoSnapshots);
         }
-        let mut expected = seen.iter().chain(published);
-        if let Some(lost) = expected.find(|id| !snapshots.contains_key(id)) {
-            return Err(Error::Unlisted { object: format!("snapshot {lost}") });
+        let expected = seen.iter().chain(&known.published);
+        for lost in expected.filter(|id| !snapshots.contains_key(id)) {
+            if !known.given_up.contains(lost) || !is_gone(repository, lost).await? {
+                return Err(Error::Unlisted { object: format!("snapshot {lost}") });
+            }
         }
 
         let seen: Vec<_> = self.files.keys().copied().collect();
@@ -90,6 +88,15 @@ impl View {
             index.insert_file(file);
         }
         index
+    }
+}
+
+/// Whether a snapshot that no listing has is not there.
+async fn is_gone(repository: &Repository, id: &SnapshotId) -> Result<bool, Error> {
+    match repository.snapshot(id).await {
+        Err(RepositoryError::Store(store::Error::Missing { .. })) => Ok(true),
+        Err(error) if error.is_environment() => Err(Error::Read(error)),
+        _ => Ok(false),
     }
 }
 

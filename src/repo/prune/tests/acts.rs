@@ -13,7 +13,7 @@ use crate::ground::progress::Silent;
 use crate::repo::LockId;
 use crate::repo::layout;
 use crate::repo::lock::{self, Claim, Lock, LockError};
-use crate::repo::prune::{Deletion, Error, Keeper, Prune, Refused};
+use crate::repo::prune::{Deletion, Error, Keeper, Known, Prune, Refused};
 use crate::repo::{
     BlobKind, Depth, Node, NodeKind, Repository, Snapshot, SnapshotId, Tree, verify,
 };
@@ -83,6 +83,7 @@ impl Act {
         let going: Vec<_> = all.into_iter().filter(|_| !self.dice.one_in(3)).collect();
         let is_going = |id: &SnapshotId| going.iter().any(|(one, _)| one == id);
         self.world.published.lock().unwrap().retain(|id| !is_going(id));
+        self.world.given_up.lock().unwrap().extend(going.iter().map(|(id, _)| *id));
         for (id, _) in &going {
             lock.confirm().await.inspect_err(|_| self.world.count(|tally| tally.fenced += 1))?;
             self.repository.store().delete(&layout::snapshot(id)).await?;
@@ -154,7 +155,7 @@ struct Office {
     world: Arc<World>,
     claim: Claim,
     /// What a planted mistake knows for ever.
-    known: Option<Mutex<Option<Vec<SnapshotId>>>>,
+    known: Option<Mutex<Option<Known>>>,
 }
 
 #[async_trait]
@@ -163,8 +164,10 @@ impl Keeper for Office {
         Ok(self.claim.clone())
     }
 
-    async fn published(&self) -> Result<Vec<SnapshotId>, Refused> {
-        let now = self.world.published.lock().unwrap().clone();
+    async fn known(&self) -> Result<Known, Refused> {
+        let published = self.world.published.lock().unwrap().clone();
+        let given_up = self.world.given_up.lock().unwrap().clone();
+        let now = Known { published, given_up };
         Ok(match &self.known {
             Some(known) => known.lock().unwrap().get_or_insert(now).clone(),
             None => now,

@@ -56,6 +56,7 @@ pub(super) struct World {
     pub tally: Mutex<Tally>,
     /// The ledger: what was published and not given up.
     pub published: Mutex<Vec<SnapshotId>>,
+    pub given_up: Mutex<HashSet<SnapshotId>>,
     /// What a tree needs, itself included; told by whoever backs it up.
     pub needs: Mutex<HashMap<BlobId, BTreeSet<(BlobKind, BlobId)>>>,
     roots: Mutex<HashMap<ObjectName, BlobId>>,
@@ -77,6 +78,7 @@ impl World {
             planted,
             tally: Mutex::default(),
             published: Mutex::default(),
+            given_up: Mutex::default(),
             needs: Mutex::default(),
             roots: Mutex::default(),
             modified: Mutex::default(),
