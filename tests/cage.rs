@@ -254,6 +254,25 @@ fn memory_processes_files_output_and_time_are_bounded() {
     assert_eq!(processes_with(bench.scratch.token()), Vec::<String>::new());
 }
 
+#[test]
+fn a_server_that_rests_is_bounded_once_it_works() {
+    let bench = Bench::new();
+    let wall = Duration::from_secs(3);
+    let bounds = Bounds { wall, ..bounds() };
+    let cage = Cage::raise(&bench.scratch, bench.scratch.dir(), &[], bounds).unwrap();
+    let mut server = cage.start(&shell("sleep 600")).unwrap();
+
+    server.rest();
+    let rested = server.wait(wall + wall / 3).unwrap();
+    server.work();
+    let at_once = server.wait(wall / 3).unwrap();
+    let worked = server.wait(LONG).unwrap();
+
+    assert_eq!(rested, None, "it was ended while it waited for work");
+    assert_eq!(at_once, None, "its time ran while it rested");
+    assert_eq!(worked, Some(Ending::TooLate(wall)));
+}
+
 /// A service's root may lack it, and may then not look into processes of other users.
 #[test]
 fn bounds_hold_for_a_root_that_may_not_trace() {

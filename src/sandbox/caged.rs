@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 pub use self::ending::Ending;
-use self::keeper::{GRACE, Keeper, Started, hold, pid_of};
+use self::keeper::{BusySince, GRACE, Keeper, Started, hold, pid_of};
 use super::program::Bounds;
 use super::{Error, crowd};
 
@@ -63,6 +63,7 @@ pub struct Caged {
     monitor: u32,
     is_open: bool,
     unwanted: Arc<AtomicBool>,
+    busy_since: Arc<BusySince>,
     ended: Receiver<Result<Ending, io::Error>>,
     ending: Option<Ending>,
     stderr: Arc<Mutex<Vec<u8>>>,
@@ -77,8 +78,15 @@ impl Caged {
         let (unwanted, full) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (send_started, started) = mpsc::channel();
         let (send_ended, ended) = mpsc::channel();
-        let keeper =
-            Keeper { unwanted: unwanted.clone(), interrupted, full: full.clone(), bounds, is_open };
+        let busy_since = Arc::new(BusySince::now());
+        let keeper = Keeper {
+            unwanted: unwanted.clone(),
+            interrupted,
+            full: full.clone(),
+            busy_since: busy_since.clone(),
+            bounds,
+            is_open,
+        };
         thread("keep", move || {
             keeper.keep(command, out, &send_started, &send_ended);
             drop(filter);
@@ -90,6 +98,7 @@ impl Caged {
             monitor: child.id,
             is_open,
             unwanted,
+            busy_since,
             ended,
             ending: None,
             stderr: Arc::default(),
@@ -119,6 +128,16 @@ impl Caged {
             });
         })?);
         Ok(())
+    }
+
+    /// It waits for work, however long: its wall time does not run until [`Self::work`].
+    pub fn rest(&self) {
+        self.busy_since.set(None);
+    }
+
+    /// Its wall time runs from now.
+    pub fn work(&self) {
+        self.busy_since.set(Some(Instant::now()));
     }
 
     /// How it ended, if it has.

@@ -3,9 +3,9 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -27,6 +27,25 @@ pub(super) struct Started {
     pub(super) stderr: Option<ChildStderr>,
 }
 
+/// Since when a program's wall time runs: not at all while it rests.
+#[derive(Debug)]
+pub(super) struct BusySince(Mutex<Option<Instant>>);
+
+impl BusySince {
+    pub(super) fn now() -> Self {
+        Self(Mutex::new(Some(Instant::now())))
+    }
+
+    pub(super) fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    fn is_longer_than(&self, limit: Duration) -> bool {
+        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() >= limit)
+    }
+}
+
 /// The thread that starts a program and stays until it has ended: the kernel ends the program
 /// with the *thread* that started it, and threads of a runtime's pool come and go.
 pub(super) struct Keeper {
@@ -35,6 +54,7 @@ pub(super) struct Keeper {
     pub(super) interrupted: Arc<AtomicBool>,
     /// It printed more than is taken in.
     pub(super) full: Arc<AtomicBool>,
+    pub(super) busy_since: Arc<BusySince>,
     pub(super) bounds: Bounds,
     pub(super) is_open: bool,
 }
@@ -69,7 +89,6 @@ impl Keeper {
     }
 
     fn watch(&self, child: &mut Child) -> io::Result<Ending> {
-        let began = Instant::now();
         let mut first = None;
         for look in 0u32.. {
             if let Some(status) = child.try_wait()? {
@@ -77,7 +96,7 @@ impl Keeper {
                 return Ok(Ending::of(status));
             }
             first = first.or_else(|| First::behind(child.id()));
-            if let Some(ending) = self.verdict(child.id(), began, look) {
+            if let Some(ending) = self.verdict(child.id(), look) {
                 end(child, first)?;
                 return Ok(ending);
             }
@@ -87,14 +106,14 @@ impl Keeper {
     }
 
     /// Why the program must end now, if it must.
-    fn verdict(&self, monitor: u32, began: Instant, look: u32) -> Option<Ending> {
+    fn verdict(&self, monitor: u32, look: u32) -> Option<Ending> {
         if self.unwanted.load(Ordering::Relaxed) || self.interrupted.load(Ordering::Relaxed) {
             return Some(Ending::Stopped);
         }
         if self.full.load(Ordering::Relaxed) {
             return Some(Ending::TooMuchOutput);
         }
-        if began.elapsed() >= self.bounds.wall {
+        if self.busy_since.is_longer_than(self.bounds.wall) {
             return Some(Ending::TooLate(self.bounds.wall));
         }
         if self.is_open || !look.is_multiple_of(LOOKS_A_COUNT) {

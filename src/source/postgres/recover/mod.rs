@@ -142,6 +142,7 @@ pub fn prepare(
     let cage = Cage::raise(scratch, &room, engine.folders(), bounds).map_err(environment)?;
     let server = Server::create(engine, cage, &cluster, &room, scratch)?;
     needs::check(&server, &cluster)?;
+    server.rest();
     let dropped = Dropped::of(capture);
     Ok(Box::new(Prepared { room, server, cluster, dropped }))
 }
@@ -162,6 +163,7 @@ impl Ready for Prepared {
         scratch: &Scratch,
     ) -> Result<Box<dyn Recovered>, Trouble> {
         let Self { room, server, cluster, dropped } = *self;
+        server.work();
         let dumps = Dumps::lend(data, &room, &cluster, scratch)?;
         // The dumps themselves are written since it was asked first.
         leave_room(&cluster, dumps.bytes(), 0, scratch)?;

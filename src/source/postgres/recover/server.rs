@@ -115,6 +115,16 @@ impl Server {
         Ok(Self { engine, cage, process, superuser, run, door, interrupted })
     }
 
+    /// It waits for its dumps, however long they take.
+    pub(super) fn rest(&self) {
+        self.process.rest();
+    }
+
+    /// Its time is bounded from now on.
+    pub(super) fn work(&self) {
+        self.process.work();
+    }
+
     /// A session in `database`.
     pub(super) fn session(&self, database: &str) -> Result<Session, Trouble> {
         let interrupted = self.interrupted.clone();
