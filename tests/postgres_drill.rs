@@ -190,6 +190,25 @@ fn a_database_that_the_policy_names_since_the_recovery_point_is_not_passed_over(
 }
 
 #[test]
+fn a_server_that_the_policy_names_since_the_recovery_point_is_not_judged_by_another_one() {
+    let server = Server::start(15);
+    let bench = shop(&server);
+    bench.backup();
+    let before = fs::read_to_string(bench.path("policies/shop.toml")).unwrap();
+    let host = server.socket().display().to_string();
+
+    for elsewhere in
+        [before.replace(&host, "/run/other"), before.replace("user =", "port = 6543\nuser =")]
+    {
+        bench.write("policies/shop.toml", elsewhere);
+        let (code, report) = bench.drill();
+
+        assert_eq!((code, &report["verdict"]), (5, &Value::from("inconclusive")), "{report:#}");
+        assert!(report.to_string().contains("declared otherwise: back up anew"), "{report:#}");
+    }
+}
+
+#[test]
 fn a_drill_killed_while_its_server_runs_leaves_nothing_after_the_next() {
     let server = Server::start(15);
     let bench = shop(&server);

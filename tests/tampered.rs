@@ -307,6 +307,21 @@ fn a_source_declared_otherwise_since_the_backup_is_not_judged_by_what_was_captur
 }
 
 #[test]
+fn a_database_that_lies_elsewhere_since_the_backup_is_not_judged_by_the_old_one() {
+    let bench = Bench::new();
+    bench.backup();
+    fs::copy(bench.path("data/shop.db"), bench.path("data/new.db")).unwrap();
+    bench.edit("policies/shop.toml", "\"data/shop.db\"", "\"data/new.db\"");
+
+    let document = bench.run(&["drill", "shop", "--json"]).exits(5).json();
+
+    assert!(document.to_string().contains("declared otherwise: back up anew"), "{document:#}");
+    bench.backup();
+    let (code, document) = bench.drill();
+    assert_eq!(code, 0, "{document:#}");
+}
+
+#[test]
 fn an_edited_ledger_vouches_for_nothing() {
     let bench = Bench::new();
     bench.backup();

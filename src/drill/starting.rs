@@ -2,9 +2,11 @@
 //! them today, and what of each is made ready while its data is still on the way.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use super::{Error, Rehearsal, Request};
@@ -85,22 +87,30 @@ fn held(settings: &SourceSettings, manifest: Option<&Manifest>) -> Result<Captur
     let capture =
         capture.ok_or("the recovery point was taken before the policy named this source")?;
     if !is_of(settings, capture, manifest) {
-        return Err("the recovery point was taken when this source was declared otherwise");
+        return Err("the recovery point was taken when this source was declared otherwise: \
+                    back up anew");
     }
     Ok(capture.clone())
 }
 
-/// Whether the capture is one of what the policy declares today: its kind, for files its paths, for a
-/// server its databases. What was captured would else equal itself while something is missing.
+/// Whether the capture is one of what the policy declares today: its kind, its paths, for a server
+/// where it is and its databases. What was captured would else equal itself while something is
+/// missing, or is another's.
 fn is_of(settings: &SourceSettings, capture: &Capture, manifest: &Manifest) -> bool {
+    let Some(then) = declared_then(&settings.name, manifest) else { return false };
     match &settings.kind {
-        SourceKind::Sqlite(_) => capture.kind == Kind::Sqlite,
+        SourceKind::Sqlite(database) => {
+            let path = then["path"].as_str().map(Path::new);
+            capture.kind == Kind::Sqlite && path == Some(&database.path)
+        }
         SourceKind::Postgres(server) => {
             let declared: BTreeSet<_> = server.databases.iter().map(String::as_str).collect();
             let captured = capture.cluster.iter().flat_map(|cluster| &cluster.databases);
             let captured: BTreeSet<_> = captured.map(|database| database.name.as_str()).collect();
             capture.kind == Kind::Postgres
-                && databases_then(&settings.name, manifest).as_ref() == Some(&declared)
+                && then["host"] == server.host.as_str()
+                && then["port"] == server.port
+                && databases_of(then).as_ref() == Some(&declared)
                 && declared.is_subset(&captured)
         }
         SourceKind::Files(files) => {
@@ -111,9 +121,13 @@ fn is_of(settings: &SourceSettings, capture: &Capture, manifest: &Manifest) -> b
     }
 }
 
-/// The databases that the policy in force at capture named for a source; empty for all.
-fn databases_then<'a>(source: &Name, manifest: &'a Manifest) -> Option<BTreeSet<&'a str>> {
+/// What the policy in force at capture said of a source.
+fn declared_then<'a>(source: &Name, manifest: &'a Manifest) -> Option<&'a Value> {
     let sources = manifest.effective.pointer("/policy/sources")?.as_array()?;
-    let settings = sources.iter().find(|one| one["name"] == source.as_str())?;
-    settings["databases"].as_array()?.iter().map(|name| name.as_str()).collect()
+    sources.iter().find(|one| one["name"] == source.as_str())
+}
+
+/// The databases that are named; empty for all.
+fn databases_of(settings: &Value) -> Option<BTreeSet<&str>> {
+    settings["databases"].as_array()?.iter().map(Value::as_str).collect()
 }
