@@ -260,6 +260,25 @@ fn wrong_bytes_never_pass() {
 }
 
 #[test]
+fn a_second_look_at_the_ledger_is_as_thorough_as_the_first() {
+    let (bench, proxy) = fresh("second-look");
+    let twin = std::fs::read_to_string(bench.path("policies/shop.toml")).unwrap();
+    bench.write("policies/twin.toml", twin.replace("\"shop\"", "\"twin\""));
+    bench.backup();
+    let other = bench.run(&["backup", "twin", "--json"]).exits(0).json();
+    let other = other["snapshot"].as_str().unwrap();
+
+    // No record vouches for it as this policy's, so the ledger is read again.
+    let name = "/ledger/segments/00000000000000000001";
+    proxy.arm(&[Fault { act: "GET", name, calls: 1..u64::MAX, harm: Harm::WrongByte }]);
+    let drilled = bench.run(&["drill", "shop", "--snapshot", other, "--json"]).exits(5).json();
+
+    assert!(proxy.disarm() > 0, "what this host keeps was taken for the ledger");
+    let told = drilled.to_string();
+    assert!(told.contains("the ledger is not as it was written"), "{drilled:#}");
+}
+
+#[test]
 fn listings_that_lack_snapshots_records_or_packs_change_nothing() {
     let stage = Stage::new("lying-listings");
     for harm in [Harm::Empty, Harm::Partial, Harm::Stale] {

@@ -178,7 +178,7 @@ async fn point(
     let begun = Instant::now();
     // Before the listing: what is on record by now must be listed then.
     let testimony = account.testimony(rooms).await.map_err(|error| unknown(&error))?;
-    let Testimony { mut records, doubt } = testimony;
+    let Testimony { mut records, mut doubt } = testimony;
     let published = account::published(&records);
     let listing = account.repository.snapshot_files_with(&published).await;
     let listing = listing.map_err(|error| unknown(&error))?;
@@ -203,9 +203,10 @@ async fn point(
         NoPoint::Named(why) => Stop::Environment(why),
     })?;
     let mut vouched = pick::vouched(request, &picked, &records, &listed);
-    if !matches!(vouched, Outcome::Held { .. }) {
+    if doubt.is_none() && !matches!(vouched, Outcome::Held { .. }) {
         // It may have been published and recorded since the ledger was read.
-        records = account.records().await.map_err(|error| unknown(&error))?;
+        let anew = account.testimony(rooms).await.map_err(|error| unknown(&error))?;
+        Testimony { records, doubt } = anew;
         vouched = pick::vouched(request, &picked, &records, &listed);
     }
     let alarm = doubt.map(|what| Outcome::not_run(Why::Contradiction, what));
