@@ -141,7 +141,7 @@ pub fn prepare(
     let bounds = bounds(&cluster, capture.bytes);
     let cage = Cage::raise(scratch, &room, engine.folders(), bounds).map_err(environment)?;
     let server = Server::create(engine, cage, &cluster, &room, scratch)?;
-    needs::check(&server, &cluster)?;
+    needs::check(&server, &cluster).map_err(environment)?;
     server.rest();
     let dropped = Dropped::of(capture);
     Ok(Box::new(Prepared { room, server, cluster, dropped }))

@@ -4,35 +4,33 @@ use std::collections::BTreeSet;
 
 use super::super::session::Error as Said;
 use super::super::{Cluster, Database, Session, names};
+use super::Error;
 use super::server::Server;
-use super::{Error, environment, of_session};
-use crate::source::Trouble;
 
 /// The database in which a locale is tried.
 const TRIAL: &str = "lifeboat_trial";
 
-/// Fails, always as the environment's fault, where an extension or a locale is missing.
-pub(super) fn check(server: &Server, cluster: &Cluster) -> Result<(), Trouble> {
-    let mut session = server.session("template1")?;
+/// Fails where an extension or a locale is missing, or the server does not tell: whatever it says,
+/// it has none of the data yet.
+pub(super) fn check(server: &Server, cluster: &Cluster) -> Result<(), Error> {
+    let mut session = server.enter("template1")?;
     for database in &cluster.databases {
         for extension in &database.extensions {
             // The newest of an extension is what its dump makes; another one is another schema.
-            let found = session
-                .rows(&format!(
-                    "SELECT default_version FROM pg_available_extensions WHERE name = {}",
-                    names::literal(&extension.name)
-                ))
-                .map_err(of_session)?;
+            let found = session.rows(&format!(
+                "SELECT default_version FROM pg_available_extensions WHERE name = {}",
+                names::literal(&extension.name)
+            ))?;
             let found = found.into_iter().next().and_then(|row| row.into_iter().next().flatten());
             if found.as_deref() != Some(&extension.version) {
-                return Err(environment(Error::Extension {
+                return Err(Error::Extension {
                     database: database.name.clone(),
                     name: extension.name.clone(),
                     version: extension.version.clone(),
                     found: found
                         .map_or_else(|| "it has none".into(), |one| format!("it has {one}")),
                     major: server.engine().major,
-                }));
+                });
             }
         }
     }
@@ -67,13 +65,13 @@ fn locale(database: &Database) -> String {
     options
 }
 
-fn try_locale(session: &mut Session, database: &Database, locale: &str) -> Result<(), Trouble> {
+fn try_locale(session: &mut Session, database: &Database, locale: &str) -> Result<(), Error> {
     let made = session.run(&format!("CREATE DATABASE {TRIAL} TEMPLATE template0{locale}"));
     match made {
-        Ok(()) => session.run(&format!("DROP DATABASE {TRIAL}")).map_err(of_session),
+        Ok(()) => Ok(session.run(&format!("DROP DATABASE {TRIAL}"))?),
         Err(Said::Refused { message, .. }) => {
-            Err(environment(Error::Locale { database: database.name.clone(), what: message }))
+            Err(Error::Locale { database: database.name.clone(), what: message })
         }
-        Err(error) => Err(of_session(error)),
+        Err(error) => Err(error.into()),
     }
 }

@@ -125,15 +125,19 @@ impl Server {
         self.process.work();
     }
 
-    /// A session in `database`.
+    /// A session in `database` once it was restored; tells whose fault it is that there is none.
     pub(super) fn session(&self, database: &str) -> Result<Session, Trouble> {
-        let interrupted = self.interrupted.clone();
-        enter(&self.door, &self.superuser, database, interrupted).map_err(|error| match error {
+        self.enter(database).map_err(|error| match error {
             session::Error::NotAdmitted { database, code, message, .. } if code == "3D000" => {
                 data(session::Error::Refused { database, code, message })
             }
             error => of_session(error),
         })
+    }
+
+    /// A session in `database`, while nothing is there yet that could be at fault.
+    pub(super) fn enter(&self, database: &str) -> Result<Session, session::Error> {
+        enter(&self.door, &self.superuser, database, self.interrupted.clone())
     }
 
     /// The engine and what it was told, and its walls.
