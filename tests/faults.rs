@@ -260,6 +260,21 @@ fn wrong_bytes_never_pass() {
 }
 
 #[test]
+fn giving_the_lock_back_is_part_of_the_recovery_time() {
+    let stage = Stage::new("slow-release");
+    let slow = Duration::from_secs(6);
+
+    let harm = Harm::Slow(slow);
+    stage.proxy.arm(&[Fault { act: "DELETE", name: "/locks/", calls: ALL, harm }]);
+    let (code, drilled) = stage.bench.drill();
+
+    assert!(stage.proxy.disarm() > 0, "nothing was slow");
+    assert_eq!(code, 0, "{drilled:#}");
+    let measured = drilled["recovery_seconds"].as_f64().unwrap();
+    assert!(measured >= slow.as_secs_f64(), "{drilled:#}");
+}
+
+#[test]
 fn a_second_look_at_the_ledger_is_as_thorough_as_the_first() {
     let (bench, proxy) = fresh("second-look");
     let twin = std::fs::read_to_string(bench.path("policies/shop.toml")).unwrap();

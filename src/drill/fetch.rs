@@ -111,9 +111,14 @@ impl Fetch<'_> {
         let lock = Locked::to_read(self.account, self.rooms).await;
         let lock = lock.map_err(|error| unknown(&error))?;
         rehearsal.phase("queue", waiting.elapsed(), false);
+        let begun = Instant::now();
         let fetched = self.fetch(rehearsal, brought).await;
         if let Some(lock) = lock {
             lock.release().await.map_err(|error| unknown(&error))?;
+        }
+        if fetched.is_ok() {
+            // Nothing starts before the lock is given back: that is recovery time too.
+            rehearsal.phase("fetch", begun.elapsed(), true);
         }
         fetched
     }
@@ -124,7 +129,6 @@ impl Fetch<'_> {
         brought: &mut Brought,
     ) -> Result<Fetched, Stop> {
         let Self { request, account, scratch, rooms } = *self;
-        let begun = Instant::now();
         let integrity = &mut brought.integrity;
         let (picked, records) = point(request, account, rehearsal, integrity, rooms).await?;
         let index = account.index().await.map_err(|error| match &error {
@@ -152,7 +156,6 @@ impl Fetch<'_> {
             true => unknown(&error),
             false => integrity.damaged(format!("snapshot {}", picked.id), chain(&error)),
         })?;
-        rehearsal.phase("fetch", begun.elapsed(), true);
         integrity.blobs = restored.blobs;
         integrity.damage.extend(restored.damaged);
         if let Some(first) = restored.unrestored.first() {
