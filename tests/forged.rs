@@ -425,16 +425,19 @@ fn a_snapshot_without_its_manifest_is_never_a_pass() {
 }
 
 #[test]
-fn a_snapshot_from_the_future_is_not_picked() {
+fn a_snapshot_from_the_future_is_not_picked_and_status_tells_of_it() {
     let bench = Bench::new();
     let honest = bench.backup()["snapshot"].clone();
     let forger = Forger::at(&bench);
     let (tree, time) = (forger.newest.tree, Timestamp::now() + SignedDuration::from_hours(9));
-    forger.publish(tree, time);
+    let forged = forger.publish(tree, time).to_string();
 
     let (code, document) = bench.drill();
+    let status = bench.run(&["status", "--json"]).exits(0).json();
 
     assert_eq!((code, &document["snapshot"]), (0, &honest), "{document:#}");
+    assert_eq!(status[0]["last_backup"]["snapshot"], honest, "{status:#}");
+    assert_eq!(status[0]["still_to_come"], json!([forged]), "{status:#}");
 }
 
 #[test]

@@ -135,6 +135,41 @@ fn a_snapshot_that_cannot_be_read_is_named_by_status_which_tells_of_the_others()
 }
 
 #[test]
+fn snapshots_that_are_on_the_ledger_and_gone_are_an_alarm_of_status() {
+    let bench = drilled();
+    let gone = bench.files("store/acme/repo/snapshots");
+    for file in &gone {
+        fs::remove_file(file).unwrap();
+    }
+
+    let document = bench.run(&["status", "--json"]).exits(1).json();
+    let told = bench.run(&["status"]).exits(1);
+
+    let named = document[0]["gone"].as_array().unwrap();
+    assert_eq!(named.len(), gone.len(), "{document:#}");
+    assert!(gone[0].ends_with(named[0].as_str().unwrap()), "{document:#}");
+    assert!(told.stdout.contains("NOT IN THE REPOSITORY any more"), "{}", told.stdout);
+}
+
+#[test]
+fn a_drill_that_failed_is_told_beside_another_that_passed_later() {
+    let bench = Bench::new();
+    bench.backup();
+    bench.edit("drills/weekly.toml", "\"> 0\"", "\"> 1000000\"");
+    bench.write("drills/quick.toml", "policy = \"acme/shop\"\nname = \"quick\"\n".into());
+    bench.run(&["drill", "acme/shop/weekly"]).exits(4);
+    bench.run(&["drill", "acme/shop/quick"]).exits(0);
+
+    let document = bench.run(&["status", "--json"]).exits(0).json();
+    let told = bench.run(&["status"]).exits(0).stdout;
+
+    let drills = &document[0]["drills"];
+    assert_eq!((&drills[0]["drill"], &drills[0]["verdict"]), (&"quick".into(), &"pass".into()));
+    assert_eq!((&drills[1]["drill"], &drills[1]["verdict"]), (&"weekly".into(), &"fail".into()));
+    assert!(told.contains("quick: pass at") && told.contains("weekly: FAIL at"), "{told}");
+}
+
+#[test]
 fn a_snapshot_of_restic_is_restored_with_a_warning() {
     let bench = drilled();
     let restic = new_restic();

@@ -16,8 +16,8 @@ use stored::{Stored, UNKNOWN};
 /// Show per policy: last success, data age, last drill, next runs
 ///
 /// Ends with 1, 10 or 12 where a policy's store could not be read: then what it holds is unknown,
-/// and said to be. Ends with 1 also where the ledger is not as it was written, or a snapshot cannot
-/// be read.
+/// and said to be. Ends with 1 also where the ledger is not as it was written, or a snapshot that it
+/// names cannot be read or is gone.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Policies to show [default: all]
@@ -41,7 +41,7 @@ struct Standing {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Learnt {
-    Stored(Stored),
+    Stored(Box<Stored>),
     Unknown(Unknown),
 }
 
@@ -74,7 +74,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         let present = here.of(&setup, policy, rooms.clock.now());
         // What runs and waits is told all the same: it may be what is wrong.
         let learnt = match read(&setup, policy, &rooms).await {
-            Ok(stored) => Learnt::Stored(stored),
+            Ok(stored) => Learnt::Stored(Box::new(stored)),
             Err(error) => {
                 let error = advice::advised(error);
                 let unknown = Unknown::because(&error);
@@ -105,7 +105,7 @@ async fn read(setup: &Setup, policy: &Policy, rooms: &Rooms) -> anyhow::Result<S
 }
 
 impl Learnt {
-    /// Whether what answered is not as it was written.
+    /// Whether what the bucket holds and what it says of it do not agree.
     fn is_alarming(&self) -> bool {
         matches!(self, Self::Stored(stored) if stored.is_alarming())
     }
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_policy_that_was_never_drilled_is_not_shown_as_fine() {
-        let text = text(&[standing(Learnt::Stored(Stored::default()))]);
+        let text = text(&[standing(Learnt::Stored(Box::default()))]);
 
         assert!(text.contains("none yet that is complete"), "{text}");
         assert!(text.contains("nothing shows that it would come back"), "{text}");

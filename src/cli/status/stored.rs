@@ -10,6 +10,7 @@ use crate::account::journal::Rival;
 use crate::account::{self, Account, Rooms, Testimony};
 use crate::ground::causes::chain;
 use crate::ground::digest::Digest;
+use crate::ground::ids::Name;
 use crate::ledger::record::{BackupFinished, Body, Record, Word};
 use crate::policy::Policy;
 use crate::repo::{self, Snapshot, SnapshotId};
@@ -31,7 +32,14 @@ pub(super) struct Stored {
     unreadable: Vec<Unreadable>,
     data_age_seconds: Option<i64>,
     within_rpo: Option<bool>,
+    /// The newest drill of all.
     last_drill: Option<LastDrill>,
+    /// The newest of each declared drill, and of those without one; newest first.
+    drills: Vec<LastDrill>,
+    /// Snapshots that the ledger says were published and that are not there: somebody removed them.
+    gone: Vec<Digest>,
+    /// Snapshots with a time that is still to come: they do not count.
+    still_to_come: Vec<Digest>,
     /// Another host that answers this host's slots.
     rival: Option<String>,
     /// Why the ledger's word is worth nothing, if anything speaks against it.
@@ -51,8 +59,10 @@ struct LastBackup {
     bytes: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct LastDrill {
+    /// None: all rungs, without a declared drill.
+    drill: Option<Name>,
     record: u64,
     time: Timestamp,
     verdict: Word,
@@ -69,17 +79,18 @@ impl Stored {
         let testimony = account.testimony(rooms).await?;
         let known = account::published(&testimony.records);
         let files = account.repository.snapshot_files_with(&known).await?;
+        let gone = gone(account, policy, &testimony, &files, rooms).await?;
         let now = rooms.clock.now();
         let rival = Rival::of(&testimony.records, &policy.name, &rooms.actor.host, now);
         let (damaged, files): (Vec<_>, Vec<_>) = files.into_iter().partition(is_damaged);
         let unreadable = unreadable(damaged, policy, &testimony);
         let stored = Self::of(policy, &testimony, &repo::in_order(files)?, now);
-        Ok(Self { rival: rival.map(|rival| rival.to_string()), unreadable, ..stored })
+        Ok(Self { rival: rival.map(|rival| rival.to_string()), unreadable, gone, ..stored })
     }
 
-    /// Whether the ledger is not as it was written, or a snapshot is not.
+    /// Whether the ledger or a snapshot is not as it was written, or a snapshot is gone.
     pub(super) fn is_alarming(&self) -> bool {
-        self.alarm.is_some() || !self.unreadable.is_empty()
+        self.alarm.is_some() || !self.unreadable.is_empty() || !self.gone.is_empty()
     }
 
     /// `snapshots` are all of the repository's, oldest first.
@@ -90,14 +101,17 @@ impl Stored {
         now: Timestamp,
     ) -> Self {
         let tag = manifest::policy_tag(&policy.name);
-        let mut newest_first =
-            snapshots.iter().rev().filter(|(_, it)| it.tags.contains(&tag) && it.time <= now);
+        let newest_first = snapshots.iter().rev().filter(|(_, it)| it.tags.contains(&tag));
+        let (to_come, past): (Vec<_>, Vec<_>) = newest_first.partition(|(_, it)| it.time > now);
+        let drills = last_drills(&testimony.records, policy);
         let mut stored = Self {
-            last_drill: testimony.records.iter().rev().find_map(|it| last_drill(it, policy)),
+            last_drill: drills.first().cloned(),
+            drills,
+            still_to_come: to_come.into_iter().map(|(id, _)| id.0).collect(),
             alarm: testimony.doubt.clone(),
             ..Self::default()
         };
-        let counting = newest_first.find_map(|(id, snapshot)| {
+        let counting = past.into_iter().find_map(|(id, snapshot)| {
             let recorded = testimony.of(*id).filter(|finished| finished.policy == policy.name);
             let is_whole = !snapshot.tags.iter().any(|tag| tag == manifest::INCOMPLETE);
             if recorded.is_none() {
@@ -158,22 +172,31 @@ impl Stored {
                 "  hint    `lifeboat verify` tells what else is damaged; then back up anew\n",
             );
         }
-        let _ = match &self.last_drill {
-            None => writeln!(text, "  drill   none yet: nothing shows that it would come back"),
-            Some(last) => writeln!(
+        if let Some(first) = self.still_to_come.first() {
+            let _ = writeln!(
                 text,
-                "  drill   {} at {} (record {})",
-                match last.verdict {
-                    Word::Pass => "pass",
-                    Word::Fail => "FAIL",
-                    Word::Inconclusive => "INCONCLUSIVE",
-                },
-                last.time.strftime("%Y-%m-%d %H:%M:%SZ"),
-                last.record
-            ),
-        };
+                "  note    {} with a time STILL TO COME, {} first, do not count: a clock was wrong",
+                self.still_to_come.len(),
+                first.short()
+            );
+        }
+        if self.drills.is_empty() {
+            let _ = writeln!(text, "  drill   none yet: nothing shows that it would come back");
+        }
+        for last in &self.drills {
+            let _ = writeln!(text, "  drill   {}", last.text());
+        }
         if let Some(rival) = &self.rival {
             let _ = writeln!(text, "  note    {}", visible(rival));
+        }
+        if let Some(newest) = self.gone.last() {
+            let _ = writeln!(
+                text,
+                "  ALARM   {} on the ledger are NOT IN THE REPOSITORY any more, {} last: somebody \
+                 removed them",
+                self.gone.len(),
+                newest.short()
+            );
         }
         if let Some(alarm) = &self.alarm {
             let _ = writeln!(text, "  ALARM   {}", visible(alarm));
@@ -209,9 +232,57 @@ fn unreadable(damaged: Vec<File>, policy: &Policy, testimony: &Testimony) -> Vec
         .collect()
 }
 
-fn last_drill(record: &Record, policy: &Policy) -> Option<LastDrill> {
+impl LastDrill {
+    /// `weekly: FAIL at 2026-11-26 01:00:00Z (record 7)`.
+    fn text(&self) -> String {
+        let name = self.drill.as_ref().map_or(String::new(), |name| format!("{name}: "));
+        let word = match self.verdict {
+            Word::Pass => "pass",
+            Word::Fail => "FAIL",
+            Word::Inconclusive => "INCONCLUSIVE",
+        };
+        let time = self.time.strftime("%Y-%m-%d %H:%M:%SZ");
+        format!("{name}{word} at {time} (record {})", self.record)
+    }
+}
+
+/// The policy's snapshots that are on record and not in `files`.
+async fn gone(
+    account: &Account,
+    policy: &Policy,
+    testimony: &Testimony,
+    files: &[File],
+    rooms: &Rooms,
+) -> anyhow::Result<Vec<Digest>> {
+    let is_missing = |id: &SnapshotId| {
+        files.iter().all(|(there, _)| there != id)
+            && testimony.of(*id).is_some_and(|finished| finished.policy == policy.name)
+    };
+    let mut gone = account::published(&testimony.records);
+    gone.retain(is_missing);
+    if !gone.is_empty() {
+        // Those that were to be removed are not missed, also if that is on record only by now.
+        let announced = account::announced(&account.testimony(rooms).await?.records);
+        gone.retain(|id| !announced.contains(id));
+    }
+    Ok(gone.into_iter().map(|id| id.0).collect())
+}
+
+/// The newest drill of each series, newest first.
+fn last_drills(records: &[Record], policy: &Policy) -> Vec<LastDrill> {
+    let mut last: Vec<LastDrill> = Vec::new();
+    for drill in records.iter().rev().filter_map(|record| drilled(record, policy)) {
+        if last.iter().all(|newer| newer.drill != drill.drill) {
+            last.push(drill);
+        }
+    }
+    last
+}
+
+fn drilled(record: &Record, policy: &Policy) -> Option<LastDrill> {
     match &record.event.body {
         Body::DrillFinished(finished) if finished.policy == policy.name => Some(LastDrill {
+            drill: finished.drill.clone(),
             record: record.seq,
             time: record.event.time,
             verdict: finished.verdict,
