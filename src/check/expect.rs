@@ -9,7 +9,8 @@ use super::Outcome;
 ///
 /// A comparison wants one row with one value; NULL never holds, nor does a number where a text is
 /// expected. A row of NULLs alone, as `max(…)` of an empty table gives it, is neither an empty
-/// answer nor one that is not. Found values stay out of the outcome: it stands in records that outlive the data.
+/// answer nor one that is not. Found values stay out of the outcome: it stands in records that
+/// outlive the data.
 pub fn expect(check: &str, expectation: &Expectation, answer: &Rows) -> Outcome {
     let broke = |what: String| Outcome::broke(format!("check {check:?}"), what);
     let rows = answer.rows.len() as u64;

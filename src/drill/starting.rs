@@ -64,8 +64,8 @@ impl Preparing {
     pub(super) async fn finish(self, rehearsal: &mut Rehearsal) -> Result<Vec<Starting>, Error> {
         let waiting = Instant::now();
         let starting = self.0.await.map_err(Error::Thread)?;
-        let begun = starting.iter().filter_map(|starting| starting.begun.as_ref().ok());
-        if begun.filter(|begun| begun.ready.is_some()).count() > 0 {
+        let mut begun = starting.iter().filter_map(|starting| starting.begun.as_ref().ok());
+        if begun.any(|begun| begun.ready.is_some()) {
             rehearsal.phase("prepare", waiting.elapsed(), true);
         }
         Ok(starting)

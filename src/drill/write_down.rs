@@ -125,11 +125,21 @@ pub(super) fn compose(
     verdict: &Verdict,
     rooms: &Rooms,
 ) -> (DrillFinished, details::Drill) {
-    let Request { setup, policy, .. } = request;
-    let customer = setup.customer_of(policy);
+    let finished = line(request, act, policy_digest, rehearsal, verdict);
+    let details = drill(request, &finished, rehearsal, verdict, rooms);
+    (finished, details)
+}
+
+fn line(
+    request: Request<'_>,
+    act: &Act,
+    policy_digest: Digest,
+    rehearsal: &Rehearsal,
+    verdict: &Verdict,
+) -> DrillFinished {
     let measured = rehearsal.measured;
-    let finished = DrillFinished {
-        policy: policy.name.clone(),
+    DrillFinished {
+        policy: request.policy.name.clone(),
         drill: request.drill.map(|drill| drill.name.clone()),
         run: act.run,
         slot: act.slot,
@@ -147,11 +157,23 @@ pub(super) fn compose(
         // The journal sets both.
         details: Digest::ZERO,
         signed: None,
-    };
-    let details = details::Drill {
+    }
+}
+
+/// The details of the drill whose line is `finished`.
+fn drill(
+    request: Request<'_>,
+    finished: &DrillFinished,
+    rehearsal: &Rehearsal,
+    verdict: &Verdict,
+    rooms: &Rooms,
+) -> details::Drill {
+    let Request { setup, policy, .. } = request;
+    let customer = setup.customer_of(policy);
+    details::Drill {
         format: details::FORMAT,
         lifeboat: env!("CARGO_PKG_VERSION").to_owned(),
-        run: act.run,
+        run: finished.run,
         customer: customer.id.clone(),
         customer_names: [Locale::Chinese, Locale::English]
             .map(|locale| (locale.language().to_owned(), customer.name(locale).to_owned()))
@@ -159,14 +181,14 @@ pub(super) fn compose(
         timezone: customer.zone.to_string(),
         policy: policy.name.clone(),
         drill: finished.drill.clone(),
-        policy_digest,
-        slot: act.slot,
+        policy_digest: finished.policy_digest,
+        slot: finished.slot,
         started: rehearsal.started,
         finished: rooms.clock.now(),
         point: rehearsal.point.clone(),
         scratch: environment(request, rehearsal),
-        verdict: verdict.word(),
-        parts: verdict.parts(),
+        verdict: finished.verdict,
+        parts: finished.parts,
         reasons: verdict.reasons().iter().map(reason).collect(),
         phases: rehearsal.phases.clone(),
         recovery_ms: finished.recovery_ms,
@@ -178,8 +200,7 @@ pub(super) fn compose(
         controls: rehearsal.controls.iter().zip(&rehearsal.injured).map(control).collect(),
         skipped: rehearsal.skipped.clone(),
         not_covered: rehearsal.not_covered.clone(),
-    };
-    (finished, details)
+    }
 }
 
 /// The drill's line as it stands on the ledger, its details' digest filled in.
