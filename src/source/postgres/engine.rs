@@ -70,7 +70,7 @@ fn listed(folders: &[PathBuf]) -> String {
 }
 
 impl Engines {
-    /// Debian's folders, and those that the site declares.
+    /// Those that the site declares, and Debian's folders.
     pub fn of(declared: &[policy::Engine]) -> Self {
         let declared = declared.iter().map(|engine| match engine {
             policy::Engine::Postgres { major, path } => (*major, path.clone()),
@@ -78,7 +78,7 @@ impl Engines {
         Self { declared: declared.collect() }
     }
 
-    /// The programs of `major`: Debian's, else the first declared ones. Declared folders without
+    /// The programs of `major`: the first declared ones, else Debian's. Declared folders without
     /// them are warned of in the log.
     pub fn find(&self, major: u32) -> Result<Engine, Missing> {
         if !MAJORS.contains(&major) {
@@ -86,8 +86,8 @@ impl Engines {
         }
         let debian = PathBuf::from(format!("/usr/lib/postgresql/{major}/bin"));
         let declared = self.declared.iter().filter(|(declared, _)| *declared == major);
-        let mut looked = vec![debian];
-        looked.extend(declared.map(|(_, path)| path.clone()));
+        let mut looked: Vec<PathBuf> = declared.map(|(_, path)| path.clone()).collect();
+        looked.push(debian);
         // Debian's client package alone leaves a folder without a server.
         let complete = looked.iter().find(|bin| bin.join("postgres").is_file());
         let partial = || looked.iter().find(|bin| bin.is_dir());
@@ -234,6 +234,18 @@ mod tests {
         let told = engines.passed_over(15).join("\n");
         assert!(told.contains("gone") && told.contains("PostgreSQL 15"), "{told}");
         assert_eq!(engines.passed_over(17), Vec::<String>::new());
+    }
+
+    #[test]
+    fn declared_programs_serve_before_debians_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let bin = folder.path().join("bin");
+        std::os::unix::fs::symlink("/usr/lib/postgresql/15/bin", &bin).unwrap();
+
+        let engine = declared(15, &bin).find(15).unwrap();
+
+        assert_eq!(engine.program("pg_dump"), bin.join("pg_dump"));
+        assert_eq!(declared(15, &bin).passed_over(15), Vec::<String>::new());
     }
 
     #[test]
