@@ -30,6 +30,7 @@ pub enum Outcome {
 pub struct Broken {
     places: Vec<Place>,
     total: NonZeroU64,
+    compared: u64,
 }
 
 /// Why nothing is known.
@@ -66,7 +67,7 @@ impl Outcome {
         let places: Vec<_> = problems.by_ref().take(MOST_PLACES).map(presentable).collect();
         let total = places.len() as u64 + problems.count() as u64;
         match (NonZeroU64::new(total), NonZeroU64::new(compared)) {
-            (Some(total), _) => Self::Broke(Broken { places, total }),
+            (Some(total), _) => Self::Broke(Broken { places, total, compared }),
             (None, Some(compared)) => Self::Held { compared },
             (None, None) => Self::not_run(Why::NothingToCompare, "there was nothing to compare"),
         }
@@ -75,7 +76,7 @@ impl Outcome {
     /// One thing that is not as it should be.
     pub fn broke(object: impl Into<String>, what: impl Into<String>) -> Self {
         let place = presentable(Place { object: object.into(), what: what.into() });
-        Self::Broke(Broken { places: vec![place], total: NonZeroU64::MIN })
+        Self::Broke(Broken { places: vec![place], total: NonZeroU64::MIN, compared: 0 })
     }
 
     /// Nothing is known, and why.
@@ -139,6 +140,11 @@ impl Broken {
     /// The places, at most [`MOST_PLACES`].
     pub fn places(&self) -> &[Place] {
         &self.places
+    }
+
+    /// How much was looked at; zero where that is not known.
+    pub fn compared(&self) -> u64 {
+        self.compared
     }
 
     /// How many places there were.
@@ -248,6 +254,7 @@ mod tests {
     #[test]
     fn many_places_are_counted_and_hostile_ones_made_presentable() {
         let Outcome::Broke(broken) = Outcome::of(9, (0..250).map(place)) else { panic!() };
+        assert_eq!(broken.compared(), 9);
         assert_eq!((broken.places().len(), broken.total().get()), (100, 250));
         assert_eq!(broken.to_string(), "table t0: differs (and 249 more places)");
 

@@ -1,6 +1,5 @@
 //! Answers to standard output, everything else to standard error.
 
-use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -13,6 +12,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::hint;
 use super::progress::{Meter, Shown};
+pub(super) use crate::ground::visible::{visible, visible_lines};
 use crate::policy::Diagnostics;
 use crate::report::{Line, Tone};
 
@@ -171,31 +171,6 @@ pub(super) fn styled(lines: &[Line]) -> String {
 /// Prints to standard error; where that is closed, nobody is left to be told.
 fn say(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
-}
-
-/// `text` on one line, with control characters made visible: the name of a restored file or table
-/// can neither steer the terminal nor write lines of its own.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_hostile) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if is_hostile(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    Cow::Owned(shown)
-}
-
-/// As [`visible`], for text whose line ends are its own.
-pub(super) fn visible_lines(text: &str) -> String {
-    text.lines().map(visible).collect::<Vec<_>>().join("\n")
-}
-
-/// Controls, and what turns the direction of text or ends a line (Unicode, annex 9 and 14).
-fn is_hostile(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}')
-        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -104,6 +104,7 @@ fn row(id: &Id, outcome: &Outcome, unit: &str, took: Duration) -> details::Check
         }
         Outcome::Broke(broken) => {
             check.outcome = CheckOutcome::Broke;
+            check.compared = broken.compared();
             check.places_total = broken.total().get();
             check.places = broken
                 .places()
@@ -220,7 +221,7 @@ fn control((result, injured): (&ControlResult, &String)) -> details::Control {
     let said = match outcome {
         ControlOutcome::Found => "found there".to_owned(),
         ControlOutcome::Missed(said) => said.clone(),
-        ControlOutcome::NotRun(not_run) => format!("did not run: {}", not_run.what),
+        ControlOutcome::NotRun(not_run) => not_run.what.clone(),
     };
     let fault = match fault {
         Fault::RowChanged => "row-changed",
@@ -235,6 +236,7 @@ fn control((result, injured): (&ControlResult, &String)) -> details::Control {
         expected_check: must_fail.to_string(),
         found: was_found(result),
         said,
+        not_run: matches!(outcome, ControlOutcome::NotRun(_)),
     }
 }
 

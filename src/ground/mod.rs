@@ -9,3 +9,4 @@ pub mod process;
 pub mod progress;
 pub mod secret;
 pub mod size;
+pub mod visible;

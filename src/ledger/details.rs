@@ -192,6 +192,9 @@ pub struct Control {
     pub found: bool,
     /// What the check said, or why the control could not run.
     pub said: String,
+    /// Whether nothing was injured and asked; false in records from before it was told apart.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub not_run: bool,
 }
 
 /// A thing and what is wrong with it.

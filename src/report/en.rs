@@ -141,7 +141,7 @@ pub(super) const TEXTS: Texts = Texts {
     injured: "Put where",
     expected_check: "Check that had to find it",
     said: "What the check said",
-    control_results: ["found", "missed"],
+    control_results: ["found", "missed", "did not run"],
     found_there: "found there",
 
     skipped: "What the recovery point does not hold",

@@ -151,15 +151,20 @@ pub(super) struct ControlView<'a> {
 }
 
 pub(super) fn control<'a>(control: &'a Control, texts: &Texts, lang: Lang) -> ControlView<'a> {
+    let (sign, result) = match (control.found, control.not_run) {
+        (_, true) => (Sign::Doubt, 2),
+        (true, false) => (Sign::Good, 0),
+        (false, false) => (Sign::Bad, 1),
+    };
     ControlView {
         fault: terms::fault(&control.fault, lang).into_owned(),
         source: control.source.as_ref().map(|name| name.as_str()),
         injured: &control.injured,
         expected_check: terms::assertion(&control.expected_check, lang)
             .map_or_else(|| Cow::Borrowed(control.expected_check.as_str()), Cow::Owned),
-        sign: if control.found { Sign::Good } else { Sign::Bad },
-        result: texts.control_results[usize::from(!control.found)],
-        said: if control.found { texts.found_there } else { &control.said },
+        sign,
+        result: texts.control_results[result],
+        said: if control.found && !control.not_run { texts.found_there } else { &control.said },
     }
 }
 

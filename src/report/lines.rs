@@ -2,7 +2,7 @@
 
 use super::terms::{self, Sign};
 use super::{Lang, amount, en};
-use crate::ledger::details::{CheckOutcome, Drill, NotCovered, Part};
+use crate::ledger::details::{CheckOutcome, Control, Drill, NotCovered, Part};
 use crate::ledger::record::{Answer, DrillFinished};
 
 /// Checks that did not hold, and places of each, that are told at most.
@@ -194,12 +194,13 @@ fn broken(lines: &mut Vec<Line>, details: &Drill) {
         lines.push(Line { tone: Tone::Faint, text: format!("  and {more} more checks") });
     }
     for control in details.controls.iter().filter(|control| !control.found) {
-        // It may not have run at all: what it said tells.
-        let text = format!(
-            "  ✗ control {} was not found by {}: {}",
-            control.fault, control.expected_check, control.said
-        );
-        lines.push(Line { tone: Tone::Bad, text });
+        let Control { fault, expected_check, said, not_run, .. } = control;
+        let (sign, text) = if *not_run {
+            (Sign::Doubt, format!("control {fault} did not run: {said}"))
+        } else {
+            (Sign::Bad, format!("control {fault} was not found by {expected_check}: {said}"))
+        };
+        lines.push(Line { tone: sign.into(), text: format!("  {} {text}", sign.mark()) });
     }
 }
 
@@ -241,12 +242,16 @@ mod tests {
     fn a_control_that_did_not_run_is_not_said_to_be_missed() {
         let mut sample = sample::passed();
         let control = &mut sample.details.controls[0];
-        (control.found, control.said) = (false, "there is nothing to injure".to_owned());
+        (control.found, control.not_run) = (false, true);
+        control.said = "there is nothing to injure".to_owned();
 
         let text = text(&drill_text(&sample.finished, &sample.details));
 
         assert!(text.contains(": there is nothing to injure"), "{text}");
-        assert!(!text.contains("missed"), "{text}");
+        assert!(text.contains("did not run: there is nothing to injure"), "{text}");
+        assert!(!text.contains("missed") && !text.contains("not found by"), "{text}");
+        let page = sample.page(crate::report::Lang::En);
+        assert!(page.contains(" did not run</td>") && !page.contains(" missed</td>"), "{page}");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod amount;
 mod bar;
 mod en;
+mod escaper;
 mod evidence;
 mod lines;
 mod page;

@@ -104,7 +104,7 @@ struct PartRow<'a> {
 /// A line of the identity table.
 struct Fact {
     label: &'static str,
-    value: String,
+    lines: Vec<String>,
     /// A digest or the like: set in a fixed width and broken anywhere.
     code: bool,
 }
@@ -141,7 +141,7 @@ struct CheckpointSteps {
     /// The checkpoint's file name, without its folder.
     file: String,
     ledger: String,
-    commands: String,
+    commands: [String; 2],
 }
 
 fn full_name(details: &Drill) -> String {
@@ -232,45 +232,45 @@ fn facts(
     lang: Lang,
 ) -> Vec<Fact> {
     let mut facts = Vec::new();
-    let mut fact = |label, value, code| facts.push(Fact { label, value, code });
+    let mut fact = |label, lines, code| facts.push(Fact { label, lines, code });
     let when = |time| match amount::local(time, &details.timezone) {
-        Some(local) => format!("{}\n{local}", amount::utc(time)),
-        None => amount::utc(time),
+        Some(local) => vec![amount::utc(time), local],
+        None => vec![amount::utc(time)],
     };
     let actor = &record.event.actor;
     let recorded_by = (t.recorded_by)(&actor.name, &actor.host);
-    fact(t.customer, customer(details, lang), false);
-    fact(t.policy, details.policy.to_string(), false);
+    fact(t.customer, vec![customer(details, lang)], false);
+    fact(t.policy, vec![details.policy.to_string()], false);
     let drill = details.drill.as_ref().map_or_else(|| t.no_drill.to_owned(), ToString::to_string);
-    fact(t.drill, drill, false);
-    fact(t.record, format!("{}\n{recorded_by}", amount::count(record.seq)), false);
-    fact(t.slot, finished.slot.map_or_else(|| t.no_slot.to_owned(), when), false);
+    fact(t.drill, vec![drill], false);
+    fact(t.record, vec![amount::count(record.seq), recorded_by], false);
+    fact(t.slot, finished.slot.map_or_else(|| vec![t.no_slot.to_owned()], when), false);
     fact(t.started, when(details.started), false);
     fact(t.finished, when(details.finished), false);
     match &details.point {
-        None => fact(t.point, t.no_point.to_owned(), false),
+        None => fact(t.point, vec![t.no_point.to_owned()], false),
         Some(point) => {
             let pick = terms::pick(&point.pick, lang);
-            fact(t.point, point.snapshot.to_string(), true);
+            fact(t.point, vec![point.snapshot.to_string()], true);
             fact(t.point_time, when(point.time), false);
             if let Some(time) = point.consistent_time {
                 fact(t.consistent_time, when(time), false);
             }
-            fact(t.picked, (t.picked_how)(&pick, &amount::count(point.candidates)), false);
+            fact(t.picked, vec![(t.picked_how)(&pick, &amount::count(point.candidates))], false);
             let complete = if point.complete { t.is_complete } else { t.is_incomplete };
-            fact(t.complete, complete.to_owned(), false);
+            fact(t.complete, vec![complete.to_owned()], false);
             let origin = if point.manifest { t.made_by_lifeboat } else { t.made_by_other };
-            fact(t.origin, origin.to_owned(), false);
+            fact(t.origin, vec![origin.to_owned()], false);
         }
     }
-    fact(t.store, details.scratch.store.clone(), false);
-    fact(t.scratch_host, details.scratch.host.clone(), false);
-    fact(t.hardware_label, hardware(details, t), false);
-    fact(t.storage, details.scratch.storage.clone(), false);
-    fact(t.sandbox, details.scratch.sandbox.clone(), false);
-    fact(t.run, details.run.to_string(), true);
-    fact(t.policy_digest, finished.policy_digest.to_string(), true);
-    fact(t.details_digest, finished.details.to_string(), true);
+    fact(t.store, vec![details.scratch.store.clone()], false);
+    fact(t.scratch_host, vec![details.scratch.host.clone()], false);
+    fact(t.hardware_label, vec![hardware(details, t)], false);
+    fact(t.storage, vec![details.scratch.storage.clone()], false);
+    fact(t.sandbox, vec![details.scratch.sandbox.clone()], false);
+    fact(t.run, vec![details.run.to_string()], true);
+    fact(t.policy_digest, vec![finished.policy_digest.to_string()], true);
+    fact(t.details_digest, vec![finished.details.to_string()], true);
     facts
 }
 
@@ -365,12 +365,10 @@ fn verify<'a>(
     let steps = CheckpointSteps {
         fetch: (texts.verify_fetch)(&folder),
         ledger: (texts.verify_ledger)(&amount::count(record.seq), &amount::count(checkpoint.size)),
-        commands: format!(
-            "lifeboat ledger verify {customer} --earlier {file}\n\
-             lifeboat ledger show {customer} {seq}",
-            customer = details.customer,
-            seq = record.seq,
-        ),
+        commands: [
+            format!("lifeboat ledger verify {} --earlier {file}", details.customer),
+            format!("lifeboat ledger show {} {}", details.customer, record.seq),
+        ],
         file,
     };
     Verify { proof, checkpoint: Some(steps), obstacle: None }
@@ -451,6 +449,20 @@ mod tests {
 
         assert!(!page.contains("<img"));
         assert!(page.contains("&lt;img") || page.contains("&#60;img"));
+    }
+
+    #[test]
+    fn names_with_controls_neither_steer_the_reader_nor_look_alike() {
+        let mut sample = sample::failed();
+        let parts = &mut sample.details.sources[0].parts;
+        parts[0].name = "a\nb\u{1b}[8m\u{7}".into();
+        parts[1].name = "a b\u{202e}gpj".into();
+
+        let page = sample.page(Lang::En);
+
+        assert!(page.contains("<bdi>a\\nb\\u{1b}[8m\\u{7}</bdi>"), "{page}");
+        assert!(page.contains("<bdi>a b\\u{202e}gpj</bdi>"), "{page}");
+        assert!(!page.contains(['\u{1b}', '\u{7}', '\u{202e}']));
     }
 
     #[test]

@@ -68,6 +68,7 @@ fn control(fault: &str, source: &str, injured: &str, expected_check: &str) -> Co
         expected_check: expected_check.into(),
         found: true,
         said: format!("{injured}: content differs"),
+        not_run: false,
     }
 }
 

@@ -123,8 +123,8 @@ pub(super) struct Texts {
     pub injured: &'static str,
     pub expected_check: &'static str,
     pub said: &'static str,
-    /// Found, missed.
-    pub control_results: [&'static str; 2],
+    /// Found, missed, not run.
+    pub control_results: [&'static str; 3],
     pub found_there: &'static str,
 
     pub skipped: &'static str,

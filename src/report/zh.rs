@@ -133,7 +133,7 @@ pub(super) const TEXTS: Texts = Texts {
     injured: "故障位置",
     expected_check: "应发现故障的校验项",
     said: "校验项的报告",
-    control_results: ["已发现", "未发现"],
+    control_results: ["已发现", "未发现", "未执行"],
     found_there: "已在该处发现",
 
     skipped: "恢复点未包含的项目",
