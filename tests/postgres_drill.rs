@@ -326,15 +326,15 @@ fn what_init_writes_for_a_server_is_backed_up_and_drilled_once_its_grants_are_ap
 
     let told = run(&init).exits(0).stdout;
 
-    assert!(told.contains("grants host"), "{told}");
+    assert!(told.contains("grants host --sql"), "{told}");
+    let example = fs::read_to_string(site.join("drills/host.toml")).unwrap();
+    assert!(example.contains("\"postgres-1\"\n# database =") && !example.contains("unixepoch"));
     let config = site.join("lifeboat.toml");
     let with =
         |arguments: &[&str]| run(&[arguments, &["--config", config.to_str().unwrap()]].concat());
     with(&["validate"]).exits(0);
-    let grants = with(&["grants", "host", "--json"]).exits(0).json();
-    let statements = grants["sources"][0]["statements"].as_array().unwrap().iter();
-    let statements: Vec<&str> = statements.map(|one| one.as_str().unwrap()).collect();
-    server.psql("postgres", &statements.join("\n"));
+    let sql = with(&["grants", "host", "--sql"]).exits(0).stdout;
+    server.psql("postgres", &sql);
     server.psql("postgres", &format!("ALTER ROLE backup PASSWORD '{SECRET}'"));
     server.allow("local all backup scram-sha-256\nlocal all all trust\n");
     with(&["doctor"]).exits(0);

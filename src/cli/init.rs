@@ -99,7 +99,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         scratch: "scratch",
     };
     starter::write_new(&policy, &policy_text(&args, &servers))?;
-    starter::write_new(&drill, &drill_text(&args.customer))?;
+    starter::write_new(&drill, &drill_text(&args))?;
     starter::write_new(&file, &site.site())?;
     // What was written must be what the next command reads.
     policy::load(&file, &Caller::current())?;
@@ -161,7 +161,13 @@ rto = "1h"                       # recovery may take so long
     text
 }
 
-fn drill_text(customer: &Name) -> String {
+fn drill_text(args: &Args) -> String {
+    let customer = &args.customer;
+    let (source, since) = if args.sqlite.is_empty() && !args.postgres.is_empty() {
+        ("postgres-1\"\n# database = \"shop\"", "now() - interval '7 days'")
+    } else {
+        ("database-1\"", "unixepoch() - 7 * 86400")
+    };
     format!(
         r#"# How it is rehearsed. Every key: lifeboat schema drill
 policy   = "{customer}/host"
@@ -172,8 +178,8 @@ controls = true                  # prove that the checks can fail
 # What must be true of the restored data, e.g. of a database:
 # [[check]]
 # name   = "somebody logged in this week"
-# source = "database-1"
-# query  = "SELECT count(*) FROM sessions WHERE at > unixepoch() - 7 * 86400"
+# source = "{source}
+# query  = "SELECT count(*) FROM sessions WHERE at > {since}"
 # expect = "> 0"
 "#
     )
@@ -198,7 +204,7 @@ fn text(answer: &Answer, folder: &Path, has_server: bool) -> String {
          the backups are noise.\n\nNext:\n",
         keys.display()
     );
-    let grants = has_server.then_some("grants host      # its SQL goes to psql, as a superuser");
+    let grants = has_server.then_some("grants host --sql    # goes to psql, as a superuser");
     let then = ["doctor", "backup host", "drill host", "daemon"];
     for next in ["validate"].into_iter().chain(grants).chain(then) {
         let _ = writeln!(text, "  lifeboat --config {config} {next}");

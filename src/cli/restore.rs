@@ -3,7 +3,7 @@
 mod point;
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
@@ -17,6 +17,7 @@ use crate::ground::ids::{Name, RunId};
 use crate::ground::size::ByteSize;
 use crate::ledger::record::Body;
 use crate::policy::PolicyName;
+use crate::policy::sources::{SourceKind, SourceSettings};
 use crate::repo::{Reader, SnapshotId};
 use crate::restore::{self, Fidelity, Occupied, Select};
 use crate::source::Place;
@@ -108,6 +109,8 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     };
     let recorded = account.journal.record(vec![body]).await?;
     account::tell(&recorded, &*rooms.progress);
+    let by_hand: Vec<String> =
+        policy.sources.iter().filter_map(|source| server_by_hand(source, &args.to)).collect();
     let answer = Answer {
         snapshot,
         on_ledger,
@@ -120,11 +123,26 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         seconds: begun.elapsed().as_secs_f64(),
         unrestored: restored.unrestored,
         damaged: restored.damaged,
-        notes: restored.notes,
+        notes: restored.notes.into_iter().chain(by_hand).collect(),
     };
     app.out.answer(&answer, &text(&answer))?;
     let whole = answer.damaged.is_empty() && answer.unrestored.is_empty();
     Ok(if whole { Exit::Done } else { Exit::Failed })
+}
+
+/// How PostgreSQL's own programs bring a server back from what was restored of it.
+fn server_by_hand(source: &SourceSettings, to: &Path) -> Option<String> {
+    let folder = to.join(source.name.as_str());
+    let is_there = folder.join("globals.sql").is_file();
+    (is_there && matches!(source.kind, SourceKind::Postgres(_))).then(|| {
+        format!(
+            "{name} is a PostgreSQL server: on a new one `psql -d postgres -f \
+             {folder}/globals.sql`, then for each database `pg_restore -C -d postgres \
+             {folder}/databases/NAME.dump`",
+            name = source.name,
+            folder = folder.display()
+        )
+    })
 }
 
 fn select(args: &Args) -> anyhow::Result<Select> {

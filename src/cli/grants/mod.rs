@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::hint::Hinting;
 use super::output::{visible, visible_lines};
 use super::{App, Exit};
 use crate::ground::ids::Name;
@@ -26,6 +27,9 @@ pub(super) struct Args {
     /// [default: nobody, for a policy that is attached to a user]
     #[arg(long, value_name = "ARN")]
     principal: Option<String>,
+    /// Print nothing but the SQL for PostgreSQL servers, for psql
+    #[arg(long, conflicts_with_all = ["host", "principal"])]
+    sql: bool,
 }
 
 /// What a host does with the keys to a store.
@@ -80,8 +84,23 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         ),
         sources: sources.collect(),
     };
-    app.out.answer(&answer, &text(&answer))?;
+    if args.sql {
+        app.out.raw(sql(&answer, &args.policy)?.as_bytes())?;
+    } else {
+        app.out.answer(&answer, &text(&answer))?;
+    }
     Ok(Exit::Done)
+}
+
+/// The statements of all sources, as psql takes them.
+fn sql(answer: &Answer, policy: &PolicyName) -> anyhow::Result<String> {
+    let statements = answer.sources.iter().flat_map(|source| &source.grants.statements);
+    let statements: Vec<&str> = statements.map(String::as_str).collect();
+    if statements.is_empty() {
+        return Err(anyhow::anyhow!("no source of {policy} is a PostgreSQL server"))
+            .hint("without --sql it shows what the other sources need");
+    }
+    Ok(statements.join("\n") + "\n")
 }
 
 fn text(answer: &Answer) -> String {
@@ -97,6 +116,10 @@ fn text(answer: &Answer) -> String {
         let _ = writeln!(text, "\nsource {name}");
         for need in &grants.needs {
             let _ = writeln!(text, "  {}", visible(need));
+        }
+        if !grants.statements.is_empty() {
+            let policy = &answer.policy;
+            let _ = writeln!(text, "  lifeboat grants {policy} --sql | psql -d postgres");
         }
         for statement in &grants.statements {
             // SQL to be run as it is: a line end may be a name's.
