@@ -7,7 +7,7 @@ use crate::ground::secret;
 use crate::repo::OpenError;
 use crate::repo::lock::LockError;
 use crate::retain::{Refusal, forget, prune};
-use crate::source::postgres::session;
+use crate::source::postgres::{DumpError, session};
 use crate::store::s3::Trouble;
 use crate::{account, backup, drill, ledger, repo, restore, source, state, store};
 
@@ -86,11 +86,26 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     if let Some(error) = link.downcast_ref::<session::Error>() {
         return of_postgres(error);
     }
+    if let Some(error) = link.downcast_ref() {
+        return of_dump(error);
+    }
     if let Some(LockError::Locked { .. }) = link.downcast_ref() {
         return Some("wait for that run; `lifeboat unlock` removes locks that nobody holds");
     }
+    if let Some(LockError::Repository(
+        repo::Error::Damaged { .. } | repo::Error::Malformed { .. },
+    )) = link.downcast_ref()
+    {
+        return Some(
+            "a lock that cannot be read may be somebody's: `lifeboat unlock` removes it once it \
+             is 30 minutes old, `lifeboat unlock --all` removes it and all others now",
+        );
+    }
     if link.is::<secret::Error>() {
         return Some("the site file says where secrets are kept");
+    }
+    if link.downcast_ref().is_some_and(state::Error::is_full) {
+        return Some("its disk is full: [state] in the site file says where it is");
     }
     if let Some(state::Error::Unusable { .. }) = link.downcast_ref() {
         return Some("move the state file away: what is in the bucket stays the truth");
@@ -155,9 +170,34 @@ fn of_postgres(error: &session::Error) -> Option<&'static str> {
             "look at `user`, `password` and `databases` of the source; `lifeboat grants` prints \
              what its log-in must be allowed",
         ),
+        session::Error::Refused { code, .. } if code == "55P03" => Some(
+            "another session holds a lock on a table that is to be read: run it again when that \
+             is done, or give `lock_timeout` of the source more time",
+        ),
+        session::Error::Refused { code, .. } if code.starts_with("57P") => {
+            Some("the server was stopped, or ended the session: run it again once it is up")
+        }
+        session::Error::Lost { .. } => {
+            Some("was the server stopped? its log says why; run it again once it is up")
+        }
         session::Error::TimedOut { .. } => Some(
             "the server is busy or away; `statement_deadline` of the source says how long one \
              question may take",
+        ),
+        _ => None,
+    }
+}
+
+/// What to do where a dump is none.
+fn of_dump(error: &DumpError) -> Option<&'static str> {
+    match error {
+        DumpError::Failed { .. } => Some(
+            "mend what pg_dump complains of, then run it again: a server that was stopped, or a \
+             lock that another session holds on a table (`lock_timeout` of the source)",
+        ),
+        DumpError::Damaged(_) | DumpError::Unlike => Some(
+            "run it again; if it stays so, do not trust this pg_dump: [[engine]] in the site file \
+             names another one",
         ),
         _ => None,
     }
@@ -225,4 +265,35 @@ pub(super) fn account_error<'a>(
         return Some(error);
     }
     link.downcast_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_server_from_being_captured_comes_with_what_to_do() {
+        let refused = |code: &str| session::Error::Refused {
+            database: "shop".into(),
+            code: code.into(),
+            message: "no".into(),
+        };
+        let failed = DumpError::Failed { status: "exit 1".into(), complaints: String::new() };
+
+        assert!(of(&refused("55P03")).unwrap().contains("`lock_timeout`"));
+        assert!(of(&refused("57P01")).unwrap().contains("was stopped"));
+        assert!(of(&failed).unwrap().contains("server that was stopped"));
+        assert!(of(&DumpError::Unlike).unwrap().contains("do not trust this pg_dump"));
+        assert_eq!(of(&refused("42501")), None);
+    }
+
+    #[test]
+    fn a_lock_that_cannot_be_read_comes_with_how_to_remove_it() {
+        let object = "locks/00".parse().unwrap();
+        let source = serde_json::from_str::<u8>("junk").unwrap_err();
+
+        let hint = of(&LockError::Repository(repo::Error::Malformed { object, source })).unwrap();
+
+        assert!(hint.contains("`lifeboat unlock --all`"), "{hint}");
+    }
 }

@@ -8,11 +8,15 @@ use crate::policy::PolicyName;
 use crate::repo::lock;
 
 /// Remove stale locks from the repository behind a policy
+///
+/// Stale are those whose process is gone from this host, and those that the store's clock says are 30
+/// minutes old, also where they cannot be read.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Policy whose repository to unlock: POLICY or CUSTOMER/POLICY
     policy: PolicyName,
-    /// Remove every lock, also of runs that are still going on: they stop before they publish
+    /// Remove every lock, also what cannot be read, and those of runs that are still going on: they
+    /// stop before they publish
     #[arg(long)]
     all: bool,
 }

@@ -324,17 +324,22 @@ pub async fn unlock(
     let id = write(repository, clock, false).await.map_err(LockError::Repository)?;
     let result = async {
         let Others { kept, mut stale } = others(repository, id, &[]).await?;
+        let mut unreadable = None;
         for other in kept {
             let gone = match load(repository, other).await {
                 Ok(file) => file.is_some_and(|file| file.is_of_a_gone_process_here()),
                 Err(_) if all => true,
-                Err(error) => return Err(LockError::Repository(error)),
+                Err(error) => {
+                    unreadable = unreadable.or(Some(error));
+                    false
+                }
             };
             if all || gone {
                 stale.push(other);
             }
         }
-        remove_all(repository, &stale).await
+        let removed = remove_all(repository, &stale).await?;
+        unreadable.map_or(Ok(removed), |error| Err(LockError::Repository(error)))
     }
     .await;
     remove(repository, id).await.map_err(LockError::Repository)?;
@@ -669,6 +674,9 @@ mod tests {
         let error = bench.shared().await.unwrap_err();
 
         assert!(matches!(error, LockError::Repository(Error::Damaged { .. })), "{error:?}");
+        let refused = unlock(&bench.repository, &*bench.clock, false).await.unwrap_err();
+        assert!(matches!(refused, LockError::Repository(Error::Damaged { .. })), "{refused:?}");
+        assert_eq!(bench.listed().await, [LockId(Digest::ZERO)]);
         assert_eq!(unlock(&bench.repository, &*bench.clock, true).await.unwrap(), 1);
     }
 }

@@ -73,6 +73,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether there is no room for it on its disk.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Unusable { source, .. } | Self::Query { source, .. } => {
+                code_of(source) == Some(SQLITE_FULL)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the file itself is broken, and not its disk, its rights or whoever else uses it.
     pub fn is_damage(&self) -> bool {
         match self {
@@ -168,6 +178,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
 /// Result codes; see sqlite.org/rescode.html.
 const SQLITE_BUSY: u32 = 5;
 const SQLITE_CORRUPT: u32 = 11;
+const SQLITE_FULL: u32 = 13;
 const SQLITE_NOTADB: u32 = 26;
 
 /// The primary code of whatever extended one.

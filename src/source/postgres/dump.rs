@@ -32,6 +32,9 @@ pub enum Error {
     Read(#[source] io::Error),
     #[error("the dump is not whole")]
     Damaged(#[from] Damaged),
+    /// It is whole, and holds other things than the server.
+    #[error("nothing of this dump is kept")]
+    Unlike,
     #[error("nobody read the dump to its end")]
     Unread,
 }

@@ -33,6 +33,7 @@ mod shared;
 mod tables;
 
 pub use cluster::{Cluster, Database, Extension, Server};
+pub use dump::Error as DumpError;
 pub use engine::{Engine, Engines, MAJORS, Missing};
 pub use entries::{GLOBALS, file_of};
 pub use fingerprint::fingerprint;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Error, Fingerprint, Part};
 use super::archive::Contents;
+use super::dump;
 use super::fingerprint;
 use super::live::engine_error;
 use super::pinned::Pinned;
@@ -46,7 +47,7 @@ pub(super) fn whole(
     let wrong = |what: String| Error::Engine {
         object: format!("the dump of database {database}"),
         what,
-        source: None,
+        source: Some(Box::new(dump::Error::Unlike)),
     };
     for table in &pinned.tables {
         let label = format!("table {}.{}", table.schema, table.name);
