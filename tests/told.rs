@@ -115,6 +115,60 @@ fn a_ledger_that_was_edited_is_an_alarm_of_status() {
     assert!(alarm.contains("not as it was written"), "{document:#}");
 }
 
+/// Asserts that everything that looks at the ledger says once that it is not as it was written, and
+/// that a backup is stored all the same.
+#[track_caller]
+fn the_ledger_alarms(bench: &Bench) {
+    let ran = bench.run(&["backup", "shop", "-q", "--json"]).exits(1);
+
+    let document = ran.json();
+    let alarm = &document["alarm"];
+    assert!(alarm["error"].as_str().unwrap().contains("not as it was written"), "{document:#}");
+    assert!(alarm["hint"].as_str().unwrap().contains("lifeboat ledger verify"), "{document:#}");
+    assert!(ran.stderr.contains("the snapshot is stored, but the ledger is not"), "{}", ran.stderr);
+    let listed = bench.run(&["snapshots", "--json"]).exits(0).json();
+    assert!(listed.as_array().unwrap().iter().any(|one| one["id"] == document["snapshot"]));
+
+    let told = bench.run(&["backup", "shop"]).exits(1).stderr;
+    let lines: Vec<_> = told.lines().filter(|line| line.contains("ledger")).collect();
+    assert_eq!(told.matches("not as it was written").count(), 1, "{lines:#?}");
+    assert!(told.contains("hint: `lifeboat ledger verify`"), "{told}");
+
+    let doctor = bench.run(&["doctor", "--json"]).exits(1).json();
+    let found = doctor.as_array().unwrap().iter().find(|finding| finding["what"] == "ledger");
+    assert_eq!(found.unwrap()["ok"], false, "{doctor:#}");
+    let verified = bench.run(&["verify", "shop", "--json"]).exits(1).json();
+    assert_eq!(verified["errors"][0]["object"], "ledger", "{verified:#}");
+}
+
+#[test]
+fn a_backup_beside_a_ledger_that_is_gone_is_stored_and_is_an_alarm() {
+    let bench = drilled();
+    fs::remove_dir_all(bench.path("store/acme/ledger")).unwrap();
+
+    the_ledger_alarms(&bench);
+}
+
+#[test]
+fn a_backup_beside_a_ledger_that_was_cut_is_stored_and_is_an_alarm() {
+    let bench = drilled();
+    fs::remove_file(bench.files("store/acme/ledger/segments").last().unwrap()).unwrap();
+
+    the_ledger_alarms(&bench);
+}
+
+#[test]
+fn a_backup_beside_a_ledger_that_was_edited_is_an_alarm_told_once() {
+    let bench = drilled();
+    let second = &bench.files("store/acme/ledger/segments")[1];
+    let mut bytes = fs::read(second).unwrap();
+    bytes.push(1);
+    fs::remove_file(second).unwrap();
+    fs::write(second, bytes).unwrap();
+
+    the_ledger_alarms(&bench);
+}
+
 #[test]
 fn a_snapshot_that_cannot_be_read_is_named_by_status_which_tells_of_the_others() {
     let bench = drilled();

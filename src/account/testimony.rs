@@ -44,6 +44,21 @@ impl Account {
         ledger.proven(&signers, remembered).await.map_err(Error::Checkpoint)
     }
 
+    /// Why the ledger does not hold together, or is not what this host signed last; looked at as
+    /// [`Self::sound_records`] does. That it is out of reach is no alarm and noted.
+    pub async fn alarm(&self, rooms: &Rooms) -> Option<Error> {
+        match self.sound_records(rooms).await {
+            Ok(_) => None,
+            Err(Error::Checkpoint(error)) if !error.is_out_of_reach() => {
+                Some(Error::Checkpoint(error))
+            }
+            Err(error) => {
+                rooms.progress.note(&format!("the ledger was not looked at: {}", chain(&error)));
+                None
+            }
+        }
+    }
+
     /// Every record of a ledger that holds together and is what this host signed last, by what the
     /// host has kept of it: for acts that run often. Fails as [`Self::proven_records`] does.
     pub async fn sound_records(&self, rooms: &Rooms) -> Result<Vec<Record>, Error> {

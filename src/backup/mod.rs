@@ -77,7 +77,7 @@ pub enum Error {
 }
 
 /// A snapshot that was published.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Published {
     pub run: RunId,
     pub snapshot: SnapshotId,
@@ -86,6 +86,9 @@ pub struct Published {
     pub bytes: u64,
     pub seconds: f64,
     pub skipped: Vec<Skipped>,
+    /// Why the ledger is not as it was written, if it is not. The snapshot is stored all the same,
+    /// and its record made.
+    pub alarm: Option<account::Error>,
 }
 
 /// Runs `policy` once; `slot` is the scheduled time it answers, none by hand.
@@ -335,7 +338,8 @@ async fn record(
     account::tell(&recorded.map_err(account::Error::from)?, &*rooms.progress);
     after.map_err(|source| Error::After { snapshot, source })?;
     let (run, seconds) = (act.run, elapsed.as_secs_f64());
-    Ok(Published { run, snapshot, added, entries, bytes, seconds, skipped })
+    let alarm = account.alarm(rooms).await;
+    Ok(Published { run, snapshot, added, entries, bytes, seconds, skipped, alarm })
 }
 
 /// The index of the packs that the store has at their full length: what only a lost or cut pack

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::hint::Trouble;
 use super::output::visible;
-use super::{App, Exit};
+use super::{App, Exit, advice};
 use crate::backup;
 use crate::ground::ids::RunId;
 use crate::ground::size::ByteSize;
@@ -16,7 +17,8 @@ use crate::source::Skipped;
 /// Back up all sources of a policy into one snapshot
 ///
 /// Ends with 3 where some items could not be read; they are listed and the snapshot is tagged
-/// `incomplete`.
+/// `incomplete`. Ends with 1 where the ledger is not as it was written: the snapshot is stored and
+/// its record made all the same, but the past beside it is not what this host signed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Policy to run: POLICY or CUSTOMER/POLICY
@@ -35,6 +37,8 @@ struct Answer {
     stored_bytes: u64,
     seconds: f64,
     skipped: Vec<Skipped>,
+    /// Why the ledger is not as it was written, if it is not.
+    alarm: Option<Trouble>,
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
@@ -42,6 +46,10 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let policy = setup.policy(&args.policy)?;
     let rooms = app.rooms(&setup).await?;
     let published = backup::run(&setup, policy, None, &rooms).await?;
+    let alarm = published.alarm.map(|alarm| {
+        let context = "the snapshot is stored, but the ledger is not as it was written";
+        advice::advised(anyhow::Error::new(alarm).context(context))
+    });
     let answer = Answer {
         snapshot: published.snapshot,
         policy: policy.full_name(),
@@ -52,8 +60,13 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         stored_bytes: published.added.stored_bytes,
         seconds: published.seconds,
         skipped: published.skipped,
+        alarm: alarm.as_ref().map(Trouble::of),
     };
     app.out.answer(&answer, &text(&answer))?;
+    if let Some(alarm) = &alarm {
+        app.out.error(alarm);
+        return Ok(Exit::Failed);
+    }
     Ok(if answer.skipped.is_empty() { Exit::Done } else { Exit::Incomplete })
 }
 

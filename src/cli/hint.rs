@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
+use serde::Serialize;
+
 /// A link of an error's chain that says what to do instead of what happened.
 ///
 /// It is skipped where the chain is printed; the outermost hint is printed after it. Everything
@@ -53,6 +55,19 @@ pub(super) fn causes(error: &anyhow::Error) -> Vec<String> {
 /// What to do about it: the outermost hint.
 pub(super) fn of(error: &anyhow::Error) -> Option<&str> {
     error.chain().find_map(|link| link.downcast_ref::<Hint>()).map(|hint| &*hint.text)
+}
+
+/// An error as a part of an answer: why something is so, and what to do.
+#[derive(Debug, Serialize)]
+pub(super) struct Trouble {
+    pub(super) error: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Trouble {
+    pub(super) fn of(error: &anyhow::Error) -> Self {
+        Self { error: causes(error).join(": "), hint: of(error).map(str::to_owned) }
+    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ mod stored;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::hint::Trouble;
 use super::output::visible;
-use super::{App, Exit, advice, hint};
+use super::{App, Exit, advice};
 use crate::account::{Account, Rooms};
 use crate::policy::{Policy, PolicyName, Setup};
 use present::{Here, Present};
@@ -55,13 +56,6 @@ struct Unknown {
     within_rpo: &'static str,
     last_drill: &'static str,
     trouble: Trouble,
-}
-
-/// Why something is not known, and what to do.
-#[derive(Debug, Serialize)]
-struct Trouble {
-    error: String,
-    hint: Option<String>,
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
@@ -120,10 +114,7 @@ impl Unknown {
             data_age_seconds: UNKNOWN,
             within_rpo: UNKNOWN,
             last_drill: UNKNOWN,
-            trouble: Trouble {
-                error: hint::causes(error).join(": "),
-                hint: hint::of(error).map(str::to_owned),
-            },
+            trouble: Trouble::of(error),
         }
     }
 

@@ -5,14 +5,16 @@ use std::fmt::Write as _;
 use super::app::Opened;
 use super::output::visible;
 use super::{App, Exit};
-use crate::account::{self, Locked};
+use crate::account::{self, Locked, Testimony};
 use crate::ground::ids::RunId;
 use crate::ground::size::ByteSize;
 use crate::ledger::record::Body;
 use crate::policy::PolicyName;
-use crate::repo::{self, Depth, Verified};
+use crate::repo::{self, Damage, Depth, Verified};
 
 /// Verify the repository behind a policy: everything that snapshots refer to is there
+///
+/// Ends with 1 where anything is damaged, or the ledger is not as it was written.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Policy whose repository to verify: POLICY or CUSTOMER/POLICY
@@ -26,13 +28,16 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let Opened { policy, account, rooms } = app.open(&args.policy).await?;
     let lock = Locked::to_read(&account, &rooms).await?;
     let depth = if args.read_data { Depth::ReadData } else { Depth::Structure };
-    let known = account::published(&account.records().await?);
+    let Testimony { records, doubt } = account.testimony(&rooms).await?;
+    let known = account::published(&records);
     let verifying = repo::verify(&account.repository, &known, depth, &*rooms.progress);
     let verified = rooms.unless_interrupted(verifying).await;
     if let Some(lock) = lock {
         lock.release().await?;
     }
-    let verified = verified??;
+    let mut verified = verified??;
+    let ledger = |what| Damage { object: "ledger".to_owned(), what };
+    verified.errors.extend(doubt.map(ledger));
     let body = Body::Verify {
         policy: policy.name.clone(),
         run: RunId::draw(),

@@ -101,12 +101,15 @@ fn declared<'a>(task: &Task, setup: &'a Setup) -> Option<(&'a Policy, Option<&'a
 }
 
 fn told_of_backup(published: Published) {
-    let Published { run, snapshot, bytes, seconds, skipped, .. } = published;
+    let Published { run, snapshot, bytes, seconds, skipped, alarm, .. } = published;
     let skipped = skipped.len();
     if skipped == 0 {
         tracing::info!(%run, snapshot = %snapshot.0.short(), bytes, seconds, "backed up");
     } else {
         tracing::warn!(%run, snapshot = %snapshot.0.short(), skipped, "backed up, but incomplete");
+    }
+    if let Some(alarm) = alarm {
+        tracing::error!(%run, error = chain(&alarm), "the ledger is not as it was written");
     }
 }
 

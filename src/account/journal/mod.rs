@@ -336,13 +336,7 @@ impl Journal {
             return None;
         }
         match ledger.read_quickly().await {
-            Ok(reading) => {
-                let more = reading.faults.len().saturating_sub(1);
-                recorded.warnings.extend(reading.faults.first().map(|fault| {
-                    format!("ledger record {}: {} ({more} more)", fault.seq, fault.what)
-                }));
-                Some(reading.lines.into_iter().map(|line| line.record).collect())
-            }
+            Ok(reading) => Some(reading.lines.into_iter().map(|line| line.record).collect()),
             Err(error) => {
                 recorded.held = Some(error.into());
                 None

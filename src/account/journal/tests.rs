@@ -322,7 +322,7 @@ async fn details_are_stored_before_the_line_that_names_them() {
 }
 
 #[tokio::test]
-async fn a_broken_ledger_is_told_and_still_written() {
+async fn a_broken_ledger_is_still_written_and_not_signed() {
     let bench = Bench::new().await;
     for tick in 0..3 {
         bench.begin(tick, &policy(None, None, 0), None).await;
@@ -332,7 +332,6 @@ async fn a_broken_ledger_is_told_and_still_written() {
 
     let (_, begun) = bench.begin(5, &policy(None, None, 0), None).await;
 
-    assert!(begun.warnings[0].contains("missing"), "{begun:?}");
     assert!(begun.held.is_none() && !begun.records.is_empty(), "{begun:?}");
     assert!(bench.journal().sign(&signer(), None).await.is_err());
 }

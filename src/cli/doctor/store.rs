@@ -3,7 +3,7 @@
 use super::super::advice;
 use super::Examination;
 use crate::account::journal::Rival;
-use crate::account::{self, Account, Place, Rooms};
+use crate::account::{self, Account, Place, Rooms, Testimony};
 use crate::ground::causes::chain;
 use crate::policy::{Policy, Setup};
 use crate::store::Creation;
@@ -70,7 +70,7 @@ impl Examination {
             // The signing key is read once the repository is open, and told of above.
             Ok(Some(account)) => {
                 self.good(WHAT, "opens with the password");
-                self.other_hosts(&account, policy, rooms).await;
+                self.ledger(&account, policy, rooms).await;
             }
             Err(account::Error::SigningKey(_) | account::Error::Signer(_)) => {
                 self.good(WHAT, "opens with the password");
@@ -82,16 +82,21 @@ impl Examination {
             }
         }
     }
-    /// Does the ledger tell of another host that serves the policy?
-    async fn other_hosts(&mut self, account: &Account, policy: &Policy, rooms: &Rooms) {
+
+    /// Is the ledger as it was written, and does it tell of another host that serves the policy?
+    async fn ledger(&mut self, account: &Account, policy: &Policy, rooms: &Rooms) {
         const WHAT: &str = "ledger";
-        let records = match account.records().await {
-            Ok(records) => records,
+        const VERIFY: &str = "`lifeboat ledger verify` tells more";
+        let Testimony { records, doubt } = match account.testimony(rooms).await {
+            Ok(testimony) => testimony,
             Err(error) => {
-                let hint = advice::of(&error).unwrap_or("`lifeboat ledger verify` tells more");
-                return self.bad(WHAT, chain(&error), hint);
+                return self.bad(WHAT, chain(&error), advice::of(&error).unwrap_or(VERIFY));
             }
         };
+        if let Some(doubt) = doubt {
+            return self.bad(WHAT, doubt, VERIFY);
+        }
+        self.good(WHAT, format!("{} records, as they were written", records.len()));
         let now = rooms.clock.now();
         if let Some(rival) = Rival::of(&records, &policy.name, &rooms.actor.host, now) {
             self.good(WHAT, format!("note: {rival}"));
