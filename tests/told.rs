@@ -206,6 +206,31 @@ fn snapshots_that_are_on_the_ledger_and_gone_are_an_alarm_of_status() {
 }
 
 #[test]
+fn snapshots_that_are_on_the_ledger_and_gone_are_told_by_verify_snapshots_and_restore() {
+    let bench = drilled();
+    let gone = bench.files("store/acme/repo/snapshots");
+    for file in &gone {
+        fs::remove_file(file).unwrap();
+    }
+
+    let verified = bench.run(&["verify", "shop", "--json"]).exits(1).json();
+    let listed = bench.run(&["snapshots"]).exits(1).stdout;
+    let restored = bench.run(&["restore", "shop", "--to", "back"]).exits(1).stderr;
+
+    let errors = verified["errors"].as_array().unwrap();
+    let named = errors.iter().map(|error| error["object"].as_str().unwrap());
+    let is_named = |object: &str| gone.iter().any(|file| object.ends_with(name_of(file)));
+    assert_eq!((errors.len(), named.filter(|object| is_named(object)).count()), (1, 1));
+    assert!(listed.contains("GONE: 1") && !listed.contains("no snapshots yet"), "{listed}");
+    assert!(restored.contains("the ledger names 1 that were published"), "{restored}");
+    assert!(restored.contains("hint: bring back") && !restored.contains("makes the first"));
+}
+
+fn name_of(file: &std::path::Path) -> &str {
+    file.file_name().unwrap().to_str().unwrap()
+}
+
+#[test]
 fn a_drill_that_failed_is_told_beside_another_that_passed_later() {
     let bench = Bench::new();
     bench.backup();

@@ -14,6 +14,9 @@ use crate::repo::{OpenError, Snapshot, SnapshotId};
 use crate::source::manifest;
 
 /// List snapshots, newest last
+///
+/// Ends with 1 where one cannot be read, or is gone that the ledger says was published; these are
+/// named on standard error.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only this policy's [default: every snapshot of every repository, restic's own too]
@@ -38,7 +41,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let setup = app.setup().await?;
     let policy = args.policy.as_ref().map(|name| setup.policy(name)).transpose()?;
     let rooms = app.rooms(&setup).await?;
-    let (mut listed, mut exit) = (Vec::new(), Exit::Done);
+    let (mut listed, mut lost, mut exit) = (Vec::new(), Vec::new(), Exit::Done);
     for customer in &setup.site.customers {
         if policy.is_some_and(|policy| policy.customer != customer.id) {
             continue;
@@ -57,6 +60,8 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         let Snapshots { files, gone } = account.snapshots().await?;
         for id in gone {
             rooms.progress.note(&format!("snapshot {id} is on the ledger, but not here any more"));
+            lost.push(id);
+            exit = Exit::Failed;
         }
         for (id, file) in files {
             match file {
@@ -74,7 +79,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
             }
         }
     }
-    app.out.answer(&listed, &text(&listed))?;
+    app.out.answer(&listed, &text(&listed, &lost))?;
     Ok(exit)
 }
 
@@ -95,10 +100,19 @@ impl Listed {
     }
 }
 
-fn text(listed: &[Listed]) -> String {
-    if listed.is_empty() {
-        return "no snapshots yet".to_owned();
+fn text(listed: &[Listed], lost: &[SnapshotId]) -> String {
+    let lost = match lost.len() {
+        0 => String::new(),
+        number => format!("GONE: {number} that the ledger says were published"),
+    };
+    match (listed, &*lost) {
+        ([], "") => "no snapshots yet".to_owned(),
+        ([], lost) => lost.to_owned(),
+        (listed, lost) => format!("{}\n{lost}", table(listed)),
     }
+}
+
+fn table(listed: &[Listed]) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["id", "time (UTC)", "policy", "host", "paths", ""]);
@@ -113,5 +127,5 @@ fn text(listed: &[Listed]) -> String {
             if one.complete { String::new() } else { "incomplete".to_owned() },
         ]);
     }
-    table.to_string()
+    table
 }

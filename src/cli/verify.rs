@@ -14,7 +14,9 @@ use crate::repo::{self, Damage, Depth, Verified};
 
 /// Verify the repository behind a policy: everything that snapshots refer to is there
 ///
-/// Ends with 1 where anything is damaged, or the ledger is not as it was written.
+/// Ends with 1 where anything is damaged, a snapshot is gone that the ledger says was published, or
+/// the ledger is not as it was written. `lifeboat forget --accept-lost` records that a snapshot was
+/// removed on purpose.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Policy whose repository to verify: POLICY or CUSTOMER/POLICY
@@ -29,7 +31,8 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let lock = Locked::to_read(&account, &rooms).await?;
     let depth = if args.read_data { Depth::ReadData } else { Depth::Structure };
     let Testimony { records, doubt } = account.testimony(&rooms).await?;
-    let known = account::published(&records);
+    let (mut known, announced) = (account::published(&records), account::announced(&records));
+    known.retain(|id| !announced.contains(id));
     let verifying = repo::verify(&account.repository, &known, depth, &*rooms.progress);
     let verified = rooms.unless_interrupted(verifying).await;
     if let Some(lock) = lock {

@@ -91,6 +91,16 @@ async fn latest(
             "the repository holds no snapshot that can be read: {}",
             warnings.join("; ")
         )),
+        None if !known.is_empty() => Err(anyhow::anyhow!(
+            "the repository holds no snapshot: the ledger names {} that were published, {} last, \
+             and they are gone",
+            known.len(),
+            known[known.len() - 1]
+        ))
+        .hint(
+            "bring back the repository's folder `snapshots` from a copy or the bucket's older \
+             versions; the packs may still be whole, so prune nothing",
+        ),
         None => Err(anyhow::anyhow!("the repository holds no snapshot"))
             .hint("`lifeboat backup` makes the first"),
     }

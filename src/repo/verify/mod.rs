@@ -42,8 +42,7 @@ pub struct Damage {
 pub struct Verified {
     /// Empty where all is well.
     pub errors: Vec<Damage>,
-    /// What deserves a look and harms nobody: packs that no index file names, snapshots that
-    /// somebody removed.
+    /// What deserves a look and harms nobody: packs that no index file names.
     pub hints: Vec<String>,
     /// Snapshots that were read; no damage in a repository with none says little.
     pub snapshots: u64,
@@ -84,7 +83,7 @@ pub enum VerifyError {
     Thread(#[source] tokio::task::JoinError),
 }
 
-/// Verifies a repository; `known` are snapshots that were published, whatever a listing says.
+/// Verifies a repository; `known` are snapshots that must be there, whatever a listing says.
 pub async fn verify(
     repository: &Arc<Repository>,
     known: &[SnapshotId],
@@ -143,8 +142,7 @@ async fn read_snapshots(
     let files = repository.snapshot_files_with(known).await?;
     let there: HashSet<SnapshotId> = files.iter().map(|(id, _)| *id).collect();
     for lost in known.iter().filter(|id| !there.contains(id)) {
-        // restic's `forget` leaves no record: whether that was right, only people know.
-        found.hints.push(format!("snapshot {lost} was published, and is not here any more"));
+        found.damaged(format!("snapshot {lost}"), "it was published, and is not here any more");
     }
     let mut roots = Vec::new();
     for (id, outcome) in files {
