@@ -231,6 +231,26 @@ fn name_of(file: &std::path::Path) -> &str {
 }
 
 #[test]
+fn a_signature_that_is_damaged_or_a_checkpoint_that_is_gone_is_an_alarm_of_status() {
+    let bench = drilled();
+    let checkpoints = bench.files("store/acme/ledger/checkpoints");
+    let signature = checkpoints.iter().find(|file| name_of(file).ends_with(".sig")).unwrap();
+    bench.run(&["status"]).exits(0);
+
+    fs::remove_file(signature).unwrap();
+    fs::write(signature, "no signature").unwrap();
+    let damaged = bench.run(&["status"]).exits(1).stdout;
+    for file in &checkpoints {
+        fs::remove_file(file).unwrap();
+    }
+    let gone = bench.run(&["status", "--json"]).exits(1).json();
+
+    assert!(damaged.contains("ALARM") && damaged.contains(name_of(signature)), "{damaged}");
+    let alarm = gone[0]["alarm"].as_str().unwrap();
+    assert!(alarm.contains("is missing: this host signed it"), "{alarm}");
+}
+
+#[test]
 fn a_drill_that_failed_is_told_beside_another_that_passed_later() {
     let bench = Bench::new();
     bench.backup();

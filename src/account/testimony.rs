@@ -35,6 +35,22 @@ impl Account {
         }
     }
 
+    /// As [`Self::testimony`]; in doubt also where a checkpoint that was signed is missing, or any
+    /// signature damaged.
+    pub async fn sealed_testimony(&self, rooms: &Rooms) -> Result<Testimony, Error> {
+        let testimony = self.testimony(rooms).await?;
+        let Some(ledger) = self.journal.ledger().filter(|_| testimony.doubt.is_none()) else {
+            return Ok(testimony);
+        };
+        let broken = ledger.broken_seals(self.remembered(rooms).await?).await;
+        let broken = broken.map_err(Error::Checkpoint)?;
+        let more = broken.len().saturating_sub(1);
+        let doubt = broken.first().map(|first| {
+            format!("the ledger's signatures are not as they were made: {first} ({more} more)")
+        });
+        Ok(Testimony { doubt, ..testimony })
+    }
+
     /// Every record of a ledger that holds together and is what was signed before; fails with the
     /// alarms of [`crate::ledger::Ledger::checkpoint`] otherwise.
     pub async fn proven_records(&self, rooms: &Rooms) -> Result<Vec<Record>, Error> {

@@ -14,6 +14,7 @@ mod merkle;
 pub mod outbox;
 mod owed;
 pub mod record;
+mod seals;
 mod segment;
 pub mod sign;
 mod verify;

@@ -17,7 +17,7 @@ use super::{Error, Ledger};
 use crate::store;
 
 /// Checkpoints fetched at once.
-const PARALLEL: usize = 16;
+pub(super) const PARALLEL: usize = 16;
 
 /// What a ledger is verified against.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,15 +62,7 @@ impl Ledger {
         let (sizes, foreign) = self.checkpoint_sizes().await?;
         let reading = self.read().await?;
         let owed = Owed::by(&reading.lines, against);
-        let unlisted = owed.unlisted(&sizes);
-        let stored: Vec<_> = stream::iter(sizes.clone().into_iter().chain(unlisted))
-            .map(|size| self.stored_checkpoint(size))
-            .buffered(PARALLEL)
-            .try_filter_map(|stored| async move { Ok(stored) })
-            .try_collect()
-            .await?;
-        let mut stored: Vec<Stored> = stored;
-        stored.sort_unstable_by_key(|stored| stored.size);
+        let stored = self.stored_checkpoints(sizes.clone(), &owed).await?;
         for stored in stored.iter().filter(|stored| !sizes.contains(&stored.size)) {
             tracing::warn!(size = stored.size, "the store's listing leaves out a checkpoint");
         }

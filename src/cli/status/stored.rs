@@ -76,7 +76,7 @@ impl Stored {
         policy: &Policy,
         rooms: &Rooms,
     ) -> anyhow::Result<Self> {
-        let testimony = account.testimony(rooms).await?;
+        let testimony = account.sealed_testimony(rooms).await?;
         let known = account::published(&testimony.records);
         let files = account.repository.snapshot_files_with(&known).await?;
         let gone = gone(account, policy, &testimony, &files, rooms).await?;
