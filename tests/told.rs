@@ -251,6 +251,26 @@ fn a_signature_that_is_damaged_or_a_checkpoint_that_is_gone_is_an_alarm_of_statu
 }
 
 #[test]
+fn backups_that_came_to_nothing_since_the_last_are_told_by_status() {
+    let bench = Bench::new();
+    bench.backup();
+    fs::rename(bench.path("data/files"), bench.path("data/moved")).unwrap();
+    bench.run(&["backup", "shop"]).exits(1);
+    bench.run(&["backup", "shop"]).exits(1);
+
+    let document = bench.run(&["status", "--json"]).exits(0).json();
+    let text = bench.run(&["status"]).exits(0).stdout;
+
+    assert_eq!(document[0]["aborted"]["number"], 2, "{document:#}");
+    let reason = document[0]["aborted"]["reason"].as_str().unwrap();
+    assert!(reason.contains("data/files"), "{document:#}");
+    assert!(text.contains("2 aborted since, last ") && text.contains(reason), "{text}");
+    fs::rename(bench.path("data/moved"), bench.path("data/files")).unwrap();
+    bench.backup();
+    assert!(bench.run(&["status", "--json"]).exits(0).json()[0]["aborted"].is_null());
+}
+
+#[test]
 fn a_drill_that_failed_is_told_beside_another_that_passed_later() {
     let bench = Bench::new();
     bench.backup();

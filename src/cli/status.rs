@@ -1,5 +1,6 @@
 //! `lifeboat status`: how things stand, read from the bucket; and what this host is about to do.
 
+mod aborted;
 mod present;
 mod stored;
 

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::super::output::visible;
+use super::aborted::Aborted;
 use crate::account::journal::Rival;
 use crate::account::{self, Account, Rooms, Testimony};
 use crate::ground::causes::chain;
@@ -32,6 +33,8 @@ pub(super) struct Stored {
     unreadable: Vec<Unreadable>,
     data_age_seconds: Option<i64>,
     within_rpo: Option<bool>,
+    /// The runs that came to nothing since the last one that ended with a snapshot.
+    aborted: Option<Aborted>,
     /// The newest drill of all.
     last_drill: Option<LastDrill>,
     /// The newest of each declared drill, and of those without one; newest first.
@@ -107,6 +110,7 @@ impl Stored {
         let mut stored = Self {
             last_drill: drills.first().cloned(),
             drills,
+            aborted: Aborted::since_success(&testimony.records, policy),
             still_to_come: to_come.into_iter().map(|(id, _)| id.0).collect(),
             alarm: testimony.doubt.clone(),
             ..Self::default()
@@ -150,6 +154,9 @@ impl Stored {
                 self.age()
             ),
         };
+        if let Some(aborted) = &self.aborted {
+            let _ = writeln!(text, "  note    {}", aborted.text());
+        }
         if let Some(incomplete) = &self.incomplete {
             let short = incomplete.short();
             let _ =
