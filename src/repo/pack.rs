@@ -293,11 +293,7 @@ impl Opener {
         if sealed.len() != length as usize {
             return Err(BlobError::Length { blob: id, expected: length, found: sealed.len() });
         }
-        for buffer in [&mut self.opened, &mut self.plain] {
-            if buffer.capacity() > KEPT {
-                *buffer = Vec::new();
-            }
-        }
+        self.give_back();
         key.open_into(sealed, &mut self.opened)
             .map_err(|source| BlobError::Sealed { blob: id, source })?;
         let plain = match plain_length {
@@ -313,6 +309,15 @@ impl Opener {
             return Err(BlobError::Digest { blob: id, found });
         }
         Ok(plain)
+    }
+
+    /// Gives back the memory that a large blob took; what was opened last is gone.
+    pub fn give_back(&mut self) {
+        for buffer in [&mut self.opened, &mut self.plain] {
+            if buffer.capacity() > KEPT {
+                *buffer = Vec::new();
+            }
+        }
     }
 
     fn expand(&mut self, kind: BlobKind, plain_length: u32) -> Result<(), ExpandError> {

@@ -121,12 +121,18 @@ impl<B: Iterator<Item = Batch>> Pouring<'_, B> {
             let from = (u64::from(blob.offset) - batch.range.start) as usize;
             let sealed =
                 bytes.as_ref().and_then(|bytes| bytes.get(from..from + blob.length as usize));
-            let _giant = self.giant(blob.plain_bytes());
+            let giant = self.giant(blob.plain_bytes());
             let opened = sealed.and_then(|sealed| opener.open(key, &blob, sealed).ok());
             let flow = match opened {
                 Some(plain) => self.hand_over(&uses, Ok(plain), take),
-                None => self.alone(&blob, &uses, take)?,
+                None => {
+                    opener.give_back();
+                    self.alone(&blob, &uses, take)?
+                }
             };
+            // Before the permit: the next thread with one takes as much.
+            opener.give_back();
+            drop(giant);
             if flow.is_break() {
                 return Ok(flow);
             }
