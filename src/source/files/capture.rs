@@ -13,10 +13,9 @@ use rustix::io::Errno;
 
 use super::super::{Capture, Context, Entry, Error, Fingerprint, Kind, Open, Sink, Skipped};
 use super::content::{Account, Unread};
-use super::disk::Attributes;
 use super::fingerprint::{Print, Tally};
 use super::owners::Owners;
-use super::walk::{Found, Next, Visit, walk_ahead};
+use super::walk::{Found, Next, Visit, walk};
 use super::{Files, disk, entry_path, relative};
 use crate::ground::process::host_name;
 
@@ -138,7 +137,7 @@ impl Capturing<'_> {
             };
             self.device = Some(stat.st_dev);
             let base = self.base.clone();
-            self.take(&Arc::new(parent), &name, &base, stat, None)?;
+            self.take(&Arc::new(parent), &name, &base, stat)?;
             dir
         } else {
             let root = disk::open_path(path).map_err(|source| cannot("list", path, source))?;
@@ -147,15 +146,7 @@ impl Capturing<'_> {
             Some(root)
         };
         match start {
-            Some(dir) => {
-                let scope = Scope {
-                    excludes: self.excludes,
-                    base: self.base.clone(),
-                    device: self.device.filter(|_| self.one_file_system),
-                };
-                let enters = |path: &[u8], stat: &Stat| scope.enters(path, stat);
-                walk_ahead(dir, self.base.clone(), &enters, self)
-            }
+            Some(dir) => walk(dir, self.base.clone(), self),
             None => Ok(()),
         }
     }
@@ -167,17 +158,12 @@ impl Capturing<'_> {
         name: &CStr,
         path: &[u8],
         stat: Stat,
-        attributes: Option<Attributes>,
     ) -> Result<Next, Error> {
         let mut meta = match disk::meta(dir, name, &stat, self.owners) {
             Ok(meta) => meta,
             Err(error) => return self.trouble(path, error).map(|()| Next::Over),
         };
-        let attributes = match attributes {
-            Some(read) => Ok((read, Vec::new())),
-            None => disk::xattrs(dir, name),
-        };
-        match attributes {
+        match disk::xattrs(dir, name) {
             Ok((read, unread)) => {
                 meta.xattrs = read;
                 for (attribute, error) in unread {
@@ -219,13 +205,15 @@ impl Visit for Capturing<'_> {
 
     fn entry(&mut self, found: &Found<'_>) -> Result<Next, Error> {
         self.context.check_interrupted()?;
-        let Found { dir, name, path, stat, ref attributes } = *found;
-        if is_excluded(self.excludes, &self.base, path, &stat) {
+        let is_dir = disk::file_type(&found.stat) == FileType::Directory;
+        let below = Path::new(as_os(relative(found.path, &self.base)));
+        if self.excludes.matched(below, is_dir).is_ignore() {
             return Ok(Next::Over);
         }
-        let next = self.take(dir, name, path, stat, attributes.clone())?;
-        let goes_on = is_inside(&stat, self.device.filter(|_| self.one_file_system));
-        Ok(if goes_on { next } else { Next::Over })
+        let next = self.take(found.dir, found.name, found.path, found.stat)?;
+        // Only folders tell: overlay file systems give files the device of their layer.
+        let elsewhere = self.one_file_system && self.device != Some(found.stat.st_dev);
+        Ok(if is_dir && !elsewhere { next } else { Next::Over })
     }
 
     fn trouble(&mut self, path: &[u8], error: io::Error) -> Result<(), Error> {
@@ -237,32 +225,6 @@ impl Visit for Capturing<'_> {
         self.skip(path, error.to_string());
         Ok(())
     }
-}
-
-/// What the policy has the walk go into; known before it comes there.
-struct Scope<'a> {
-    excludes: &'a Gitignore,
-    base: Vec<u8>,
-    /// The only device, where there is but one.
-    device: Option<u64>,
-}
-
-impl Scope<'_> {
-    fn enters(&self, path: &[u8], stat: &Stat) -> bool {
-        is_inside(stat, self.device) && !is_excluded(self.excludes, &self.base, path, stat)
-    }
-}
-
-fn is_excluded(excludes: &Gitignore, base: &[u8], path: &[u8], stat: &Stat) -> bool {
-    let below = Path::new(as_os(relative(path, base)));
-    excludes.matched(below, disk::file_type(stat) == FileType::Directory).is_ignore()
-}
-
-/// Whether it is a folder to go into. Only folders tell of devices: overlay file systems give files
-/// the device of their layer.
-fn is_inside(stat: &Stat, device: Option<u64>) -> bool {
-    let is_dir = disk::file_type(stat) == FileType::Directory;
-    is_dir && device.is_none_or(|device| device == stat.st_dev)
 }
 
 pub(super) fn cannot(action: &'static str, path: &Path, source: io::Error) -> Error {

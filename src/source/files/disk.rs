@@ -100,15 +100,13 @@ pub(crate) fn link_target(dir: impl AsFd, name: &CStr) -> io::Result<Vec<u8>> {
     Ok(rustix::fs::readlinkat(dir, name, Vec::new())?.into_bytes())
 }
 
-/// Extended attributes, by name.
-pub(crate) type Attributes = Vec<(Vec<u8>, Vec<u8>)>;
-
 /// The extended attributes of `name` in `dir` by name, ACLs among them (xattr(7)), and those that
 /// are there but could not be read. A file system that has none has an empty list.
+#[allow(clippy::type_complexity)]
 pub(crate) fn xattrs(
     dir: impl AsFd,
     name: &CStr,
-) -> io::Result<(Attributes, Vec<(Vec<u8>, io::Error)>)> {
+) -> io::Result<(Vec<(Vec<u8>, Vec<u8>)>, Vec<(Vec<u8>, io::Error)>)> {
     let path = proc_path(dir, name);
     let listed = match growing(|buffer| rustix::fs::llistxattr(&path, buffer)) {
         Err(Errno::NOTSUP) => Vec::new(),

@@ -4,7 +4,6 @@
 //! fingerprint of names and metadata; the same of what was restored. The paths of entries are the
 //! absolute paths without the leading `/`. Knows no repository. Blocking.
 
-mod ahead;
 mod capture;
 mod content;
 pub(crate) mod disk;

@@ -151,13 +151,7 @@ impl RestoredFiles {
                 .and_then(|dir| disk::stat(&dir, &name).map(|stat| (Arc::new(dir), stat)));
             match found {
                 Ok((dir, stat)) => {
-                    counting.entry(&Found {
-                        dir: &dir,
-                        name: &name,
-                        path: below,
-                        stat,
-                        attributes: None,
-                    })?;
+                    counting.entry(&Found { dir: &dir, name: &name, path: below, stat })?;
                 }
                 Err(error) if disk::is_absent(&error) => return Ok(counting.tally.part()),
                 Err(error) => return Err(read(error)),
@@ -185,9 +179,9 @@ impl RestoredFiles {
             Ok((Arc::new(dir), name, stat))
         };
         match open() {
-            Ok((dir, name, stat)) => injuring
-                .entry(&Found { dir: &dir, name: &name, path: below, stat, attributes: None })
-                .map(|_| ()),
+            Ok((dir, name, stat)) => {
+                injuring.entry(&Found { dir: &dir, name: &name, path: below, stat }).map(|_| ())
+            }
             Err(error) if disk::is_absent(&error) => Ok(()),
             Err(source) => Err(Stop::Trouble(Error::Read { object: lossy(below), source })),
         }
