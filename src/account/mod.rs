@@ -9,7 +9,7 @@ mod lock;
 pub mod store;
 mod testimony;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +24,7 @@ pub use testimony::Testimony;
 use self::journal::{Act, Journal, Reach, Recorded};
 use crate::ground::clock::Clock;
 use crate::ground::digest::Digest;
+use crate::ground::ids::Name;
 use crate::ground::progress::Progress;
 use crate::ground::secret;
 use crate::ledger::outbox::Outbox;
@@ -348,14 +349,27 @@ pub fn given_up(records: &[Record]) -> HashSet<SnapshotId> {
     snapshots.flatten().map(|id| SnapshotId(*id)).collect()
 }
 
-/// The snapshots that `records` say were to be removed. One may still be there, its run died; one
-/// that is not there is not missed.
+/// The snapshots that nobody misses: they are gone by `records`, or were to go in an unfinished run.
 pub fn announced(records: &[Record]) -> HashSet<SnapshotId> {
-    let snapshots = records.iter().filter_map(|record| match &record.event.body {
-        Body::ForgetStarted { snapshots, .. } => Some(snapshots),
-        _ => None,
-    });
-    snapshots.flatten().map(|id| SnapshotId(*id)).collect()
+    let mut announced = given_up(records);
+    announced.extend(unfinished(records));
+    announced
+}
+
+/// The snapshots that were to be removed by runs that never said what came of it: each may be there
+/// or gone. The next run of the policy that ends looks after all of them.
+pub fn unfinished(records: &[Record]) -> HashSet<SnapshotId> {
+    let mut open: HashMap<&Name, HashSet<SnapshotId>> = HashMap::new();
+    for record in records {
+        match &record.event.body {
+            Body::ForgetStarted { policy, snapshots, .. } => {
+                open.entry(policy).or_default().extend(snapshots.iter().map(|id| SnapshotId(*id)));
+            }
+            Body::ForgetFinished { policy, .. } => drop(open.remove(policy)),
+            _ => {}
+        }
+    }
+    open.into_values().flatten().collect()
 }
 
 /// A journal for a customer whose repository cannot be opened: everything waits in the outbox.

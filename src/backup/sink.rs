@@ -132,10 +132,11 @@ pub(super) fn gather<T>(
         settled: Condvar::new(),
     };
     std::thread::scope(|scope| {
+        // Before the workers: one that cannot be started must not leave the others waiting.
+        let end_of_jobs = EndOfJobs(&sink.queue);
         for _ in 0..workers {
             scope.spawn(|| sink.work());
         }
-        let end_of_jobs = EndOfJobs(&sink.queue);
         let walked = walk(&sink);
         let closed = sink.close_below(0);
         drop(end_of_jobs);

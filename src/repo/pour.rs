@@ -121,7 +121,7 @@ impl<B: Iterator<Item = Batch>> Pouring<'_, B> {
             let from = (u64::from(blob.offset) - batch.range.start) as usize;
             let sealed =
                 bytes.as_ref().and_then(|bytes| bytes.get(from..from + blob.length as usize));
-            let giant = self.giant(blob.plain_bytes());
+            let giant = self.giant(self.reader.most_plain_bytes(self.kind, &blob.id));
             let opened = sealed.and_then(|sealed| opener.open(key, &blob, sealed).ok());
             let flow = match opened {
                 Some(plain) => self.hand_over(&uses, Ok(plain), take),

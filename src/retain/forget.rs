@@ -107,6 +107,8 @@ struct Look {
     announced: Vec<SnapshotId>,
     /// Gone without a record.
     lost: Vec<SnapshotId>,
+    /// Whether some announcement still excuses what may go missing.
+    is_open: bool,
 }
 
 struct Run<'a> {
@@ -145,25 +147,33 @@ impl Run<'_> {
         }
         tracing::info!(phase = "record", run = %self.id);
         self.write_before(&going, &look.lost).await?;
-        let plan = self.again(look.snapshots).await?;
-        let still = plan.removed();
-        let going: Vec<_> = going.into_iter().filter(|id| still.contains(id)).collect();
-
-        tracing::info!(phase = "remove", run = %self.id);
-        let (removed, outcome) = self.remove_all(&going, lock, lease).await;
+        let is_open = look.is_open || !going.is_empty() || !look.lost.is_empty();
+        let (plan, removed, outcome) = match self.again(look.snapshots).await {
+            Ok(plan) => {
+                let still = plan.removed();
+                let going: Vec<_> = going.into_iter().filter(|id| still.contains(id)).collect();
+                tracing::info!(phase = "remove", run = %self.id);
+                let (removed, outcome) = self.remove_all(&going, lock, lease).await;
+                (plan, removed, outcome)
+            }
+            Err(error) => (look.plan, Vec::new(), Err(error)),
+        };
         tracing::info!(phase = "finish", run = %self.id);
         let gone = [&look.lost, &look.announced, &removed].map(Vec::as_slice).concat();
-        self.write_after(&gone, &plan).await?;
+        if is_open {
+            self.write_after(&gone, plan.left()).await?;
+        }
         outcome?;
         Ok(Forgotten { run: self.id, plan, removed, refusal: None })
     }
 
     /// What there is, and what becomes of it.
     async fn look(&self) -> Result<Look, Error> {
-        let records = self.account.sound_records(self.rooms).await?;
+        // Held against the signed checkpoints: a proof that a listing leaves out must not be missed.
+        let records = self.account.proven_records(self.rooms).await?;
         let files = self.account.repository.snapshot_files().await.map_err(Error::Read)?;
         let listed: HashSet<_> = files.iter().map(|(id, _)| *id).collect();
-        let known = account::announced(&records);
+        let known = account::unfinished(&records);
         let lost = self.lost(&records, &listed).await?;
         let (announced, lost): (Vec<_>, Vec<_>) =
             lost.into_iter().partition(|id| known.contains(id));
@@ -172,7 +182,7 @@ impl Run<'_> {
         }
         let snapshots = repo::in_order(files).map_err(Error::Read)?;
         let plan = self.plan(snapshots.clone(), &records)?;
-        Ok(Look { plan, snapshots, announced, lost })
+        Ok(Look { plan, snapshots, announced, lost, is_open: !known.is_empty() })
     }
 
     /// The plan by what the ledger says now that it names what goes: a drill may just have proven it.
@@ -181,9 +191,21 @@ impl Run<'_> {
         self.plan(snapshots, &records)
     }
 
-    fn plan(&self, snapshots: Snapshots, records: &[Record]) -> Result<Plan, Error> {
-        let now = self.rooms.clock.now();
-        Ok(plan::plan(&self.policy.name, self.kept, snapshots, records, now)?)
+    /// The plan for the snapshots that the ledger names: one that only carries the policy's tags is
+    /// left alone, and takes no place from them.
+    fn plan(&self, mut snapshots: Snapshots, records: &[Record]) -> Result<Plan, Error> {
+        let policy = &self.policy.name;
+        let named = records.iter().filter_map(|record| match &record.event.body {
+            Body::BackupFinished(backup) if backup.policy == *policy => {
+                Some(SnapshotId(backup.snapshot))
+            }
+            _ => None,
+        });
+        let named: HashSet<_> = named.collect();
+        let all = snapshots.len();
+        snapshots.retain(|(id, _)| named.contains(id));
+        let plan = plan::plan(policy, self.kept, snapshots, records, self.rooms.clock.now())?;
+        Ok(Plan { others: all - plan.decisions.len(), ..plan })
     }
 
     /// The snapshots that must be there and are not. One that is there and was not listed stops
@@ -268,16 +290,18 @@ impl Run<'_> {
         }
     }
 
-    async fn write_after(&self, gone: &[SnapshotId], plan: &Plan) -> Result<(), Error> {
+    /// Names what is gone. With nothing to name too: what was announced and stayed has no excuse to
+    /// be missing from then on.
+    async fn write_after(&self, gone: &[SnapshotId], left: usize) -> Result<(), Error> {
         let finished = |gone: &[SnapshotId]| Body::ForgetFinished {
             policy: self.policy.name.clone(),
             run: self.id,
             snapshots: gone.iter().map(|id| id.0).collect(),
-            left: plan.left() as u64,
+            left: left as u64,
         };
-        let bodies: Vec<_> = gone.chunks(NAMED).map(finished).collect();
+        let mut bodies: Vec<_> = gone.chunks(NAMED).map(finished).collect();
         if bodies.is_empty() {
-            return Ok(());
+            bodies.push(finished(&[]));
         }
         let recorded = self.account.journal.record(bodies).await;
         account::tell(&recorded.map_err(account::Error::from)?, &*self.rooms.progress);

@@ -45,6 +45,8 @@ pub enum Stays {
     },
     /// Incomplete, and no complete one is newer.
     Newest,
+    /// No backup is later on the ledger, whatever time it carries.
+    LastPublished,
 }
 
 impl fmt::Display for Stays {
@@ -54,6 +56,7 @@ impl fmt::Display for Stays {
             Self::Pinned => f.write_str("pinned"),
             Self::Proven { seq } => write!(f, "newest proven by a drill (record {seq})"),
             Self::Newest => f.write_str("incomplete, but none is newer and complete"),
+            Self::LastPublished => f.write_str("the last backup on the ledger"),
         }
     }
 }
@@ -123,6 +126,13 @@ pub fn plan(
     let rules = rules::keep(&points, kept);
     let newest_whole = points.iter().position(|point| point.is_complete).unwrap_or(points.len());
     let proven = proven(records, policy);
+    // By the ledger's order: a clock that was behind gave it an old time.
+    let last_published = records.iter().rev().find_map(|record| match &record.event.body {
+        Body::BackupFinished(backup) if backup.policy == *policy => {
+            Some(SnapshotId(backup.snapshot))
+        }
+        _ => None,
+    });
     let newest_proven = ours.iter().position(|(id, _)| proven.contains_key(id));
     let mut decisions = Vec::with_capacity(ours.len());
     for (nth, ((id, snapshot), rules)) in ours.iter().zip(rules).enumerate() {
@@ -135,6 +145,9 @@ pub fn plan(
         }
         if nth < newest_whole {
             stays.push(Stays::Newest);
+        }
+        if stays.is_empty() && last_published == Some(*id) {
+            stays.push(Stays::LastPublished);
         }
         let is_complete = points[nth].is_complete;
         decisions.push(Decision { id: *id, time: snapshot.time, is_complete, stays });

@@ -5,9 +5,12 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 use super::plan::{Plan, Refusal, Stays, plan};
+use crate::account;
 use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
-use crate::ledger::record::{Actor, Answer, Body, DrillFinished, Event, Parts, Record, Word};
+use crate::ledger::record::{
+    Actor, Answer, BackupFinished, Body, DrillFinished, Event, Parts, Record, Word,
+};
 use crate::policy::Retention;
 use crate::policy::leaf::Zone;
 use crate::repo::{BlobId, Snapshot, SnapshotId};
@@ -99,9 +102,62 @@ fn drill(seq: u64, snapshot: SnapshotId, restorable: Answer, intact: Answer) -> 
         details: Digest::ZERO,
         signed: None,
     };
+    record(seq, Body::DrillFinished(finished))
+}
+
+fn record(seq: u64, body: Body) -> Record {
     let actor = Actor { name: "x".into(), host: "x".into() };
-    let event = Event { time: at(NOW), actor, body: Body::DrillFinished(finished) };
-    Record { seq, prev: Digest::ZERO, event }
+    Record { seq, prev: Digest::ZERO, event: Event { time: at(NOW), actor, body } }
+}
+
+fn forget_started(seq: u64, snapshots: &[SnapshotId]) -> Record {
+    let (run, snapshots) = (RunId::draw(), snapshots.iter().map(|id| id.0).collect());
+    record(seq, Body::ForgetStarted { policy: shop(), run, snapshots, why: "last 1".into() })
+}
+
+fn forget_finished(seq: u64, snapshots: &[SnapshotId]) -> Record {
+    let (run, snapshots) = (RunId::draw(), snapshots.iter().map(|id| id.0).collect());
+    record(seq, Body::ForgetFinished { policy: shop(), run, snapshots, left: 1 })
+}
+
+fn published(seq: u64, snapshot: SnapshotId) -> Record {
+    record(
+        seq,
+        Body::BackupFinished(BackupFinished {
+            policy: shop(),
+            run: RunId::draw(),
+            slot: None,
+            snapshot: snapshot.0,
+            consistent_time: at(NOW),
+            complete: true,
+            entries: 1,
+            bytes: 1,
+            added_bytes: 1,
+            stored_bytes: 1,
+            skipped: 0,
+            duration_ms: 1,
+            details: Digest::ZERO,
+        }),
+    )
+}
+
+#[test]
+fn the_last_backup_on_the_ledger_stays_though_a_slow_clock_made_it_look_old() {
+    let history = hours_old(&[(1, &OURS), (2, &OURS), (9000, &OURS)]);
+
+    let plan = planned(&rules(1, 0), history, &[published(5, id(0)), published(6, id(2))]);
+
+    assert_eq!(plan.removed(), [id(1)], "{plan:#?}");
+}
+
+#[test]
+fn what_was_to_go_and_stayed_is_missed_when_it_goes_later() {
+    let died = [forget_started(1, &[id(0), id(1)])];
+    assert_eq!(account::announced(&died).len(), 2, "nobody knows which of them are gone");
+
+    let ended = [&died[..], &[forget_finished(2, &[id(1)])]].concat();
+    assert_eq!(account::announced(&ended), [id(1)].into());
+    assert!(account::unfinished(&ended).is_empty());
 }
 
 #[test]

@@ -189,3 +189,32 @@ fn forget_waits_for_nobody_in_a_dry_run_and_ends_with_11_where_another_has_the_l
     assert_eq!(ran.code, 11, "{}", ran.stderr);
     assert_eq!(listed(&bench).len(), 2);
 }
+
+#[test]
+fn what_only_carries_the_policys_tags_takes_no_place_from_backups() {
+    let bench = site("last = 2");
+    let ids = backups(&bench, 2);
+    let forged = ["backup", "--host", "acme", "--tag", "lifeboat,policy:shop"];
+    for _ in 0..2 {
+        must(bench.restic(&new_restic()).args(forged).arg(bench.path("data/files")));
+    }
+
+    let done = bench.run(&["forget", "shop", "--json"]).exits(0).json();
+
+    assert_eq!(done["removed"], serde_json::json!([]), "{done:#}");
+    let there = listed(&bench);
+    assert!(there.len() == 4 && ids.iter().all(|id| there.contains(id)), "{there:?}");
+}
+
+#[test]
+fn without_its_ledger_nothing_is_forgotten() {
+    let bench = site("last = 1");
+    let ids = backups(&bench, 3);
+    std::fs::remove_dir_all(bench.repository().parent().unwrap().join("ledger")).unwrap();
+
+    let done = bench.run(&["forget", "shop", "--json"]);
+
+    assert!(done.code != 0 || done.json()["removed"] == serde_json::json!([]), "{}", done.stdout);
+    let there = bench.run(&["snapshots", "shop", "--json"]).stdout;
+    assert!(ids.iter().all(|id| there.contains(id)), "{there}");
+}

@@ -1,5 +1,6 @@
 //! Filling files with blobs as they come, on many threads at once.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -131,8 +132,15 @@ impl<'w> Filling<'w> {
             self.finish(target, part, &file);
             return Ok(());
         }
-        let again = || target.open_to_write(path);
-        let file = lock(&self.open).file(part.index, part.pieces, make, again);
+        let is_made = Cell::new(false);
+        let again = || {
+            is_made.set(true);
+            target.open_to_write(path)
+        };
+        let file = match lock(&self.open).file(part.index, part.pieces, make, again) {
+            Err(error) if is_made.get() => return Err(failed("open", part, error)),
+            file => file,
+        };
         match self.made(part, file)? {
             Some(file) if !bytes.is_empty() => {
                 file.write_all_at(bytes, part.offset).map_err(|error| failed("write", part, error))

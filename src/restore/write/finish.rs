@@ -13,6 +13,7 @@ impl Writing {
     pub(in crate::restore) fn finish(mut self, progress: &dyn Progress) -> Result<Restored, Error> {
         let mut restored = Restored { blobs: self.blobs, ..Restored::default() };
         restored.damaged.append(&mut self.plan.damaged);
+        self.note_what_never_came();
         self.remove_damaged(&mut restored)?;
         self.make_hard_links(&mut restored);
         self.set_metadata(&mut restored, progress)?;
@@ -29,6 +30,16 @@ impl Writing {
             self.target.sync()?;
         }
         Ok(restored)
+    }
+
+    /// Content that never came is damage too, whoever failed to tell of it.
+    fn note_what_never_came(&mut self) {
+        for (index, made) in self.made.iter().enumerate() {
+            let is_told = self.damage.contains_key(&index) || self.unmade.contains_key(&index);
+            if *made == Made::Awaited && !is_told {
+                self.damage.insert(index, "its content never came".to_owned());
+            }
+        }
     }
 
     fn remove_damaged(&mut self, restored: &mut Restored) -> Result<(), Error> {
