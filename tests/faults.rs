@@ -294,6 +294,33 @@ fn a_second_look_at_the_ledger_is_as_thorough_as_the_first() {
 }
 
 #[test]
+fn a_removal_whose_answer_was_lost_is_not_taken_for_a_loss() {
+    let (bench, proxy) = fresh("lost-removal");
+    bench.edit("policies/shop.toml", "[objectives]", "[retention]\nlast = 1\n\n[objectives]");
+    let older: &str = bench.backup()["snapshot"].as_str().unwrap().to_owned().leak();
+    bench.backup();
+    let read = |calls, harm| Fault { act: "GET", name: older, calls, harm };
+    proxy.arm(&[read(ALL, Harm::Slow(Duration::ZERO))]);
+    bench.run(&["forget", "shop", "--dry-run"]).exits(0);
+    let reads = proxy.disarm();
+
+    // Nobody answers any more whether it is there.
+    let lost = Fault { act: "DELETE", name: older, calls: ALL, harm: Harm::LoseReply };
+    proxy.arm(&[lost, read(reads..u64::MAX, Harm::Refuse(503, "SlowDown"))]);
+    let ran = bench.run(&["forget", "shop"]).exits(1);
+    assert!(proxy.disarm() > 0, "no answer was lost");
+
+    assert!(ran.stderr.contains("cannot remove snapshot"), "{}", ran.stderr);
+    bench.run(&["verify", "shop"]).exits(0);
+    bench.run(&["forget", "shop"]).exits(0);
+    let log = bench.run(&["ledger", "log", "shop", "--last", "0", "--json"]).exits(0).json();
+    let records = log["records"].as_array().or(log.as_array()).unwrap();
+    let ended: Vec<_> =
+        records.iter().filter(|record| record["kind"] == "forget-finished").collect();
+    assert!(ended.len() == 1 && ended[0]["snapshots"][0] == older, "{ended:#?}");
+}
+
+#[test]
 fn listings_that_lack_snapshots_records_or_packs_change_nothing() {
     let stage = Stage::new("lying-listings");
     for harm in [Harm::Empty, Harm::Partial, Harm::Stale] {

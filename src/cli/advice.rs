@@ -149,9 +149,9 @@ fn of_forget(error: &forget::Error) -> Option<&'static str> {
         forget::Error::Unlisted { .. } => {
             Some("nothing is removed while the store's listings are wrong: look at the store")
         }
-        forget::Error::MayNotRemove(_) => Some(
-            "nothing was removed; `lifeboat grants --for prune` prints what the keys of a host that \
-             forgets must be allowed",
+        forget::Error::Remove { .. } => Some(
+            "what is gone is on the ledger, and the next run goes on; `lifeboat grants --for prune` \
+             prints what the keys of a host that forgets must be allowed",
         ),
         forget::Error::Lost { .. } => {
             Some("if somebody removed them on purpose, --accept-lost records that; else look why")

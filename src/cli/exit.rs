@@ -102,6 +102,7 @@ mod tests {
 
     use super::super::hint::Hinting;
     use super::*;
+    use crate::retain;
 
     #[test]
     fn a_cause_deep_in_the_chain_decides() {
@@ -112,6 +113,20 @@ mod tests {
 
         assert_eq!(Exit::of(&error), Exit::Interrupted);
         assert_eq!(Exit::of(&anyhow::anyhow!("disk full")), Exit::Failed);
+    }
+
+    #[test]
+    fn a_prune_that_another_keeps_waiting_ends_as_locked() {
+        let locked = repo::lock::LockError::Locked {
+            who: "restic".into(),
+            host: "shop-1".into(),
+            pid: 7,
+            since: jiff::Timestamp::UNIX_EPOCH,
+            exclusive: false,
+        };
+        let error = retain::prune::Error::from(repo::prune::Error::from(locked));
+
+        assert_eq!(Exit::of(&error.into()), Exit::RepositoryLocked);
     }
 
     #[test]

@@ -37,8 +37,6 @@ pub enum Error {
     Unlisted { snapshot: SnapshotId },
     #[error("{count} snapshots that the ledger names are gone without a record, first {first}")]
     Lost { first: SnapshotId, count: usize },
-    #[error("the store lets this host remove no snapshots")]
-    MayNotRemove(#[source] store::Error),
     #[error("cannot remove snapshot {snapshot}")]
     Remove { snapshot: SnapshotId, source: store::Error },
     #[error(transparent)]
@@ -142,9 +140,6 @@ impl Run<'_> {
             look.plan.check_cap()?;
         }
         let going = look.plan.removed();
-        if !going.is_empty() {
-            self.may_remove().await?;
-        }
         tracing::info!(phase = "record", run = %self.id);
         self.write_before(&going, &look.lost).await?;
         let is_open = look.is_open || !going.is_empty() || !look.lost.is_empty();
@@ -160,7 +155,7 @@ impl Run<'_> {
         };
         tracing::info!(phase = "finish", run = %self.id);
         let gone = [&look.lost, &look.announced, &removed].map(Vec::as_slice).concat();
-        if is_open {
+        if is_open && self.is_settled(&outcome).await {
             self.write_after(&gone, plan.left()).await?;
         }
         outcome?;
@@ -246,15 +241,6 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Whether this host may remove snapshots at all, tried on one that there is not.
-    async fn may_remove(&self) -> Result<(), Error> {
-        let none = SnapshotId(Digest::of(self.id.to_string().as_bytes()));
-        match self.account.repository.store().delete(&layout::snapshot(&none)).await {
-            Ok(()) | Err(store::Error::Missing { .. }) => Ok(()),
-            Err(error) => Err(Error::MayNotRemove(error)),
-        }
-    }
-
     /// Removes one after the other; answers those that are gone, and why not all are.
     async fn remove_all(
         &self,
@@ -272,6 +258,17 @@ impl Run<'_> {
             self.rooms.progress.advance(1, 0);
         }
         (removed, Ok(()))
+    }
+
+    /// Whether what `outcome` left behind is known. A removal that failed may have happened, its
+    /// answer lost: while that cannot be told the run stays unfinished, and the next looks after it.
+    async fn is_settled(&self, outcome: &Result<(), Error>) -> bool {
+        match outcome {
+            Err(Error::Remove { snapshot, .. }) => {
+                self.account.repository.snapshot(snapshot).await.is_ok()
+            }
+            _ => true,
+        }
     }
 
     async fn remove(

@@ -26,23 +26,7 @@ fn shop() -> Name {
 }
 
 fn rules(last: u32, daily: u32) -> Retention {
-    Retention {
-        last,
-        hourly: 0,
-        daily,
-        weekly: 0,
-        monthly: 0,
-        yearly: 0,
-        within: None,
-        within_hourly: None,
-        within_daily: None,
-        within_weekly: None,
-        within_monthly: None,
-        within_yearly: None,
-        tags: Vec::new(),
-        pins: Vec::new(),
-        zone: Zone::UTC,
-    }
+    Retention { last, daily, ..Retention::of_all() }
 }
 
 fn id(number: u64) -> SnapshotId {

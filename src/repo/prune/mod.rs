@@ -54,7 +54,7 @@ pub enum Error {
     Store(#[source] WriteError),
     #[error("a new snapshot needs blob {blob} of pack {pack}, which was to be removed")]
     Overtaken { pack: PackId, blob: BlobId },
-    #[error(transparent)]
+    #[error("cannot lock the repository")]
     Lock(#[from] LockError),
     #[error("cannot delete {object}")]
     Delete { object: ObjectName, source: store::Error },
