@@ -28,7 +28,7 @@ use crate::ground::ids::Name;
 use crate::ground::progress::Progress;
 use crate::ground::secret;
 use crate::ledger::outbox::Outbox;
-use crate::ledger::record::{Actor, Body, Record};
+use crate::ledger::record::{Actor, Body, Record, publications};
 use crate::ledger::sign::{self, Signer};
 use crate::ledger::{self, Ledger, Remembered};
 use crate::policy::{Customer, Setup};
@@ -333,15 +333,12 @@ impl Account {
 /// in the repository, whatever a listing of it says.
 pub fn published(records: &[Record]) -> Vec<SnapshotId> {
     let given_up = given_up(records);
-    let snapshot = |record: &Record| match &record.event.body {
-        Body::BackupFinished(finished) => Some(SnapshotId(finished.snapshot)),
-        _ => None,
-    };
-    records.iter().filter_map(snapshot).filter(|id| !given_up.contains(id)).collect()
+    let ids = publications(records).map(|(_, backup)| SnapshotId(backup.snapshot));
+    ids.filter(|id| !given_up.contains(id)).collect()
 }
 
 /// The snapshots that `records` say are gone.
-pub fn given_up(records: &[Record]) -> HashSet<SnapshotId> {
+fn given_up(records: &[Record]) -> HashSet<SnapshotId> {
     let snapshots = records.iter().filter_map(|record| match &record.event.body {
         Body::ForgetFinished { snapshots, .. } => Some(snapshots),
         _ => None,

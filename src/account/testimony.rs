@@ -2,7 +2,7 @@
 
 use super::{Account, Error, Rooms};
 use crate::ground::causes::chain;
-use crate::ledger::record::{BackupFinished, Body, Record};
+use crate::ledger::record::{BackupFinished, Record, publications};
 use crate::repo::SnapshotId;
 
 /// The records of a ledger that was read whole.
@@ -15,10 +15,8 @@ pub struct Testimony {
 impl Testimony {
     /// The record that says that a snapshot was published.
     pub fn of(&self, snapshot: SnapshotId) -> Option<&BackupFinished> {
-        self.records.iter().find_map(|record| match &record.event.body {
-            Body::BackupFinished(finished) if finished.snapshot == snapshot.0 => Some(finished),
-            _ => None,
-        })
+        let mut backups = publications(&self.records).map(|(_, backup)| backup);
+        backups.find(|backup| backup.snapshot == snapshot.0)
     }
 }
 

@@ -136,11 +136,6 @@ impl Verdict {
     pub fn reasons(&self) -> &[PartReason] {
         &self.reasons
     }
-
-    /// Whether the snapshot is proved good, whatever the clock said: retention keeps the newest.
-    pub fn proves_snapshot(&self) -> bool {
-        self.parts.restorable == Answer::Yes && self.parts.intact == Answer::Yes
-    }
 }
 
 fn word(parts: &Parts) -> Word {

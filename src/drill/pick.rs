@@ -10,7 +10,7 @@ use super::Request;
 use crate::account;
 use crate::check::{Outcome, Why};
 use crate::ground::ids::RunId;
-use crate::ledger::record::{BackupFinished, Body, Record};
+use crate::ledger::record::{BackupFinished, Body, Record, publications};
 use crate::policy::Pick;
 use crate::repo::{Snapshot, SnapshotId};
 use crate::source::Place;
@@ -152,7 +152,7 @@ pub(super) fn vouched(
 
 /// The record that says that a snapshot was published.
 fn publication(records: &[Record], id: SnapshotId) -> Option<(&Record, &BackupFinished)> {
-    published(records).find(|(_, finished)| finished.snapshot == id.0)
+    publications(records).find(|(_, finished)| finished.snapshot == id.0)
 }
 
 /// Snapshots of the policy that, by the times of their records, go before the picked one.
@@ -173,16 +173,9 @@ fn rivals<'a>(
         Pick::Oldest => at.is_none_or(|at| time < at),
         Pick::Before(moment) => time < moment && at.is_none_or(|at| time > at),
     };
-    published(records).filter(move |(record, finished)| {
+    publications(records).filter(move |(record, finished)| {
         finished.policy == request.policy.name
             && Some(finished.snapshot) != id
             && goes_before(record.event.time)
-    })
-}
-
-fn published(records: &[Record]) -> impl Iterator<Item = (&Record, &BackupFinished)> {
-    records.iter().filter_map(|record| match &record.event.body {
-        Body::BackupFinished(finished) => Some((record, finished)),
-        _ => None,
     })
 }

@@ -226,6 +226,16 @@ pub enum Answer {
     NotApplicable,
 }
 
+/// The backups that `records` say were published, in their order.
+pub fn publications(
+    records: &[Record],
+) -> impl DoubleEndedIterator<Item = (&Record, &BackupFinished)> {
+    records.iter().filter_map(|record| match &record.event.body {
+        Body::BackupFinished(finished) => Some((record, finished)),
+        _ => None,
+    })
+}
+
 /// The verdict's parts (design §9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Parts {
@@ -234,6 +244,18 @@ pub struct Parts {
     pub within_rto: Answer,
     pub within_rpo: Answer,
     pub cleaned_up: Answer,
+}
+
+impl Parts {
+    /// Whether the snapshot is proved good, whatever the clock said: retention keeps the newest.
+    pub fn prove_the_snapshot(&self) -> bool {
+        self.restorable == Answer::Yes && self.intact == Answer::Yes
+    }
+
+    /// Whether the snapshot is found broken.
+    pub fn refute_the_snapshot(&self) -> bool {
+        self.restorable == Answer::No || self.intact == Answer::No
+    }
 }
 
 impl Body {

@@ -13,7 +13,7 @@ use crate::account::{self, Account, Leased, Locked, Rooms};
 use crate::ground::causes::chain;
 use crate::ground::digest::Digest;
 use crate::ground::ids::RunId;
-use crate::ledger::record::{Body, Record};
+use crate::ledger::record::{Body, Record, publications};
 use crate::policy::{Policy, Retention, Setup};
 use crate::repo::{self, Snapshot, SnapshotId, layout};
 use crate::store;
@@ -190,13 +190,8 @@ impl Run<'_> {
     /// left alone, and takes no place from them.
     fn plan(&self, mut snapshots: Snapshots, records: &[Record]) -> Result<Plan, Error> {
         let policy = &self.policy.name;
-        let named = records.iter().filter_map(|record| match &record.event.body {
-            Body::BackupFinished(backup) if backup.policy == *policy => {
-                Some(SnapshotId(backup.snapshot))
-            }
-            _ => None,
-        });
-        let named: HashSet<_> = named.collect();
+        let ours = publications(records).filter(|(_, backup)| backup.policy == *policy);
+        let named: HashSet<_> = ours.map(|(_, backup)| SnapshotId(backup.snapshot)).collect();
         let all = snapshots.len();
         snapshots.retain(|(id, _)| named.contains(id));
         let plan = plan::plan(policy, self.kept, snapshots, records, self.rooms.clock.now())?;

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::rules::{self, Point, Rule};
 use crate::ground::ids::Name;
-use crate::ledger::record::{Answer, Body, Record};
+use crate::ledger::record::{Body, Record, publications};
 use crate::policy::Retention;
 use crate::repo::{Snapshot, SnapshotId};
 use crate::source::manifest::{INCOMPLETE, TAG, policy_tag};
@@ -127,12 +127,9 @@ pub fn plan(
     let newest_whole = points.iter().position(|point| point.is_complete).unwrap_or(points.len());
     let proven = proven(records, policy);
     // By the ledger's order: a clock that was behind gave it an old time.
-    let last_published = records.iter().rev().find_map(|record| match &record.event.body {
-        Body::BackupFinished(backup) if backup.policy == *policy => {
-            Some(SnapshotId(backup.snapshot))
-        }
-        _ => None,
-    });
+    let last_published = publications(records)
+        .rfind(|(_, backup)| backup.policy == *policy)
+        .map(|(_, backup)| SnapshotId(backup.snapshot));
     let newest_proven = ours.iter().position(|(id, _)| proven.contains_key(id));
     let mut decisions = Vec::with_capacity(ours.len());
     for (nth, ((id, snapshot), rules)) in ours.iter().zip(rules).enumerate() {
@@ -194,10 +191,10 @@ fn proven(records: &[Record], policy: &Name) -> HashMap<SnapshotId, u64> {
         if drill.policy != *policy {
             continue;
         }
-        match (drill.parts.restorable, drill.parts.intact) {
-            (Answer::Yes, Answer::Yes) => drop(proven.insert(id, record.seq)),
-            (Answer::No, _) | (_, Answer::No) => drop(proven.remove(&id)),
-            _ => {}
+        if drill.parts.prove_the_snapshot() {
+            proven.insert(id, record.seq);
+        } else if drill.parts.refute_the_snapshot() {
+            proven.remove(&id);
         }
     }
     proven

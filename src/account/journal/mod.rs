@@ -274,16 +274,19 @@ impl Journal {
         &self,
         bodies: Vec<Body>,
         details: Vec<String>,
-    ) -> Result<Vec<Record>, Error> {
+    ) -> Result<(), Error> {
         self.deliver_all().await?;
-        let Reach::Ledger(ledger) = &self.reach else { return Ok(Vec::new()) };
+        let ledger = match &self.reach {
+            Reach::Ledger(ledger) => ledger,
+            Reach::Beyond { why } => {
+                return Err(Error::NotOnLedger(Held::Beyond { why: why.clone() }));
+            }
+        };
         let time = self.clock.now();
         let event = |body| Event { time, actor: self.actor.clone(), body };
         let events: Vec<_> = bodies.into_iter().map(event).collect();
-        let mut records = Vec::new();
-        let appended = append(ledger, &events, &details, &mut records).await;
-        appended.map_err(|error| Error::NotOnLedger(error.into()))?;
-        Ok(records)
+        let appended = append(ledger, &events, &details, &mut Vec::new()).await;
+        appended.map_err(|error| Error::NotOnLedger(error.into()))
     }
 
     /// Signs the ledger as it is now; the caller keeps [`Checkpoint::remembered`] in its state and
@@ -336,7 +339,16 @@ impl Journal {
             return None;
         }
         match ledger.read_quickly().await {
-            Ok(reading) => Some(reading.lines.into_iter().map(|line| line.record).collect()),
+            Ok(reading) => {
+                let more = reading.faults.len().saturating_sub(1);
+                let told = reading.faults.first().map(|fault| {
+                    format!("ledger record {}: {} ({more} more)", fault.seq, fault.what)
+                });
+                // A run looks before and after it; once is enough.
+                let told = told.filter(|told| !recorded.warnings.contains(told));
+                recorded.warnings.extend(told);
+                Some(reading.lines.into_iter().map(|line| line.record).collect())
+            }
             Err(error) => {
                 recorded.held = Some(error.into());
                 None

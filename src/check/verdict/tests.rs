@@ -62,7 +62,7 @@ fn everything_held_found_met_and_cleaned_up_is_a_pass() {
 
         assert_eq!(verdict.word(), Word::Pass, "{:?}", verdict.reasons());
         assert!(verdict.reasons().is_empty());
-        assert!(verdict.proves_snapshot());
+        assert!(verdict.parts().prove_the_snapshot());
     }
 }
 
@@ -94,7 +94,7 @@ fn each_assertion_alone_spoils_the_right_part() {
             assert_eq!(verdict.word(), *word);
             assert_eq!(verdict.reasons().len(), 1);
             assert!(verdict.reasons()[0].why.contains(&spoiled.to_string()));
-            assert!(!verdict.proves_snapshot());
+            assert!(!verdict.parts().prove_the_snapshot());
         }
     }
 }
@@ -196,7 +196,7 @@ fn objectives_are_judged_where_they_are_declared() {
             assert_eq!(verdict.parts().within_rto, answer);
             let rpo = if picks_latest { answer } else { Answer::NotApplicable };
             assert_eq!(verdict.parts().within_rpo, rpo);
-            assert!(verdict.proves_snapshot());
+            assert!(verdict.parts().prove_the_snapshot());
         }
     }
 }
@@ -208,7 +208,7 @@ fn an_incomplete_snapshot_a_leftover_and_an_empty_plan_cannot_pass() {
     let verdict = Verdict::of(&full, &all_held(&full), &[], MET, &incomplete, &[]);
     assert_eq!(verdict.word(), Word::Inconclusive);
     assert_eq!(verdict.reasons()[0].why, "the snapshot does not hold /srv/a and 1 more items");
-    assert!(!verdict.proves_snapshot());
+    assert!(!verdict.parts().prove_the_snapshot());
 
     let left = ["/scratch/x".to_owned()];
     let verdict = Verdict::of(&full, &all_held(&full), &[], MET, &Completeness::Complete, &left);
@@ -292,7 +292,7 @@ proptest! {
         let all_held = endings.iter().all(|ending| matches!(ending, Some(Outcome::Held { .. })));
         let good = all_held && all_found && complete;
         let in_time = recovery == Some(HOUR) && data_age == Some(HOUR);
-        prop_assert_eq!(verdict.proves_snapshot(), good);
+        prop_assert_eq!(verdict.parts().prove_the_snapshot(), good);
         prop_assert_eq!(verdict.word() == Word::Pass, good && in_time && clean);
         let broke = endings.iter().any(|ending| matches!(ending, Some(Outcome::Broke(_))));
         let late = recovery == Some(7 * HOUR) || data_age == Some(7 * HOUR);

@@ -70,6 +70,27 @@ fn a_file_with_a_missing_blob_is_left_out_and_named_and_the_others_come_back() {
 }
 
 #[test]
+fn an_older_file_does_not_stay_where_a_damaged_one_belongs() {
+    let bench = Bench::new(Arc::new(Memory::new()));
+    fs::write(bench.origin.path().join("bad"), "bad".repeat(1000)).unwrap();
+    fs::hard_link(bench.origin.path().join("bad"), bench.origin.path().join("bad too")).unwrap();
+    let (tree, _) = bench.back_up();
+    let told = Request { occupied: Occupied::Overwrite, ..bench.request() };
+    bench.restore(&bench.reader(), tree, &told).unwrap();
+    let names = ["bad", "bad too"].map(|name| bench.restored(name));
+    for name in &names {
+        fs::remove_file(name).unwrap();
+        fs::write(name, "older").unwrap();
+    }
+    let lost = BlobId(crate::ground::digest::Digest::of("bad".repeat(1000).as_bytes()));
+
+    let restored = bench.restore(&bench.reader().without([lost]), tree, &told).unwrap();
+
+    assert_eq!(restored.damaged.len(), 2, "{restored:?}");
+    assert!(names.iter().all(|name| !name.exists()), "an older file passes for the damaged one");
+}
+
+#[test]
 fn damaged_packs_are_damage_and_leave_no_half_files() {
     let store = Arc::new(Memory::new());
     let bench = Bench::new(store.clone());

@@ -1,5 +1,7 @@
 //! Finishing: damaged files go, hard links and the metadata of what is no file come.
 
+use std::io;
+
 use super::super::entry::Kind;
 use super::super::plan::object;
 use super::super::{Error, Fidelity, Restored};
@@ -32,27 +34,35 @@ impl Writing {
         Ok(restored)
     }
 
-    /// Content that never came is damage too, whoever failed to tell of it.
+    /// Content that never came is damage too, whoever failed to tell of it, and so are further names
+    /// of what is damaged.
     fn note_what_never_came(&mut self) {
         for (index, made) in self.made.iter().enumerate() {
             let is_told = self.damage.contains_key(&index) || self.unmade.contains_key(&index);
-            if *made == Made::Awaited && !is_told {
-                self.damage.insert(index, "its content never came".to_owned());
+            let reason = match made {
+                Made::Awaited if !is_told => Some("its content never came".to_owned()),
+                Made::LinkTo(first) => self.damage.get(&(*first as usize)).cloned(),
+                _ => None,
+            };
+            if let Some(reason) = reason {
+                self.damage.insert(index, reason);
             }
         }
     }
 
+    /// Also where nothing came: an older file of that name would pass for it.
     fn remove_damaged(&mut self, restored: &mut Restored) -> Result<(), Error> {
         for (&index, reason) in &self.damage {
             let planned = self.plan.at(index);
-            if self.made[index] == Made::Yes {
-                self.target.remove(&planned.path).map_err(|source| Error::Local {
+            match self.target.remove(&planned.path) {
+                Err(error) if is_no_file(&error) => {}
+                removed => removed.map_err(|source| Error::Local {
                     action: "remove the damaged",
                     object: object(&planned),
                     source,
-                })?;
-                self.made[index] = Made::No;
+                })?,
             }
+            self.made[index] = Made::No;
             restored.damaged.push(Place { object: object(&planned), what: reason.clone() });
         }
         Ok(())
@@ -62,9 +72,7 @@ impl Writing {
         for (index, made) in self.made.iter().enumerate() {
             let Made::LinkTo(first) = *made else { continue };
             let (planned, original) = (self.plan.at(index), self.plan.at(first as usize));
-            if let Some(reason) = self.damage.get(&(first as usize)) {
-                restored.damaged.push(Place { object: object(&planned), what: reason.clone() });
-            } else if let Err(error) = self.target.make_hard_link(&planned.path, &original.path) {
+            if let Err(error) = self.target.make_hard_link(&planned.path, &original.path) {
                 let what = format!("could not be linked to {}: {error}", object(&original));
                 self.unmade.entry(index).or_default().push(what);
             } else {
@@ -103,4 +111,10 @@ impl Writing {
         }
         Ok(())
     }
+}
+
+/// Nothing is there, or a folder.
+fn is_no_file(error: &io::Error) -> bool {
+    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | IsADirectory)
 }

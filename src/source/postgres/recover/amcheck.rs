@@ -3,7 +3,8 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use super::super::{Cluster, names};
+use super::super::Cluster;
+use super::super::names::{self, readable};
 use super::server::Server;
 use super::{Error, complaint, data, environment, of_session};
 use crate::sandbox::{Ending, Out};
@@ -89,7 +90,7 @@ fn object(line: &str, database: &str) -> Option<String> {
     };
     let end = rest.rfind('"')?;
     let name = rest[..end].strip_prefix(database)?.strip_prefix('.')?;
-    Some(format!("{database}: {kind} {name}"))
+    Some(format!("{}: {kind} {name}", readable(database)))
 }
 
 #[cfg(test)]

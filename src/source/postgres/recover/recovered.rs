@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use super::super::names::readable;
 use super::super::{Cluster, Session, fingerprint, schema};
 use super::beginnings::Dropped;
 use super::injure::{self, Injured};
 use super::server::Server;
 use super::{Error, amcheck, ask, data, environment, of_session};
+use crate::ground::digest::Digest;
 use crate::source::{Checked, Fault, Fingerprint, Kind, Place, Recovered, Rows, Trouble};
 
 /// How long reading one table may take.
@@ -76,6 +78,14 @@ impl Restored {
     }
 }
 
+/// Adds what one more database has; of two parts of one name one would never be compared.
+fn join<T>(all: &mut BTreeMap<String, T>, more: BTreeMap<String, T>) -> Result<(), Trouble> {
+    for (name, one) in more {
+        fingerprint::once(all, name).map_err(|what| data(Error::Query(what)))?.insert(one);
+    }
+    Ok(())
+}
+
 impl Recovered for Restored {
     fn self_check(&mut self) -> Result<Checked, Trouble> {
         amcheck::check(&self.server, &self.cluster)
@@ -88,8 +98,8 @@ impl Recovered for Restored {
             ..Fingerprint::empty(Kind::Postgres)
         };
         for stranger in self.strangers(&mut session)? {
-            let name = format!("{stranger}: database");
-            whole.schema.insert(name, crate::ground::digest::Digest::of(stranger.as_bytes()));
+            let name = format!("{}: database", readable(&stranger));
+            whole.schema.insert(name, Digest::of(stranger.as_bytes()));
         }
         let mut injured = self.injured.take();
         let is_control = injured.is_some();
@@ -108,8 +118,8 @@ impl Recovered for Restored {
                     found
                 }
             };
-            whole.parts.extend(found.parts);
-            whole.schema.extend(found.schema);
+            join(&mut whole.parts, found.parts)?;
+            join(&mut whole.schema, found.schema)?;
         }
         Ok(whole)
     }
