@@ -1,22 +1,25 @@
 //! `lifeboat verify`: are the stored bytes intact?
 
-use std::fmt::Write as _;
+mod told;
+
+use serde::Serialize;
 
 use super::app::Opened;
-use super::output::visible;
+use super::output::styled;
 use super::{App, Exit};
 use crate::account::{self, Locked, Testimony};
 use crate::ground::ids::RunId;
-use crate::ground::size::ByteSize;
 use crate::ledger::record::Body;
-use crate::policy::PolicyName;
-use crate::repo::{self, Damage, Depth, Verified};
+use crate::policy::{Policy, PolicyName};
+use crate::repo::{self, Affected, Damage, Depth, Verified};
+use crate::source::manifest;
 
 /// Verify the repository behind a policy: everything that snapshots refer to is there
 ///
-/// Ends with 1 where anything is damaged, a snapshot is gone that the ledger says was published, or
-/// the ledger is not as it was written. `lifeboat forget --accept-lost` records that a snapshot was
-/// removed on purpose.
+/// Names what is damaged, and which files of which snapshots cannot be restored for it. Ends with 1
+/// where anything is damaged, a snapshot is gone that the ledger says was published, or the ledger is
+/// not as it was written. `lifeboat forget --accept-lost` records that a snapshot was removed on
+/// purpose.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Policy whose repository to verify: POLICY or CUSTOMER/POLICY
@@ -24,6 +27,31 @@ pub(super) struct Args {
     /// Read every pack, and check every blob against its name
     #[arg(long)]
     read_data: bool,
+}
+
+/// The answer of `verify --json`.
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    /// Empty where all is well.
+    errors: &'a [Damage],
+    /// Damages that are not named in `errors`.
+    more_errors: u64,
+    /// Snapshots that cannot be restored whole, newest first.
+    affected: Vec<OfPolicy<'a>>,
+    hints: &'a [String],
+    snapshots: u64,
+    packs: u64,
+    blobs: u64,
+    trees: u64,
+    bytes_read: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct OfPolicy<'a> {
+    /// `customer/policy`; none for snapshots that lifeboat did not make.
+    policy: Option<String>,
+    #[serde(flatten)]
+    affected: &'a Affected,
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
@@ -39,39 +67,38 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         lock.release().await?;
     }
     let mut verified = verified??;
-    let ledger = |what| Damage { object: "ledger".to_owned(), what };
-    verified.errors.extend(doubt.map(ledger));
+    verified.errors.extend(doubt.map(|what| Damage::of("ledger", what)));
     let body = Body::Verify {
         policy: policy.name.clone(),
         run: RunId::draw(),
         read_data: args.read_data,
-        errors: verified.errors.len() as u64,
+        errors: verified.damages(),
     };
     let recorded = account.journal.record(vec![body]).await?;
     account::tell(&recorded, &*rooms.progress);
-    app.out.answer(&verified, &text(&verified))?;
+    let answer = Answer::of(&verified, &policy);
+    app.out.answer(&answer, &styled(&told::lines(&answer)))?;
     Ok(if verified.is_intact() { Exit::Done } else { Exit::Failed })
 }
 
-fn text(verified: &Verified) -> String {
-    let mut text = format!(
-        "{} snapshots, {} trees, {} blobs in {} packs; {} read\n",
-        verified.snapshots,
-        verified.trees,
-        verified.blobs,
-        verified.packs,
-        ByteSize(verified.bytes_read)
-    );
-    for hint in &verified.hints {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "note: {}", visible(hint));
+impl<'a> Answer<'a> {
+    fn of(verified: &'a Verified, policy: &Policy) -> Self {
+        let affected = verified.affected.iter().map(|affected| {
+            let is_ours = affected.tags.iter().any(|tag| tag == manifest::TAG);
+            let name = affected.tags.iter().find_map(|tag| tag.strip_prefix("policy:"));
+            let name = name.filter(|_| is_ours);
+            OfPolicy { policy: name.map(|name| format!("{}/{name}", policy.customer)), affected }
+        });
+        Self {
+            errors: &verified.errors,
+            more_errors: verified.more_errors,
+            affected: affected.collect(),
+            hints: &verified.hints,
+            snapshots: verified.snapshots,
+            packs: verified.packs,
+            blobs: verified.blobs,
+            trees: verified.trees,
+            bytes_read: verified.bytes_read,
+        }
     }
-    for damage in &verified.errors {
-        let _ = writeln!(text, "damaged: {}: {}", visible(&damage.object), visible(&damage.what));
-    }
-    let _ = match verified.errors.len() {
-        0 => writeln!(text, "no damage found"),
-        damages => writeln!(text, "{damages} damages"),
-    };
-    text
 }

@@ -9,6 +9,7 @@ mod encoder;
 pub mod expand;
 mod fetch;
 pub mod file;
+mod fold;
 mod go;
 pub mod id;
 pub mod index;
@@ -43,7 +44,7 @@ pub use repository::{Error, OpenError, Repository, in_order};
 pub use share::{Alone, Hands, Piece};
 pub use snapshot::{Snapshot, Summary};
 pub use tree::TreeError;
-pub use verify::{Damage, Depth, Verified, VerifyError, verify};
+pub use verify::{Affected, Damage, Depth, Gap, Use, Verified, VerifyError, verify};
 pub use walk::{Entry, Walk, WalkError};
 pub use writer::{Added, Content, StoreError, WriteError, Writer};
 

@@ -319,9 +319,14 @@ fn hand_over(
         }
         ControlFlow::Continue(())
     };
+    in_place(all)
+}
+
+/// Does what may block where async code runs.
+pub(super) fn in_place<T>(work: impl FnOnce() -> T) -> T {
     match Handle::current().runtime_flavor() {
-        RuntimeFlavor::CurrentThread => all(),
-        _ => tokio::task::block_in_place(all),
+        RuntimeFlavor::CurrentThread => work(),
+        _ => tokio::task::block_in_place(work),
     }
 }
 

@@ -71,7 +71,7 @@ fn structure_alone_finds_missing_and_cut_packs_and_the_files_behind_them() {
     let (id, contents) = bench.back_up(&[("/folder/订单.db", &noise(50_000))]);
     let pack = data_pack(&bench, &contents[0][0]);
     let sound = bench.bytes(&pack);
-    let short = id.0.short();
+    let file = Use { snapshot: id, path: "/folder/订单.db".into() };
 
     for action in [Action::Delete, Action::Truncate, Action::Empty] {
         action.on(&bench, &pack);
@@ -79,8 +79,8 @@ fn structure_alone_finds_missing_and_cut_packs_and_the_files_behind_them() {
         assert!(errors.iter().any(|e| e.object.starts_with("pack ")), "{action:?}: {errors:?}");
         if !matches!(action, Action::Truncate) {
             // Cutting seven bytes off the header leaves the blob itself readable.
-            let file = format!("/folder/订单.db of snapshot {short}");
-            assert!(errors.iter().any(|e| e.object.ends_with(&file)), "{action:?}: {errors:?}");
+            let blob = errors.iter().find(|e| e.object.starts_with("blob ")).unwrap();
+            assert_eq!((&blob.files[..], blob.more_files), (&[file.clone()][..], 0), "{action:?}");
         }
         bench.replace(&pack, sound.clone());
     }
@@ -114,10 +114,91 @@ fn a_flipped_bit_takes_one_blob_with_it_and_no_other() {
             }
         }
     }
-    let errors = bench.verify(Depth::ReadData).unwrap().errors;
-    let file = errors.iter().find(|e| e.object.starts_with(&format!("blob {victim}")));
-    assert!(file.is_some_and(|e| e.object.contains("/2 of snapshot ")), "{errors:?}");
-    assert_eq!(errors.iter().filter(|e| e.object.starts_with("blob ")).count(), 1, "{errors:?}");
+    let Verified { errors, affected, .. } = bench.verify(Depth::ReadData).unwrap();
+    let blobs: Vec<_> = errors.iter().filter(|e| e.object.starts_with("blob ")).collect();
+    assert_eq!(blobs.len(), 1, "{errors:?}");
+    assert_eq!(blobs[0].object, format!("blob {victim}"));
+    for damage in errors.iter().filter(|e| !e.files.is_empty()) {
+        assert_eq!((&*damage.files[0].path, damage.files.len()), ("/2", 1), "{damage:?}");
+    }
+    assert!(errors.iter().any(|e| e.object.starts_with("pack ") && !e.files.is_empty()));
+    assert_eq!((affected.len(), affected[0].files, affected[0].more), (1, 1, 0));
+    assert_eq!((&*affected[0].lost[0].path, &affected[0].lost[0].object), ("/2", &blobs[0].object));
+}
+
+#[test]
+fn every_snapshot_that_a_damage_affects_is_told_with_its_files_and_how_many_more() {
+    let bench = Bench::new();
+    let shared = noise(3000);
+    let names: Vec<_> = (0..30).map(|n| format!("/folder/{n:02}")).collect();
+    let files: Vec<_> = names.iter().map(|name| (name.as_str(), &shared[..])).collect();
+    let (first, contents) = bench.back_up(&files);
+    let whole = noise(2000);
+    let (_, _) = bench.back_up(&[("/whole", &whole)]);
+    let (second, _) = bench.back_up(&[("/alone", &shared), ("/whole", &whole)]);
+    let pack = data_pack(&bench, &contents[0][0]);
+
+    bench.remove(&pack);
+    let found = bench.verify(Depth::Structure).unwrap();
+
+    let mut affected: Vec<_> = found
+        .affected
+        .iter()
+        .map(|one| (one.snapshot, one.files, one.lost.len(), one.more))
+        .collect();
+    affected.sort();
+    let mut expected = [(first, 30, 10, 20), (second, 1, 1, 0)];
+    expected.sort();
+    assert_eq!(affected, expected);
+    let of_first = found.affected.iter().find(|one| one.snapshot == first).unwrap();
+    let paths: Vec<_> = of_first.lost.iter().map(|gap| &*gap.path).collect();
+    assert_eq!(paths, names[..10]);
+    for kind in ["pack ", "blob "] {
+        let damage = found.errors.iter().find(|e| e.object.starts_with(kind)).unwrap();
+        assert_eq!((damage.files.len(), damage.more_files), (5, 26), "{damage:?}");
+    }
+}
+
+#[test]
+fn a_lost_folder_is_told_with_its_path_and_what_lies_beside_it_is_not() {
+    let bench = Bench::new();
+    let writer = bench.writer();
+    let gone = BlobId(crate::ground::digest::Digest::of(b"never stored"));
+    let inner = Tree { nodes: vec![node("deep", NodeKind::Dir { subtree: gone })] };
+    let subtree = writer.store_tree(&inner).unwrap();
+    let file = node("file", NodeKind::File { size: 0, content: Vec::new() });
+    let root = Tree { nodes: vec![node("a", NodeKind::Dir { subtree }), file] };
+    let tree = writer.store_tree(&root).unwrap();
+    bench.finish(writer).unwrap();
+    let saved = bench.runtime.block_on(bench.repository.save_snapshot(&snapshot(tree))).unwrap();
+
+    let found = bench.verify(Depth::Structure).unwrap();
+
+    let [Affected { snapshot, files: 0, folders: 1, more: 0, lost, .. }] = &found.affected[..]
+    else {
+        panic!("{:?}", found.affected)
+    };
+    assert_eq!((*snapshot, &*lost[0].path), (saved, "/a/deep/"));
+    assert_eq!(found.errors.len(), 1);
+    assert_eq!(found.errors[0].files, [Use { snapshot: saved, path: "/a/deep/".into() }]);
+}
+
+#[test]
+fn of_a_thousand_damages_and_more_the_rest_is_counted() {
+    let bench = Bench::new();
+    let writer = bench.writer();
+    let missing = |n: u32| BlobId(crate::ground::digest::Digest::of(&n.to_le_bytes()));
+    let content = (0..1500).map(missing).collect();
+    let root = Tree { nodes: vec![node("file", NodeKind::File { size: 9, content })] };
+    let tree = writer.store_tree(&root).unwrap();
+    bench.finish(writer).unwrap();
+    bench.runtime.block_on(bench.repository.save_snapshot(&snapshot(tree))).unwrap();
+
+    let found = bench.verify(Depth::Structure).unwrap();
+
+    assert_eq!((found.errors.len(), found.more_errors), (1000, 500));
+    assert!(found.errors.iter().all(|damage| damage.files[0].path == "/file"));
+    assert_eq!((found.affected.len(), found.affected[0].files), (1, 1));
 }
 
 #[test]

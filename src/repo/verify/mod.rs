@@ -4,6 +4,7 @@
 //! Changes nothing. Async; reads every index file, snapshot and tree, and on demand every pack.
 //! What could not be looked at is an `Err`, never a clean result.
 
+mod affected;
 mod packs;
 mod trees;
 
@@ -12,11 +13,15 @@ use std::sync::{Arc, RwLock};
 
 use serde::Serialize;
 
+pub use self::affected::{Affected, Gap, Use};
 use self::packs::Losses;
 use super::reader::{ReadError, Reader};
-use super::{Error, Index, PackId, Repository, SharedIndex, SnapshotId};
+use super::{Error, Index, PackId, Repository, SharedIndex, Snapshot, SnapshotId};
 use crate::ground::progress::Progress;
 use crate::store;
+
+/// Damages that are named one by one; the rest is counted.
+const NAMED: usize = 1000;
 
 /// How much is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,18 +35,32 @@ pub enum Depth {
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Damage {
-    /// What is damaged: `pack …`, `index …`, `snapshot …`, `tree …`, `blob …`, each with its full
-    /// id, trees and blobs with where they are used.
+    /// What is damaged: `pack …`, `index …`, `snapshot …`, `tree …` or `blob …` with its full id.
     pub object: String,
     /// What is wrong with it.
     pub what: String,
+    /// Files that need it, the first few; of a tree the folder that it was.
+    pub files: Vec<Use>,
+    /// How many need it besides; each folder counts once, in however many snapshots it is.
+    pub more_files: u64,
+}
+
+impl Damage {
+    /// A damage of which nothing more is known.
+    pub fn of(object: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { object: object.into(), what: what.into(), files: Vec::new(), more_files: 0 }
+    }
 }
 
 /// What a verification found.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verified {
     /// Empty where all is well.
     pub errors: Vec<Damage>,
+    /// How many there are besides.
+    pub more_errors: u64,
+    /// The snapshots that cannot be restored whole, newest first.
+    pub affected: Vec<Affected>,
     /// What deserves a look and harms nobody: packs that no index file names.
     pub hints: Vec<String>,
     /// Snapshots that were read; no damage in a repository with none says little.
@@ -59,11 +78,20 @@ pub struct Verified {
 impl Verified {
     /// Whether nothing is damaged.
     pub fn is_intact(&self) -> bool {
-        self.errors.is_empty()
+        self.damages() == 0
+    }
+
+    /// How many damages there are, named or not.
+    pub fn damages(&self) -> u64 {
+        self.errors.len() as u64 + self.more_errors
     }
 
     fn damaged(&mut self, object: String, what: impl Into<String>) {
-        self.errors.push(Damage { object, what: what.into() });
+        if self.errors.len() < NAMED {
+            self.errors.push(Damage::of(object, what));
+        } else {
+            self.more_errors += 1;
+        }
     }
 }
 
@@ -105,9 +133,14 @@ pub async fn verify(
 
     let index: SharedIndex = Arc::new(RwLock::new(index));
     let reader = Reader::new(repository.clone(), index.clone());
-    trees::follow(&reader, &index, snapshots, &losses, &mut found, progress).await?;
+    let roots = snapshots.iter().map(|(_, snapshot)| snapshot.tree);
+    let lost = trees::follow(&reader, &index, roots, &losses, &mut found, progress).await?;
+    lost.tell(&mut found);
     found.errors.sort();
     found.errors.dedup();
+    if !lost.is_empty() {
+        affected::name(&reader, &index, snapshots, &lost, &mut found, progress).await?;
+    }
     Ok(found)
 }
 
@@ -137,24 +170,24 @@ async fn read_snapshots(
     known: &[SnapshotId],
     found: &mut Verified,
     progress: &dyn Progress,
-) -> Result<Vec<(SnapshotId, super::BlobId)>, VerifyError> {
+) -> Result<Vec<(SnapshotId, Snapshot)>, VerifyError> {
     progress.phase("read snapshots", None);
     let files = repository.snapshot_files_with(known).await?;
     let there: HashSet<SnapshotId> = files.iter().map(|(id, _)| *id).collect();
     for lost in known.iter().filter(|id| !there.contains(id)) {
         found.damaged(format!("snapshot {lost}"), "it was published, and is not here any more");
     }
-    let mut roots = Vec::new();
+    let mut snapshots = Vec::new();
     for (id, outcome) in files {
         progress.advance(1, 0);
         match outcome {
-            Ok(snapshot) => roots.push((id, snapshot.tree)),
+            Ok(snapshot) => snapshots.push((id, snapshot)),
             Err(error) if error.is_environment() => return Err(error.into()),
             Err(error) => found.damaged(format!("snapshot {id}"), told(&error)),
         }
     }
-    found.snapshots = roots.len() as u64;
-    Ok(roots)
+    found.snapshots = snapshots.len() as u64;
+    Ok(snapshots)
 }
 
 /// An error with its causes, in one line.

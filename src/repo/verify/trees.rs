@@ -1,7 +1,6 @@
 //! Trees: does every snapshot lead to whole folders, and every file to blobs that are there?
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
@@ -9,25 +8,29 @@ use super::packs::Losses;
 use super::{Verified, VerifyError, told};
 use crate::ground::progress::Progress;
 use crate::repo::reader::{ReadError, Reader};
-use crate::repo::walk::join;
 use crate::repo::writer::locked;
-use crate::repo::{BlobId, BlobKind, NodeKind, SharedIndex, SnapshotId, Tree};
+use crate::repo::{BlobId, BlobKind, NodeKind, SharedIndex, Tree};
 
-/// How many files are named behind a lost blob; the rest is counted.
-const NAMED: usize = 5;
-
-/// How a tree was reached first.
-struct Origin {
-    snapshot: SnapshotId,
-    parent: Option<BlobId>,
-    name: Vec<u8>,
+/// What snapshots need and nobody can read, each with what is wrong.
+#[derive(Debug, Default)]
+pub(super) struct Lost {
+    pub trees: BTreeMap<BlobId, String>,
+    pub data: BTreeMap<BlobId, &'static str>,
 }
 
-/// A blob that some file needs and that cannot be had.
-struct Lack {
-    what: &'static str,
-    files: Vec<String>,
-    count: u64,
+impl Lost {
+    pub fn is_empty(&self) -> bool {
+        self.trees.is_empty() && self.data.is_empty()
+    }
+
+    pub fn tell(&self, found: &mut Verified) {
+        for (tree, what) in &self.trees {
+            found.damaged(format!("tree {tree}"), what);
+        }
+        for (blob, what) in &self.data {
+            found.damaged(format!("blob {blob}"), *what);
+        }
+    }
 }
 
 /// Everything seen so far.
@@ -35,33 +38,25 @@ struct Pass<'a> {
     index: &'a SharedIndex,
     losses: &'a Losses,
     found: &'a mut Verified,
-    origins: HashMap<BlobId, Origin>,
-    lacks: BTreeMap<BlobId, Lack>,
+    seen: HashSet<BlobId>,
+    lost: Lost,
     /// Trees to be read next.
     ahead: Vec<BlobId>,
 }
 
-/// Reads every tree of every snapshot once, all trees of one depth together.
+/// Reads every tree below `roots` once, all trees of one depth together.
 pub(super) async fn follow(
     reader: &Reader,
     index: &SharedIndex,
-    snapshots: Vec<(SnapshotId, BlobId)>,
+    roots: impl Iterator<Item = BlobId>,
     losses: &Losses,
     found: &mut Verified,
     progress: &dyn Progress,
-) -> Result<(), VerifyError> {
+) -> Result<Lost, VerifyError> {
     progress.phase("read trees", None);
-    let mut pass = Pass {
-        index,
-        losses,
-        found,
-        origins: HashMap::new(),
-        lacks: BTreeMap::new(),
-        ahead: Vec::new(),
-    };
-    for (snapshot, root) in snapshots {
-        pass.reach(root, Origin { snapshot, parent: None, name: Vec::new() });
-    }
+    let (seen, lost, ahead) = Default::default();
+    let mut pass = Pass { index, losses, found, seen, lost, ahead };
+    roots.for_each(|root| pass.reach(root));
     let pass = Mutex::new(pass);
     loop {
         let level = std::mem::take(&mut locked(&pass).ahead);
@@ -81,14 +76,12 @@ pub(super) async fn follow(
         };
         reader.fetch(BlobKind::Tree, level, &each).await?;
     }
-    pass.into_inner().unwrap_or_else(PoisonError::into_inner).tell_lacks();
-    Ok(())
+    Ok(pass.into_inner().unwrap_or_else(PoisonError::into_inner).lost)
 }
 
 impl Pass<'_> {
-    fn reach(&mut self, tree: BlobId, origin: Origin) {
-        if let Entry::Vacant(unseen) = self.origins.entry(tree) {
-            unseen.insert(origin);
+    fn reach(&mut self, tree: BlobId) {
+        if self.seen.insert(tree) {
             self.ahead.push(tree);
         }
     }
@@ -97,70 +90,33 @@ impl Pass<'_> {
         let tree = match tree {
             Ok(tree) => tree,
             Err(error) => {
-                let object = format!("tree {id}, the folder {}", self.place(Some(id), b""));
-                return self.found.damaged(object, told(&error));
+                self.lost.trees.insert(id, told(&error));
+                return;
             }
         };
         self.found.trees += 1;
         for node in tree.nodes {
             match node.kind {
                 NodeKind::File { content, .. } => {
-                    for blob in content {
-                        self.need(blob, id, &node.name);
-                    }
+                    content.iter().for_each(|blob| self.need(blob));
                 }
-                NodeKind::Dir { subtree } => {
-                    let Some(snapshot) = self.origins.get(&id).map(|origin| origin.snapshot) else {
-                        continue;
-                    };
-                    let parent = Some(id);
-                    self.reach(subtree, Origin { snapshot, parent, name: node.name });
-                }
+                NodeKind::Dir { subtree } => self.reach(subtree),
                 _ => {}
             }
         }
     }
 
-    /// A file of the folder `tree` needs this blob.
-    fn need(&mut self, blob: BlobId, tree: BlobId, name: &[u8]) {
-        let what = {
-            let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-            let mut places = index.places(BlobKind::Data, &blob).peekable();
-            if places.peek().is_none() {
-                "no index file names it"
-            } else if places.all(|place| self.losses.include(&blob, &place)) {
-                "no intact pack holds it"
-            } else {
-                return;
-            }
+    /// Some file needs this blob.
+    fn need(&mut self, blob: &BlobId) {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let mut places = index.places(BlobKind::Data, blob).peekable();
+        let what = if places.peek().is_none() {
+            "no index file names it"
+        } else if places.all(|place| self.losses.include(blob, &place)) {
+            "no intact pack holds it"
+        } else {
+            return;
         };
-        let is_named = self.lacks.get(&blob).is_none_or(|lack| lack.files.len() < NAMED);
-        let file = is_named.then(|| self.place(Some(tree), name));
-        let lack = self.lacks.entry(blob).or_insert(Lack { what, files: Vec::new(), count: 0 });
-        lack.count += 1;
-        // A file of zeros names one blob many times.
-        lack.files.extend(file.filter(|file| lack.files.last() != Some(file)));
-    }
-
-    /// `/a/b of snapshot 12345678`, for an entry of a folder or, without a name, the folder.
-    fn place(&self, mut folder: Option<BlobId>, name: &[u8]) -> String {
-        let mut path = name.to_vec();
-        let mut snapshot = None;
-        while let Some(origin) = folder.and_then(|tree| self.origins.get(&tree)) {
-            snapshot = Some(origin.snapshot);
-            path = if path.is_empty() { origin.name.clone() } else { join(&origin.name, &path) };
-            folder = origin.parent;
-        }
-        let snapshot = snapshot.map(|id| id.0.short()).unwrap_or_default();
-        format!("/{} of snapshot {snapshot}", String::from_utf8_lossy(&path).escape_debug())
-    }
-
-    fn tell_lacks(self) {
-        for (blob, Lack { what, files, count }) in self.lacks {
-            let more = count.saturating_sub(files.len() as u64);
-            let more = if more == 0 { String::new() } else { format!(" and {more} more uses") };
-            let object = format!("blob {blob}, in {}{more}", files.join(", "));
-            self.found.damaged(object, what);
-        }
+        self.lost.data.insert(*blob, what);
     }
 }

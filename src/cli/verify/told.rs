@@ -1,0 +1,145 @@
+//! What a verification found, for a terminal: each damage with who needs it, then each snapshot with
+//! what it lacks; of many the first, and how many more.
+
+use super::{Answer, OfPolicy};
+use crate::ground::size::ByteSize;
+use crate::report::{Line, Tone};
+
+/// Damages, snapshots and files of each that are told.
+const DAMAGES: usize = 20;
+const SNAPSHOTS: usize = 8;
+const FILES: usize = 5;
+
+pub(super) fn lines(answer: &Answer<'_>) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut line = |tone: Tone, text: String| lines.push(Line { tone, text });
+    line(
+        Tone::Plain,
+        format!(
+            "{} snapshots, {} trees, {} blobs in {} packs; {} read",
+            answer.snapshots,
+            answer.trees,
+            answer.blobs,
+            answer.packs,
+            ByteSize(answer.bytes_read)
+        ),
+    );
+    for hint in answer.hints {
+        line(Tone::Faint, format!("note: {hint}"));
+    }
+    for damage in answer.errors.iter().take(DAMAGES) {
+        line(Tone::Bad, format!("damaged: {}: {}", damage.object, damage.what));
+        for file in damage.files.iter().take(FILES) {
+            let short = file.snapshot.0.short();
+            line(Tone::Plain, format!("    {} of snapshot {short}", file.path));
+        }
+        let unnamed = damage.files.len().saturating_sub(FILES) as u64 + damage.more_files;
+        more(unnamed, "    and", "", &mut line);
+    }
+    let unnamed = answer.errors.len().saturating_sub(DAMAGES) as u64 + answer.more_errors;
+    more(unnamed, "and", " damages", &mut line);
+    for affected in answer.affected.iter().take(SNAPSHOTS) {
+        tell_snapshot(affected, &mut line);
+    }
+    let unnamed = answer.affected.len().saturating_sub(SNAPSHOTS) as u64;
+    more(unnamed, "and", " older snapshots", &mut line);
+    match answer.errors.len() as u64 + answer.more_errors {
+        0 => line(Tone::Good, "no damage found".into()),
+        damages => {
+            let affected = answer.affected.len();
+            let text = format!(
+                "{damages} damages; {affected} of {} snapshots cannot be restored whole",
+                answer.snapshots
+            );
+            line(Tone::Bad, text);
+        }
+    }
+    lines
+}
+
+fn tell_snapshot(one: &OfPolicy<'_>, line: &mut impl FnMut(Tone, String)) {
+    let affected = one.affected;
+    let of = one.policy.as_deref().map_or(&*affected.host, |policy| policy);
+    let time = affected.time.strftime("%Y-%m-%d %H:%M:%SZ");
+    let mut lacks = Vec::new();
+    match affected.files {
+        0 => {}
+        1 => lacks.push("1 file".to_owned()),
+        files => lacks.push(format!("{files} files")),
+    }
+    match affected.folders {
+        0 => {}
+        1 => lacks.push("1 folder with all below it".to_owned()),
+        folders => lacks.push(format!("{folders} folders with all below them")),
+    }
+    let (short, lacks) = (affected.snapshot.0.short(), lacks.join(" and "));
+    line(Tone::Bad, format!("snapshot {short} of {of}, {time}, lacks {lacks}:"));
+    for gap in affected.lost.iter().take(FILES) {
+        line(Tone::Plain, format!("    {}", gap.path));
+    }
+    let unnamed = affected.lost.len().saturating_sub(FILES) as u64 + affected.more;
+    more(unnamed, "    and", "", line);
+}
+
+fn more(count: u64, before: &str, after: &str, line: &mut impl FnMut(Tone, String)) {
+    if count > 0 {
+        line(Tone::Faint, format!("{before} {count} more{after}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::ground::digest::Digest;
+    use crate::repo::{Affected, Damage, Gap, SnapshotId, Use};
+
+    #[test]
+    fn a_damage_is_told_with_its_files_and_a_snapshot_with_what_it_lacks() {
+        let snapshot = SnapshotId(Digest([7; 32]));
+        let file = |n: u64| Use { snapshot, path: format!("/uploads/{n}") };
+        let damage = Damage {
+            files: (0..5).map(file).collect(),
+            more_files: 7,
+            ..Damage::of("pack 12", "it is missing")
+        };
+        let gap = |n: u64| Gap { path: format!("/uploads/{n}"), object: "blob 1".into() };
+        let affected = Affected {
+            snapshot,
+            time: Timestamp::UNIX_EPOCH,
+            host: "acme".into(),
+            tags: Vec::new(),
+            files: 12,
+            folders: 1,
+            lost: (0..10).map(gap).collect(),
+            more: 3,
+        };
+        let answer = Answer {
+            errors: &[damage],
+            more_errors: 4,
+            affected: vec![OfPolicy { policy: Some("acme/shop".into()), affected: &affected }],
+            hints: &[],
+            snapshots: 2,
+            packs: 3,
+            blobs: 4,
+            trees: 5,
+            bytes_read: 6,
+        };
+
+        let lines = lines(&answer);
+
+        let text: Vec<_> = lines.iter().map(|line| &*line.text).collect();
+        assert_eq!(text[1], "damaged: pack 12: it is missing");
+        assert_eq!(text[2], "    /uploads/0 of snapshot 07070707");
+        assert_eq!(text[7], "    and 7 more");
+        assert_eq!(text[8], "and 4 more damages");
+        assert_eq!(
+            text[9],
+            "snapshot 07070707 of acme/shop, 1970-01-01 00:00:00Z, lacks 12 files and 1 folder with \
+             all below it:"
+        );
+        assert_eq!((text[15], text.len()), ("    and 8 more", 17));
+        assert_eq!(text[16], "5 damages; 1 of 2 snapshots cannot be restored whole");
+    }
+}

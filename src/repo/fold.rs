@@ -1,0 +1,98 @@
+//! Trees from the bottom up: what is below a folder is looked at before the folder, each distinct
+//! tree once, whatever leads to it.
+//!
+//! In: a reader, root trees, a [`Fold`]. Out: what the fold makes of each root. Memory: what the
+//! fold keeps of each tree, and the trees between a root and where it is.
+
+use std::collections::HashMap;
+
+use super::reader::{ReadError, Reader, in_place};
+use super::walk::join;
+use super::{BlobId, NodeKind, Tree};
+
+/// What is made of trees.
+pub(super) trait Fold: Send {
+    /// What one tree comes to.
+    type Out: Clone + Send;
+    type Error: From<ReadError> + Send;
+
+    /// Of a tree that nobody can read; `folder` is its path from the first root that led to it.
+    fn unreadable(&mut self, folder: &[u8], id: BlobId, error: &ReadError) -> Self::Out;
+
+    /// Of a tree with what its folders came to, in their order. May block.
+    fn leave(
+        &mut self,
+        folder: &[u8],
+        id: BlobId,
+        tree: Tree,
+        below: Vec<Self::Out>,
+    ) -> Result<Self::Out, Self::Error>;
+}
+
+struct Open<T> {
+    id: BlobId,
+    path: Vec<u8>,
+    tree: Tree,
+    /// The node that is looked at next.
+    next: usize,
+    below: Vec<T>,
+}
+
+/// What `fold` makes of the tree `root`. `known` is what it made of trees before: they are not looked
+/// at again. A store that is out of reach is an error.
+pub(super) async fn fold<F: Fold>(
+    reader: &Reader,
+    root: BlobId,
+    known: &mut HashMap<BlobId, F::Out>,
+    fold: &mut F,
+) -> Result<F::Out, F::Error> {
+    let mut open: Vec<Open<F::Out>> = Vec::new();
+    let mut ahead = Some((root, Vec::new()));
+    loop {
+        let (id, out) = match ahead.take() {
+            Some((id, path)) => match known.get(&id) {
+                Some(out) => (id, out.clone()),
+                None => match reader.tree(&id).await {
+                    Ok(tree) => {
+                        open.push(Open { id, path, tree, next: 0, below: Vec::new() });
+                        ahead = next_folder(&mut open);
+                        if ahead.is_some() {
+                            continue;
+                        }
+                        leave(&mut open, fold)?
+                    }
+                    Err(error) if error.is_environment() => return Err(error.into()),
+                    Err(error) => (id, fold.unreadable(&path, id, &error)),
+                },
+            },
+            None => leave(&mut open, fold)?,
+        };
+        known.insert(id, out.clone());
+        match open.last_mut() {
+            Some(parent) => parent.below.push(out),
+            None => return Ok(out),
+        }
+        ahead = next_folder(&mut open);
+    }
+}
+
+/// The next folder of the innermost open tree.
+fn next_folder<T>(open: &mut [Open<T>]) -> Option<(BlobId, Vec<u8>)> {
+    let Open { path, tree, next, .. } = open.last_mut()?;
+    for node in &tree.nodes[*next..] {
+        *next += 1;
+        if let NodeKind::Dir { subtree } = node.kind {
+            return Some((subtree, join(path, &node.name)));
+        }
+    }
+    None
+}
+
+fn leave<F: Fold>(
+    open: &mut Vec<Open<F::Out>>,
+    fold: &mut F,
+) -> Result<(BlobId, F::Out), F::Error> {
+    let Open { id, path, tree, below, .. } = open.pop().expect("a tree is open until it is left");
+    let out = in_place(|| fold.leave(&path, id, tree, below))?;
+    Ok((id, out))
+}
