@@ -6,6 +6,7 @@
 pub mod journal;
 mod lease;
 mod lock;
+mod readings;
 pub mod store;
 mod testimony;
 
@@ -19,6 +20,7 @@ use serde_json::Value;
 
 pub use lease::Leased;
 pub use lock::Locked;
+pub use readings::Readings;
 pub use testimony::Testimony;
 
 use self::journal::{Act, Journal, Reach, Recorded};

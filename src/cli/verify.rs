@@ -7,11 +7,11 @@ use serde::Serialize;
 use super::app::Opened;
 use super::output::styled;
 use super::{App, Exit};
-use crate::account::{self, Locked, Testimony};
+use crate::account::{self, Locked, Readings, Testimony};
 use crate::ground::ids::RunId;
-use crate::ledger::record::Body;
+use crate::ledger::record::{Body, PartRead};
 use crate::policy::{Policy, PolicyName};
-use crate::repo::{self, Affected, Damage, Depth, Verified};
+use crate::repo::{self, Affected, Coverage, Damage, Depth, Share, Verified};
 use crate::source::manifest;
 
 /// Verify the repository behind a policy: everything that snapshots refer to is there
@@ -25,13 +25,17 @@ pub(super) struct Args {
     /// Policy whose repository to verify: POLICY or CUSTOMER/POLICY
     policy: PolicyName,
     /// Read every pack, and check every blob against its name
-    #[arg(long)]
+    #[arg(long, conflicts_with = "read_data_subset")]
     read_data: bool,
+    /// Read so much of the packs, the longest unread first: successive runs read all of them
+    #[arg(long, value_name = "PERCENT%")]
+    read_data_subset: Option<Share>,
 }
 
 /// The answer of `verify --json`.
 #[derive(Debug, Serialize)]
 struct Answer<'a> {
+    policy: String,
     /// Empty where all is well.
     errors: &'a [Damage],
     /// Damages that are not named in `errors`.
@@ -44,6 +48,8 @@ struct Answer<'a> {
     blobs: u64,
     trees: u64,
     bytes_read: u64,
+    /// How much has been read of everything; none where no pack was read.
+    coverage: Option<Coverage>,
 }
 
 #[derive(Debug, Serialize)]
@@ -57,11 +63,17 @@ struct OfPolicy<'a> {
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let Opened { policy, account, rooms } = app.open(&args.policy).await?;
     let lock = Locked::to_read(&account, &rooms).await?;
-    let depth = if args.read_data { Depth::ReadData } else { Depth::Structure };
+    let depth = match args.read_data_subset {
+        Some(share) => Depth::Part(share),
+        None if args.read_data => Depth::ReadData,
+        None => Depth::Structure,
+    };
     let Testimony { records, doubt } = account.testimony(&rooms).await?;
     let (mut known, announced) = (account::published(&records), account::announced(&records));
     known.retain(|id| !announced.contains(id));
-    let verifying = repo::verify(&account.repository, &known, depth, &*rooms.progress);
+    let readings = Readings::of(&account, &rooms);
+    let (repository, progress) = (&account.repository, &*rooms.progress);
+    let verifying = repo::verify_with(&readings, repository, &known, depth, progress);
     let verified = rooms.unless_interrupted(verifying).await;
     if let Some(lock) = lock {
         lock.release().await?;
@@ -73,6 +85,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         run: RunId::draw(),
         read_data: args.read_data,
         errors: verified.damages(),
+        part: verified.coverage.filter(|_| args.read_data_subset.is_some()).map(part),
     };
     let recorded = account.journal.record(vec![body]).await?;
     account::tell(&recorded, &*rooms.progress);
@@ -90,6 +103,7 @@ impl<'a> Answer<'a> {
             OfPolicy { policy: name.map(|name| format!("{}/{name}", policy.customer)), affected }
         });
         Self {
+            policy: policy.full_name(),
             errors: &verified.errors,
             more_errors: verified.more_errors,
             affected: affected.collect(),
@@ -99,6 +113,14 @@ impl<'a> Answer<'a> {
             blobs: verified.blobs,
             trees: verified.trees,
             bytes_read: verified.bytes_read,
+            coverage: verified.coverage,
         }
     }
+}
+
+fn part(coverage: Coverage) -> PartRead {
+    let Coverage { read_packs, read_bytes, covered_packs, covered_bytes, packs, bytes, .. } =
+        coverage;
+    let since = coverage.since;
+    PartRead { read_packs, read_bytes, covered_packs, covered_bytes, packs, bytes, since }
 }

@@ -116,8 +116,12 @@ pub enum Body {
     Verify {
         policy: Name,
         run: RunId,
+        /// Whether every pack was read.
         read_data: bool,
         errors: u64,
+        /// What was read where a part of the packs was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<PartRead>,
     },
     /// These snapshots are to be removed: written before the first of them is deleted.
     ForgetStarted {
@@ -160,6 +164,20 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signed: Option<Remembered>,
     },
+}
+
+/// A part of all packs that was read, and what it and earlier ones come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRead {
+    pub read_packs: u64,
+    pub read_bytes: u64,
+    /// Read from `since` on, found whole then, and still there.
+    pub covered_packs: u64,
+    pub covered_bytes: u64,
+    /// All that there are.
+    pub packs: u64,
+    pub bytes: u64,
+    pub since: Option<Timestamp>,
 }
 
 /// How a backup ended that published a snapshot.

@@ -44,7 +44,9 @@ pub use repository::{Error, OpenError, Repository, in_order};
 pub use share::{Alone, Hands, Piece};
 pub use snapshot::{Snapshot, Summary};
 pub use tree::TreeError;
-pub use verify::{Affected, Damage, Depth, Gap, Use, Verified, VerifyError, verify};
+pub use verify::{
+    Affected, Coverage, Damage, Depth, Gap, Share, Use, Verified, VerifyError, verify, verify_with,
+};
 pub use walk::{Entry, Walk, WalkError};
 pub use writer::{Added, Content, StoreError, WriteError, Writer};
 

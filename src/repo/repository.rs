@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::file::{self, FileError};
@@ -242,12 +243,22 @@ impl Repository {
     /// The packs that the store has, and their sizes in bytes: those it lists, and those that
     /// `index` names and a listing left out.
     pub async fn pack_sizes(&self, index: &Index) -> Result<HashMap<PackId, u64>, store::Error> {
+        let packs = self.stored_packs(index).await?;
+        Ok(packs.into_iter().map(|(id, (size, _))| (id, size)).collect())
+    }
+
+    /// As [`Self::pack_sizes`], with when each was written, as far as a listing tells.
+    pub(super) async fn stored_packs(
+        &self,
+        index: &Index,
+    ) -> Result<HashMap<PackId, (u64, Option<Timestamp>)>, store::Error> {
         let listed = Folder::Data.list(&*self.store).await?;
-        let mut sizes: HashMap<PackId, u64> =
-            listed.into_iter().map(|(id, object)| (PackId(id), object.size)).collect();
+        let stored =
+            |(id, object): (_, store::Object)| (PackId(id), (object.size, Some(object.modified)));
+        let mut packs: HashMap<_, _> = listed.into_iter().map(stored).collect();
         let missing: Vec<_> = index
             .packs()
-            .filter(|(pack, _)| !sizes.contains_key(pack))
+            .filter(|(pack, _)| !packs.contains_key(pack))
             .map(|(pack, blobs)| (pack, expected_size(&blobs)))
             .collect();
         let asked = missing.into_iter().map(|(pack, size)| async move {
@@ -257,10 +268,10 @@ impl Repository {
         for (pack, size) in found {
             if let Some(size) = size {
                 tracing::warn!(%pack, "the store's listing leaves out a pack");
-                sizes.insert(pack, size);
+                packs.insert(pack, (size, None));
             }
         }
-        Ok(sizes)
+        Ok(packs)
     }
 
     /// The size of a pack that was not listed, as far as the `expected` one goes; none if it is
@@ -424,7 +435,6 @@ pub(crate) mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use jiff::Timestamp;
 
     use super::*;
     use crate::ground::clock::SystemClock;

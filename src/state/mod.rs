@@ -8,6 +8,7 @@ mod holder;
 mod hooks;
 mod lease;
 mod memory;
+mod readings;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ pub use lease::{Held, Lease};
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The tables, by the version that brought them and that the file then carries; only ever added to.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE lease (
       key TEXT PRIMARY KEY, fence INTEGER NOT NULL, run TEXT NOT NULL, holder TEXT NOT NULL,
@@ -49,6 +50,12 @@ const MIGRATIONS: [&str; 2] = [
     CREATE TABLE begun_slot (
       series TEXT NOT NULL, slot_ms INTEGER NOT NULL, PRIMARY KEY (series, slot_ms)) STRICT;
     PRAGMA user_version = 2;
+    ",
+    "
+    CREATE TABLE pack_read (
+      place TEXT NOT NULL, pack BLOB NOT NULL, read_ms INTEGER,
+      PRIMARY KEY (place, pack)) STRICT, WITHOUT ROWID;
+    PRAGMA user_version = 3;
     ",
 ];
 

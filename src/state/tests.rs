@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::ground::digest::Digest;
 use crate::ground::ids::RunId;
@@ -218,4 +220,24 @@ async fn a_file_that_many_make_at_once_is_opened_by_all() {
             opened.await.unwrap().unwrap();
         }
     }
+}
+
+#[tokio::test]
+async fn readings_of_packs_are_remembered_for_each_place_and_forgotten_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.db");
+    let time = Timestamp::from_second(1_800_000_000).unwrap();
+    let [whole, damaged] = ["whole", "damaged"].map(|text| Digest::of(text.as_bytes()));
+    let state = State::open(&file).await.unwrap();
+
+    state.remember_packs_read("here", &[(whole, false), (damaged, true)], time).await.unwrap();
+    state.remember_packs_read("here", &[(whole, true), (damaged, false)], time).await.unwrap();
+    drop(state);
+
+    let state = State::open(&file).await.unwrap();
+    let read = state.packs_read("here").await.unwrap();
+    assert_eq!(read, [(whole, Some(time)), (damaged, None)].into());
+    assert!(state.packs_read("there").await.unwrap().is_empty());
+    state.forget_packs_read("here", &[whole]).await.unwrap();
+    assert_eq!(state.packs_read("here").await.unwrap(), [(damaged, None)].into());
 }

@@ -3,6 +3,7 @@
 
 use super::{Answer, OfPolicy};
 use crate::ground::size::ByteSize;
+use crate::repo::Coverage;
 use crate::report::{Line, Tone};
 
 /// Damages, snapshots and files of each that are told.
@@ -24,6 +25,7 @@ pub(super) fn lines(answer: &Answer<'_>) -> Vec<Line> {
             ByteSize(answer.bytes_read)
         ),
     );
+    answer.coverage.iter().for_each(|coverage| tell_coverage(coverage, &mut line));
     for hint in answer.hints {
         line(Tone::Faint, format!("note: {hint}"));
     }
@@ -55,6 +57,22 @@ pub(super) fn lines(answer: &Answer<'_>) -> Vec<Line> {
         }
     }
     lines
+}
+
+fn tell_coverage(coverage: &Coverage, line: &mut impl FnMut(Tone, String)) {
+    let Coverage { read_packs, read_bytes, covered_bytes, bytes, since, begun_anew, .. } =
+        *coverage;
+    if begun_anew && read_packs < coverage.packs {
+        line(Tone::Faint, "note: this host remembers no earlier reading: it begins anew".into());
+    }
+    let read = format!("read {} in {read_packs} packs", ByteSize(read_bytes));
+    let Some(since) = since else { return line(Tone::Plain, read) };
+    // Rounded down: 100 % is all.
+    let percent = u128::from(covered_bytes) * 100 / u128::from(bytes.max(1));
+    let (covered, all) = (ByteSize(covered_bytes), ByteSize(bytes));
+    let since = since.strftime("%Y-%m-%d %H:%M:%SZ");
+    let text = format!("{read}; since {since} {percent} % of everything, {covered} of {all}");
+    line(Tone::Plain, text);
 }
 
 fn tell_snapshot(one: &OfPolicy<'_>, line: &mut impl FnMut(Tone, String)) {
@@ -96,6 +114,30 @@ mod tests {
     use crate::repo::{Affected, Damage, Gap, SnapshotId, Use};
 
     #[test]
+    fn how_much_has_been_read_is_told_and_all_is_said_only_of_all() {
+        let told = |covered_bytes, begun_anew| {
+            let mut lines = Vec::new();
+            let coverage = Coverage {
+                read_packs: 2,
+                read_bytes: 50,
+                covered_packs: 9,
+                covered_bytes,
+                packs: 10,
+                bytes: 1000,
+                since: Some(Timestamp::UNIX_EPOCH),
+                begun_anew,
+            };
+            tell_coverage(&coverage, &mut |_, text| lines.push(text));
+            lines
+        };
+
+        let read = "read 50 B in 2 packs; since 1970-01-01 00:00:00Z";
+        assert_eq!(told(999, false), [format!("{read} 99 % of everything, 999 B of 1000 B")]);
+        assert!(told(1000, false)[0].contains(" 100 % of everything"));
+        assert_eq!(told(50, true).len(), 2);
+    }
+
+    #[test]
     fn a_damage_is_told_with_its_files_and_a_snapshot_with_what_it_lacks() {
         let snapshot = SnapshotId(Digest([7; 32]));
         let file = |n: u64| Use { snapshot, path: format!("/uploads/{n}") };
@@ -116,7 +158,8 @@ mod tests {
             more: 3,
         };
         let answer = Answer {
-            errors: &[damage],
+            policy: "acme/shop".into(),
+            errors: &[damage, Damage::of("index 34", "it is empty")],
             more_errors: 4,
             affected: vec![OfPolicy { policy: Some("acme/shop".into()), affected: &affected }],
             hints: &[],
@@ -125,6 +168,7 @@ mod tests {
             blobs: 4,
             trees: 5,
             bytes_read: 6,
+            coverage: None,
         };
 
         let lines = lines(&answer);
@@ -133,13 +177,14 @@ mod tests {
         assert_eq!(text[1], "damaged: pack 12: it is missing");
         assert_eq!(text[2], "    /uploads/0 of snapshot 07070707");
         assert_eq!(text[7], "    and 7 more");
-        assert_eq!(text[8], "and 4 more damages");
+        assert_eq!(text[8], "damaged: index 34: it is empty");
+        assert_eq!(text[9], "and 4 more damages");
         assert_eq!(
-            text[9],
+            text[10],
             "snapshot 07070707 of acme/shop, 1970-01-01 00:00:00Z, lacks 12 files and 1 folder with \
              all below it:"
         );
-        assert_eq!((text[15], text.len()), ("    and 8 more", 17));
-        assert_eq!(text[16], "5 damages; 1 of 2 snapshots cannot be restored whole");
+        assert_eq!((text[16], text.len()), ("    and 8 more", 18));
+        assert_eq!(text[17], "6 damages; 1 of 2 snapshots cannot be restored whole");
     }
 }

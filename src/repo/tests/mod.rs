@@ -2,6 +2,7 @@
 
 mod damage;
 mod failure;
+mod parts;
 mod round_trip;
 mod shared;
 
@@ -94,8 +95,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_time()
+            .build()
+            .unwrap();
         let store = Faulty::working();
         let cheap = Cost { log_n: 4, r: 8, p: 1 };
         let password = "a password".to_owned().into();
@@ -168,6 +172,21 @@ impl Bench {
 
     fn remove(&self, name: &ObjectName) {
         self.runtime.block_on(self.store.memory.delete(name)).unwrap();
+    }
+
+    /// Every object but locks.
+    fn objects(&self) -> HashMap<ObjectName, Bytes> {
+        let folders = ["data", "index", "snapshots", "damaged"];
+        let names = folders.iter().flat_map(|folder| self.names(folder));
+        names.map(|name| (name.clone(), self.bytes(&name))).collect()
+    }
+
+    /// Makes everything as it was.
+    fn reset(&self, objects: &HashMap<ObjectName, Bytes>) {
+        self.objects().keys().filter(|name| !objects.contains_key(name)).for_each(|name| {
+            self.remove(name);
+        });
+        objects.iter().for_each(|(name, bytes)| self.replace(name, bytes.clone()));
     }
 
     /// Stores files (`/a` or `/folder/a`) as one snapshot; returns its id and the files' blobs.

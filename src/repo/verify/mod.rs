@@ -6,15 +6,19 @@
 
 mod affected;
 mod packs;
+mod part;
 mod trees;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 
 use serde::Serialize;
 
 pub use self::affected::{Affected, Gap, Use};
 use self::packs::Losses;
+use self::part::{Candidate, Forgetful};
+pub use self::part::{Coverage, Memory, NotAShare, Share};
+use super::prune::Refused;
 use super::reader::{ReadError, Reader};
 use super::{Error, Index, PackId, Repository, SharedIndex, Snapshot, SnapshotId};
 use crate::ground::progress::Progress;
@@ -26,10 +30,13 @@ const NAMED: usize = 1000;
 /// How much is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// Index files, snapshots and trees; packs only by their listed sizes.
+    /// Index files, snapshots and trees; packs only by their listed sizes, but for those that were
+    /// damaged when they were last read.
     Structure,
     /// Every byte of every indexed pack besides.
     ReadData,
+    /// Of so many packs besides; of all of them in successive runs that share a [`Memory`].
+    Part(Share),
 }
 
 /// One thing that is not as it should be.
@@ -73,6 +80,8 @@ pub struct Verified {
     pub trees: u64,
     /// Bytes of trees and, where packs were read, of packs.
     pub bytes_read: u64,
+    /// How much has been read of everything, where packs were read.
+    pub coverage: Option<Coverage>,
 }
 
 impl Verified {
@@ -109,10 +118,23 @@ pub enum VerifyError {
     Read(#[from] ReadError),
     #[error("a thread that checks packs ended early")]
     Thread(#[source] tokio::task::JoinError),
+    #[error("cannot look up or write down which packs were read")]
+    Memory(#[source] Refused),
 }
 
 /// Verifies a repository; `known` are snapshots that must be there, whatever a listing says.
 pub async fn verify(
+    repository: &Arc<Repository>,
+    known: &[SnapshotId],
+    depth: Depth,
+    progress: &dyn Progress,
+) -> Result<Verified, VerifyError> {
+    verify_with(&Forgetful, repository, known, depth, progress).await
+}
+
+/// As [`verify`], and what packs it read is remembered in `memory`, while it goes on.
+pub async fn verify_with(
+    memory: &dyn Memory,
     repository: &Arc<Repository>,
     known: &[SnapshotId],
     depth: Depth,
@@ -123,12 +145,29 @@ pub async fn verify(
     let snapshots = read_snapshots(repository, known, &mut found, progress).await?;
     let index = load_index(repository, &mut found, progress).await?;
     progress.phase("list packs", None);
-    let listed = repository.pack_sizes(&index).await.map_err(VerifyError::ListPacks)?;
+    let stored = repository.stored_packs(&index).await.map_err(VerifyError::ListPacks)?;
+    let listed: HashMap<_, _> = stored.iter().map(|(pack, (bytes, _))| (*pack, *bytes)).collect();
 
     let mut losses = Losses::default();
     packs::compare_with_listing(&index, &listed, &mut losses, &mut found);
-    if depth == Depth::ReadData {
-        packs::read_all(repository, &index, &listed, &mut losses, &mut found, progress).await?;
+    let candidate = |pack: PackId| {
+        let (bytes, written) = *stored.get(&pack)?;
+        Some(Candidate { pack, bytes, written })
+    };
+    let there: Vec<_> = index.packs().filter_map(|(pack, _)| candidate(pack)).collect();
+    let readings = memory.readings().await.map_err(VerifyError::Memory)?;
+    let chosen = match depth {
+        Depth::Structure => part::choose(&there, &readings, None),
+        Depth::Part(share) => part::choose(&there, &readings, Some(share)),
+        Depth::ReadData => there.iter().map(|one| one.pack).collect(),
+    };
+    if !chosen.is_empty() {
+        let reading = packs::Reading::new(repository, memory, &chosen);
+        reading.run(&index, &listed, &mut losses, &mut found, progress).await?;
+    }
+    if depth != Depth::Structure {
+        let begun_anew = readings.is_empty();
+        found.coverage = Some(look_back(memory, &there, &chosen, begun_anew).await?);
     }
 
     let index: SharedIndex = Arc::new(RwLock::new(index));
@@ -142,6 +181,19 @@ pub async fn verify(
         affected::name(&reader, &index, snapshots, &lost, &mut found, progress).await?;
     }
     Ok(found)
+}
+/// What is covered after a reading; packs that are gone are forgotten.
+async fn look_back(
+    memory: &dyn Memory,
+    there: &[Candidate],
+    chosen: &[PackId],
+    begun_anew: bool,
+) -> Result<Coverage, VerifyError> {
+    let readings = memory.readings().await.map_err(VerifyError::Memory)?;
+    let packs: HashSet<_> = there.iter().map(|one| one.pack).collect();
+    let gone: Vec<_> = readings.keys().filter(|pack| !packs.contains(pack)).copied().collect();
+    memory.forget(&gone).await.map_err(VerifyError::Memory)?;
+    Ok(part::coverage(there, &readings, chosen, begun_anew))
 }
 
 async fn load_index(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{Verified, VerifyError, told};
+use super::{Memory, Verified, VerifyError, told};
 use crate::ground::digest::Digest;
 use crate::ground::progress::Progress;
 use crate::repo::pack::{Opener, PackedBlob, expected_size, read_header};
@@ -19,6 +19,9 @@ const IN_MEMORY: u64 = 20 << 20;
 
 /// Offsets have 32 bits, and a header follows: what is larger is not read.
 const LARGEST: u64 = (4 << 30) + (32 << 20);
+
+/// Packs that are read between two times that it is written down: what an interrupt costs.
+const REMEMBERED_AT_ONCE: usize = 64;
 
 /// How many damaged blobs of a pack are named; the files behind them are named one by one.
 const NAMED: usize = 3;
@@ -97,41 +100,94 @@ fn lie_end_to_end(blobs: &[PackedBlob]) -> bool {
     })
 }
 
-/// Reads every pack that the index names and the store has, and checks all that can be checked.
-pub(super) async fn read_all(
-    repository: &Arc<Repository>,
-    index: &Index,
-    listed: &HashMap<PackId, u64>,
-    losses: &mut Losses,
-    found: &mut Verified,
-    progress: &dyn Progress,
-) -> Result<(), VerifyError> {
-    let size_of = |pack: &PackId| listed.get(pack).copied();
-    let total = index.packs().filter_map(|(pack, _)| size_of(&pack)).sum();
-    progress.phase("read packs", Some(total));
-    let most = IN_MEMORY * cores().max(2) as u64;
-    let mut running = JoinSet::new();
-    let mut in_memory = 0;
-    for (pack, blobs) in index.packs() {
-        let Some(size) = size_of(&pack) else { continue };
-        if size > LARGEST {
-            found.damaged(format!("pack {pack}"), format!("it has {size} bytes, no pack has"));
-            losses.0.insert(pack, Loss::All);
-            continue;
-        }
-        // Blobs are opened one by one; a few bytes may expand to very many.
-        let held = blobs.iter().map(PackedBlob::plain_bytes).fold(size, u64::max);
-        while running.len() >= parallel() || (in_memory > 0 && in_memory + held > most) {
-            in_memory -= take_in(running.join_next().await, losses, found, progress)?;
-        }
-        in_memory += held;
-        let examined = examine(repository.clone(), pack, size, blobs);
-        running.spawn(async move { examined.await.map(|findings| (held, findings)) });
+/// A reading of packs: all that can be checked of them is.
+pub(super) struct Reading<'a> {
+    repository: &'a Arc<Repository>,
+    memory: &'a dyn Memory,
+    chosen: HashSet<PackId>,
+    /// Read since `memory` was told, and whether whole.
+    read: Vec<(PackId, bool)>,
+}
+
+impl<'a> Reading<'a> {
+    /// Of those packs that are `chosen`.
+    pub(super) fn new(
+        repository: &'a Arc<Repository>,
+        memory: &'a dyn Memory,
+        chosen: &[PackId],
+    ) -> Self {
+        Self { repository, memory, chosen: chosen.iter().copied().collect(), read: Vec::new() }
     }
-    while !running.is_empty() {
-        take_in(running.join_next().await, losses, found, progress)?;
+
+    pub(super) async fn run(
+        mut self,
+        index: &Index,
+        listed: &HashMap<PackId, u64>,
+        losses: &mut Losses,
+        found: &mut Verified,
+        progress: &dyn Progress,
+    ) -> Result<(), VerifyError> {
+        let size_of = |pack: &PackId| listed.get(pack).copied();
+        progress.phase("read packs", Some(self.chosen.iter().filter_map(size_of).sum()));
+        let most = IN_MEMORY * cores().max(2) as u64;
+        let mut running = JoinSet::new();
+        let mut in_memory = 0;
+        for (pack, blobs) in index.packs() {
+            let Some(size) = size_of(&pack).filter(|_| self.chosen.contains(&pack)) else {
+                continue;
+            };
+            if size > LARGEST {
+                found.damaged(format!("pack {pack}"), format!("it has {size} bytes, no pack has"));
+                losses.0.insert(pack, Loss::All);
+                continue;
+            }
+            // Blobs are opened one by one; a few bytes may expand to very many.
+            let held = blobs.iter().map(PackedBlob::plain_bytes).fold(size, u64::max);
+            while running.len() >= parallel() || (in_memory > 0 && in_memory + held > most) {
+                let ended = running.join_next().await;
+                in_memory -= self.take_in(ended, losses, found, progress).await?;
+            }
+            in_memory += held;
+            let examined = examine(self.repository.clone(), pack, size, blobs);
+            running.spawn(async move { examined.await.map(|findings| (held, findings)) });
+        }
+        while !running.is_empty() {
+            let ended = running.join_next().await;
+            self.take_in(ended, losses, found, progress).await?;
+        }
+        self.remember().await
     }
-    Ok(())
+
+    /// Takes in what one task found; returns the bytes it no longer holds.
+    async fn take_in(
+        &mut self,
+        ended: Option<Ended>,
+        losses: &mut Losses,
+        found: &mut Verified,
+        progress: &dyn Progress,
+    ) -> Result<u64, VerifyError> {
+        let Some(ended) = ended else { return Ok(0) };
+        let (held, findings) = ended.map_err(VerifyError::Thread)??;
+        let Findings { pack, size, read, what, lost } = findings;
+        found.bytes_read += read;
+        self.read.push((pack, what.is_empty()));
+        for what in what {
+            found.damaged(format!("pack {pack}"), what);
+        }
+        if let Some(loss) = lost {
+            losses.0.insert(pack, loss);
+        }
+        progress.advance(1, size);
+        if self.read.len() >= REMEMBERED_AT_ONCE {
+            self.remember().await?;
+        }
+        Ok(held)
+    }
+
+    async fn remember(&mut self) -> Result<(), VerifyError> {
+        let read = std::mem::take(&mut self.read);
+        self.memory.remember(&read).await.map_err(VerifyError::Memory)
+    }
 }
 
 /// What is wrong with one pack.
@@ -145,27 +201,6 @@ struct Findings {
 }
 
 type Ended = Result<Result<(u64, Findings), VerifyError>, tokio::task::JoinError>;
-
-/// Takes in what one task found; returns the bytes it no longer holds.
-fn take_in(
-    ended: Option<Ended>,
-    losses: &mut Losses,
-    found: &mut Verified,
-    progress: &dyn Progress,
-) -> Result<u64, VerifyError> {
-    let Some(ended) = ended else { return Ok(0) };
-    let (held, findings) = ended.map_err(VerifyError::Thread)??;
-    let Findings { pack, size, read, what, lost } = findings;
-    found.bytes_read += read;
-    for what in what {
-        found.damaged(format!("pack {pack}"), what);
-    }
-    if let Some(loss) = lost {
-        losses.0.insert(pack, loss);
-    }
-    progress.advance(1, size);
-    Ok(held)
-}
 
 async fn examine(
     repository: Arc<Repository>,

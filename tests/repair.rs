@@ -1,0 +1,108 @@
+//! `verify` on real sites: what is told of damage, and how much has been read.
+
+mod bench;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bench::{Bench, noise};
+use serde_json::{Value, json};
+
+/// A backed-up site.
+fn site() -> Bench {
+    let bench = Bench::new();
+    bench.backup();
+    bench
+}
+
+fn pack(bench: &Bench, is_it: impl Fn(u64) -> bool) -> PathBuf {
+    let packs = bench.files("store/acme/repo/data");
+    packs.into_iter().find(|file| is_it(fs::metadata(file).unwrap().len())).unwrap()
+}
+
+fn flip(file: &Path, at: usize) {
+    let mut bytes = fs::read(file).unwrap();
+    bytes[at] ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
+fn of_kind(bench: &Bench, kind: &str) -> Vec<Value> {
+    let log = bench.run(&["ledger", "log", "shop", "--last", "0", "--json"]).exits(0).json();
+    let records = log.as_array().unwrap().clone();
+    records.into_iter().filter(|record| record["kind"] == kind).collect()
+}
+
+#[test]
+fn verify_names_every_snapshot_and_file_that_a_damage_takes_with_it() {
+    let bench = site();
+    bench.sql("INSERT INTO orders VALUES (1000, 1, 'newer')");
+    bench.backup();
+    // The large file alone has a pack of its size.
+    flip(&pack(&bench, |size| size > 2_000_000), 1_000_000);
+
+    let ran = bench.run(&["verify", "shop", "--read-data", "--json"]).exits(1).json();
+
+    let affected = ran["affected"].as_array().unwrap();
+    assert_eq!(affected.len(), 2, "{ran:#}");
+    for one in affected {
+        assert_eq!((&one["policy"], &one["files"]), (&json!("acme/shop"), &json!(1)), "{one:#}");
+        let path = one["lost"][0]["path"].as_str().unwrap();
+        assert!(path.starts_with("/uploads/") && path.ends_with("/large.bin"), "{path}");
+    }
+    assert!(affected[0]["time"].as_str() > affected[1]["time"].as_str(), "newest first");
+    let text = bench.run(&["verify", "shop", "--read-data"]).exits(1).stdout;
+    assert!(text.contains("of acme/shop, "), "{text}");
+    assert!(text.contains("lacks 1 file:\n    /uploads/"), "{text}");
+    assert!(text.contains("2 of 2 snapshots cannot be restored whole"), "{text}");
+}
+
+#[test]
+fn successive_parts_read_everything_and_the_ledger_says_how_much() {
+    let bench = site();
+    for n in 0..4 {
+        fs::write(bench.path("data/files/more.bin"), &noise(500_000)[n..]).unwrap();
+        bench.backup();
+    }
+    let part = || {
+        let ran = bench.run(&["verify", "shop", "--read-data-subset", "25%", "--json"]);
+        ran.exits(0).json()["coverage"].clone()
+    };
+
+    let first = part();
+    assert_eq!(first["begun_anew"], true);
+    assert!(first["covered_bytes"].as_u64() < first["bytes"].as_u64(), "{first:#}");
+    part();
+    part();
+    let last = part();
+    assert_eq!((&last["covered_bytes"], &last["begun_anew"]), (&last["bytes"], &json!(false)));
+    let record = of_kind(&bench, "verify").pop().unwrap();
+    assert_eq!(record["read_data"], false);
+    for key in ["read_packs", "covered_bytes", "packs", "since"] {
+        assert_eq!(record["part"][key], last[key], "{record:#}");
+    }
+    bench.run(&["ledger", "verify", "shop"]).exits(0);
+
+    // With the state goes what was read; it is said, and begins anew.
+    fs::remove_dir_all(bench.path("state")).unwrap();
+    let text = bench.run(&["verify", "shop", "--read-data-subset", "25%"]).exits(0).stdout;
+    assert!(text.contains("remembers no earlier reading: it begins anew"), "{text}");
+    for wrong in ["5", "0%", "101%"] {
+        let ran = bench.run(&["verify", "shop", "--read-data-subset", wrong]).exits(2);
+        assert!(ran.stderr.contains("is not a share"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_damage_that_a_part_found_is_told_until_it_is_mended() {
+    let bench = site();
+    let file = pack(&bench, |size| size > 2_000_000);
+    flip(&file, 1_000_000);
+    bench.run(&["verify", "shop", "--read-data-subset", "100%"]).exits(1);
+
+    for args in [&["verify", "shop"][..], &["verify", "shop", "--read-data-subset", "0.01%"]] {
+        bench.run(args).exits(1);
+    }
+
+    flip(&file, 1_000_000);
+    bench.run(&["verify", "shop"]).exits(0);
+}
