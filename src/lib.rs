@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod backup;
 pub mod drill;
 pub mod evidence;
+pub mod repair;
 pub mod retain;
 // 3: what the acts are made of
 pub mod account;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The rooms and their floors.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 21] = [
     ("ground", 0),
     ("policy", 1),
     ("sandbox", 1),
@@ -22,6 +22,7 @@ const FLOORS: [(&str, u8); 20] = [
     ("backup", 4),
     ("drill", 4),
     ("evidence", 4),
+    ("repair", 4),
     ("retain", 4),
     ("daemon", 5),
     ("cli", 7),

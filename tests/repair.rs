@@ -1,11 +1,11 @@
-//! `verify` on real sites: what is told of damage, and how much has been read.
+//! `verify` and `repair` on real sites: what is told, what is put right, and what restic makes of it.
 
 mod bench;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bench::{Bench, noise};
+use bench::{Bench, contents, must, new_restic, noise, old_restic};
 use serde_json::{Value, json};
 
 /// A backed-up site.
@@ -30,6 +30,23 @@ fn of_kind(bench: &Bench, kind: &str) -> Vec<Value> {
     let log = bench.run(&["ledger", "log", "shop", "--last", "0", "--json"]).exits(0).json();
     let records = log.as_array().unwrap().clone();
     records.into_iter().filter(|record| record["kind"] == kind).collect()
+}
+
+#[track_caller]
+fn is_sound(bench: &Bench) {
+    for restic in [old_restic(), new_restic()] {
+        must(bench.restic(&restic).args(["check", "--read-data"]));
+    }
+    let verified = bench.run(&["verify", "shop", "--read-data", "--json"]).exits(0).json();
+    assert_eq!(verified["errors"], json!([]));
+    bench.run(&["ledger", "verify", "shop"]).exits(0);
+}
+
+fn restored(bench: &Bench, snapshot: &str) -> String {
+    bench.run(&["restore", "shop", "--to", "back", "--snapshot", snapshot]).exits(0);
+    let found = contents(&bench.path("back"));
+    fs::remove_dir_all(bench.path("back")).unwrap();
+    found
 }
 
 #[test]
@@ -105,4 +122,56 @@ fn a_damage_that_a_part_found_is_told_until_it_is_mended() {
 
     flip(&file, 1_000_000);
     bench.run(&["verify", "shop"]).exits(0);
+}
+
+#[test]
+fn a_backup_that_stops_at_a_damaged_index_says_what_repairs_it_and_goes_on_after_that() {
+    let bench = site();
+    bench.sql("INSERT INTO orders VALUES (1000, 1, 'newer')");
+    let snapshot = bench.backup()["snapshot"].as_str().unwrap().to_owned();
+    let whole = restored(&bench, &snapshot);
+    for file in bench.files("store/acme/repo/index") {
+        flip(&file, 40);
+    }
+    let ran = bench.run(&["backup", "shop"]).exits(1);
+    assert!(ran.stderr.contains("`lifeboat repair index`"), "{}", ran.stderr);
+    let dry = bench.run(&["repair", "index", "shop", "--dry-run", "--json"]).exits(0).json();
+    assert_eq!(of_kind(&bench, "index-repaired"), Vec::<Value>::new());
+
+    let done = bench.run(&["repair", "index", "shop", "--json"]).exits(0).json();
+
+    for key in ["set_aside", "rewritten", "named", "forgotten", "errors"] {
+        assert_eq!(done[key], dry[key], "{key}");
+    }
+    let packs = bench.files("store/acme/repo/data").len();
+    assert_eq!(done["named"].as_array().unwrap().len(), packs);
+    assert_eq!(bench.files("store/acme/repo/damaged").len(), 2);
+    is_sound(&bench);
+    assert_eq!(restored(&bench, &snapshot), whole);
+    let record = of_kind(&bench, "index-repaired").pop().unwrap();
+    assert_eq!(record["index_files"], 2);
+    assert!(record["actor"]["name"].is_string());
+    bench.backup();
+    assert_eq!(bench.drill().0, 0);
+    let text = bench.run(&["repair", "index", "shop"]).exits(0).stdout;
+    assert!(text.contains("nothing is to be done"), "{text}");
+}
+
+#[test]
+fn an_index_that_restic_left_in_pieces_is_put_together_and_restic_agrees() {
+    let bench = site();
+    bench.sql("INSERT INTO orders VALUES (1000, 1, 'newer')");
+    bench.backup();
+    fs::remove_file(bench.files("store/acme/repo/index").remove(0)).unwrap();
+    bench.run(&["verify", "shop"]);
+
+    bench.run(&["repair", "index", "shop"]).exits(0);
+
+    is_sound(&bench);
+    // And what restic repairs is sound for us.
+    fs::remove_file(bench.files("store/acme/repo/index").remove(0)).unwrap();
+    must(bench.restic(&new_restic()).args(["repair", "index"]));
+    is_sound(&bench);
+    let text = bench.run(&["repair", "index", "shop"]).exits(0).stdout;
+    assert!(text.contains("nothing is to be done"), "{text}");
 }

@@ -9,7 +9,7 @@ use crate::repo::lock::LockError;
 use crate::retain::{Refusal, forget, prune};
 use crate::source::postgres::{DumpError, session};
 use crate::store::s3::Trouble;
-use crate::{account, backup, drill, ledger, repo, restore, source, state, store};
+use crate::{account, backup, drill, ledger, repair, repo, restore, source, state, store};
 
 /// `error` with a hint, where it has none yet and one is known.
 pub(super) fn advised(error: anyhow::Error) -> anyhow::Error {
@@ -73,6 +73,9 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
         return Some(text);
     }
     if let Some(text) = link.downcast_ref().and_then(of_prune) {
+        return Some(text);
+    }
+    if let Some(text) = link.downcast_ref().and_then(of_damage) {
         return Some(text);
     }
     if link.is::<backup::Error>() || link.is::<drill::Error>() {
@@ -220,6 +223,24 @@ fn of_prune(error: &repo::prune::Error) -> Option<&'static str> {
     }
 }
 
+/// What to do where something of the repository cannot be read.
+fn of_damage(error: &repo::Error) -> Option<&'static str> {
+    let (repo::Error::Damaged { object, .. } | repo::Error::Malformed { object, .. }) = error
+    else {
+        return None;
+    };
+    match object.as_str().split('/').next() {
+        Some("index") => Some(
+            "`lifeboat repair index` names anew what packs hold; it deletes nothing that can be read",
+        ),
+        Some("snapshots") => Some(
+            "`lifeboat verify` tells what else is damaged; a version of the store's own, or a copy, \
+             may still have it",
+        ),
+        _ => None,
+    }
+}
+
 /// What to do where an S3 service does not do what it was asked.
 fn of_s3(trouble: &Trouble) -> Option<&'static str> {
     Some(match trouble {
@@ -264,6 +285,9 @@ pub(super) fn account_error<'a>(
     if let Some(prune::Error::Account(error)) = link.downcast_ref() {
         return Some(error);
     }
+    if let Some(repair::Error::Account(error)) = link.downcast_ref() {
+        return Some(error);
+    }
     link.downcast_ref()
 }
 
@@ -285,6 +309,18 @@ mod tests {
         assert!(of(&failed).unwrap().contains("server that was stopped"));
         assert!(of(&DumpError::Unlike).unwrap().contains("do not trust this pg_dump"));
         assert_eq!(of(&refused("42501")), None);
+    }
+
+    #[test]
+    fn an_index_file_that_cannot_be_read_comes_with_its_repair_and_a_lock_does_not() {
+        let hint = |object: &str| {
+            let source = serde_json::from_str::<u8>("junk").unwrap_err();
+            of(&repo::Error::Malformed { object: object.parse().unwrap(), source })
+        };
+
+        assert!(hint("index/00").unwrap().contains("`lifeboat repair index`"));
+        assert!(hint("snapshots/00").unwrap().contains("`lifeboat verify`"));
+        assert_eq!(hint("locks/00"), None);
     }
 
     #[test]

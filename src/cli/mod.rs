@@ -23,6 +23,7 @@ mod output;
 mod progress;
 mod prune;
 mod quickstart;
+mod repair;
 mod report;
 mod restore;
 mod schema;
@@ -97,6 +98,7 @@ enum Command {
     Verify(verify::Args),
     Forget(forget::Args),
     Prune(prune::Args),
+    Repair(repair::Args),
     Unlock(unlock::Args),
     Status(status::Args),
     Daemon(daemon::Args),
@@ -163,6 +165,7 @@ fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
             Command::Verify(args) => verify::run(args, app).await,
             Command::Forget(args) => forget::run(args, app).await,
             Command::Prune(args) => prune::run(args, app).await,
+            Command::Repair(args) => repair::run(args, app).await,
             Command::Unlock(args) => unlock::run(args, app).await,
             Command::Status(args) => status::run(args, app).await,
             Command::Daemon(args) => daemon::run(args, app).await,

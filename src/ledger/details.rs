@@ -215,7 +215,7 @@ pub struct Backup {
     pub sources: serde_json::Value,
 }
 
-/// What a prune is about to delete.
+/// What a prune, or a repair of the index, is about to delete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prune {
     pub format: u32,

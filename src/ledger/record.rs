@@ -157,6 +157,16 @@ pub enum Body {
         repacked_packs: u64,
         freed_bytes: u64,
     },
+    /// These index files give way to new ones, which are stored; their ids, and those of packs that no
+    /// index names any more, in the details. Written before the first of them is deleted.
+    IndexRepaired {
+        policy: Name,
+        run: RunId,
+        index_files: u64,
+        forgotten_packs: u64,
+        /// SHA-256 of the plain [`super::details::Prune`].
+        details: Digest,
+    },
     /// Once a day: a daemon looks after these policies, whether or not anything can run.
     Heartbeat {
         policies: Vec<Name>,
@@ -297,7 +307,8 @@ impl Body {
             | Self::ForgetStarted { policy, .. }
             | Self::ForgetFinished { policy, .. }
             | Self::PruneStarted { policy, .. }
-            | Self::PruneFinished { policy, .. } => Some(policy),
+            | Self::PruneFinished { policy, .. }
+            | Self::IndexRepaired { policy, .. } => Some(policy),
             Self::Heartbeat { .. } => None,
         }
     }
@@ -321,7 +332,9 @@ impl Body {
         match self {
             Self::BackupFinished(finished) => Some(finished.details),
             Self::DrillFinished(finished) => Some(finished.details),
-            Self::PruneStarted { details, .. } => Some(*details),
+            Self::PruneStarted { details, .. } | Self::IndexRepaired { details, .. } => {
+                Some(*details)
+            }
             _ => None,
         }
     }

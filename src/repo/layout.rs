@@ -67,6 +67,11 @@ pub fn snapshot(id: &SnapshotId) -> ObjectName {
     Folder::Snapshots.object(&id.0)
 }
 
+/// Where the bytes of an object that nobody can read are kept: `damaged/index/<id>.<digest>`.
+pub fn set_aside(object: &ObjectName, bytes: &Digest) -> ObjectName {
+    name(&format!("damaged/{object}.{bytes}"))
+}
+
 /// The name of the configuration, whose presence makes a store a repository.
 pub fn config() -> ObjectName {
     name("config")

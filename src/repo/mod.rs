@@ -22,6 +22,7 @@ mod pour;
 pub mod prune;
 mod publish;
 pub mod reader;
+pub mod repair;
 pub mod repository;
 mod share;
 pub mod snapshot;

@@ -3,7 +3,7 @@
 
 use super::{Answer, OfPolicy};
 use crate::ground::size::ByteSize;
-use crate::repo::Coverage;
+use crate::repo::{Coverage, Damage};
 use crate::report::{Line, Tone};
 
 /// Damages, snapshots and files of each that are told.
@@ -56,7 +56,17 @@ pub(super) fn lines(answer: &Answer<'_>) -> Vec<Line> {
             line(Tone::Bad, text);
         }
     }
+    if answer.errors.iter().any(is_of_the_index) {
+        let policy = &answer.policy;
+        let hint = format!("hint: `lifeboat repair index {policy}` names anew what packs hold");
+        line(Tone::Doubt, hint);
+    }
     lines
+}
+
+/// Whether packs may hold what the index does not say.
+fn is_of_the_index(damage: &Damage) -> bool {
+    damage.object.starts_with("index ") || damage.what.contains("no index file names")
 }
 
 fn tell_coverage(coverage: &Coverage, line: &mut impl FnMut(Tone, String)) {
@@ -111,7 +121,7 @@ mod tests {
 
     use super::*;
     use crate::ground::digest::Digest;
-    use crate::repo::{Affected, Damage, Gap, SnapshotId, Use};
+    use crate::repo::{Affected, Gap, SnapshotId, Use};
 
     #[test]
     fn how_much_has_been_read_is_told_and_all_is_said_only_of_all() {
@@ -184,7 +194,8 @@ mod tests {
             "snapshot 07070707 of acme/shop, 1970-01-01 00:00:00Z, lacks 12 files and 1 folder with \
              all below it:"
         );
-        assert_eq!((text[16], text.len()), ("    and 8 more", 18));
+        assert_eq!((text[16], text.len()), ("    and 8 more", 19));
         assert_eq!(text[17], "6 damages; 1 of 2 snapshots cannot be restored whole");
+        assert!(text[18].starts_with("hint: `lifeboat repair index acme/shop`"));
     }
 }

@@ -3,6 +3,7 @@
 mod damage;
 mod failure;
 mod parts;
+mod repair_index;
 mod round_trip;
 mod shared;
 

@@ -1,0 +1,114 @@
+//! `repair`: what is damaged is put right as far as what is stored allows.
+//!
+//! In: a policy, whose customer's repository is meant. Out: what was done. `repo/repair/` tells the
+//! story; here are the ledger, which learns of whatever goes first, and this host's locks.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::account::{self, Account, Leased, Locked, Rooms};
+use crate::ground::digest::Digest;
+use crate::ground::ids::RunId;
+use crate::ledger::details;
+use crate::ledger::record::Body;
+use crate::policy::{Policy, Setup};
+use crate::repo::lock::Claim;
+use crate::repo::prune::{Deletion, Keeper, Known, Refused};
+use crate::repo::repair::{self, IndexPlan, Repair};
+
+/// How long others that use the repository are waited for.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// Why a repair did not come to its end. What could be read can be read, and it can be run again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error(transparent)]
+    Account(#[from] account::Error),
+    #[error("the repository is not repaired")]
+    Repair(#[from] repair::Error),
+    #[error(transparent)]
+    Interrupted(#[from] account::Interrupted),
+}
+
+/// What was done, or on a dry run would be.
+#[derive(Debug)]
+pub struct Repaired<T> {
+    pub run: RunId,
+    pub done: T,
+}
+
+/// Names anew what packs hold; on a dry run only tells what it would do.
+pub async fn index(
+    setup: &Setup,
+    policy: &Policy,
+    dry_run: bool,
+    rooms: &Rooms,
+) -> Result<Repaired<IndexPlan>, Error> {
+    let run = RunId::draw();
+    let account = Account::open(setup, setup.customer_of(policy), rooms).await?;
+    let keeper = OfAccount { run, policy, account: &account, rooms };
+    let repair = keeper.repair();
+    if dry_run {
+        let done = rooms.unless_interrupted(repair.plan_index()).await??;
+        return Ok(Repaired { run, done });
+    }
+    let lease = Leased::take("repair", policy.customer.as_str(), run, rooms).await?;
+    let outcome = rooms.unless_interrupted(repair.index()).await;
+    lease.give_back(rooms).await;
+    Ok(Repaired { run, done: outcome?? })
+}
+
+/// What a repair is told by this customer's ledger and this host's state.
+struct OfAccount<'a> {
+    run: RunId,
+    policy: &'a Policy,
+    account: &'a Account,
+    rooms: &'a Rooms,
+}
+
+impl OfAccount<'_> {
+    fn repair(&self) -> Repair<'_> {
+        Repair {
+            repository: &self.account.repository,
+            clock: &self.rooms.clock,
+            keeper: self,
+            progress: &*self.rooms.progress,
+        }
+    }
+}
+
+#[async_trait]
+impl Keeper for OfAccount<'_> {
+    async fn claim(&self) -> Result<Claim, Refused> {
+        Ok(Claim { wait: WAIT, ..Locked::claim(self.account, self.rooms).await? })
+    }
+
+    async fn known(&self) -> Result<Known, Refused> {
+        let records = self.account.sound_records(self.rooms).await?;
+        let given_up = account::announced(&records);
+        Ok(Known { published: account::published(&records), given_up })
+    }
+
+    async fn deleting(&self, what: &Deletion) -> Result<(), Refused> {
+        let details = details::to_text(&details::Prune {
+            format: details::FORMAT,
+            lifeboat: env!("CARGO_PKG_VERSION").to_owned(),
+            run: self.run,
+            index_files: what.index_files.iter().map(|id| id.0).collect(),
+            packs: what.packs.iter().map(|id| id.0).collect(),
+        })?;
+        let repaired = Body::IndexRepaired {
+            policy: self.policy.name.clone(),
+            run: self.run,
+            index_files: what.index_files.len() as u64,
+            forgotten_packs: what.packs.len() as u64,
+            details: Digest::of(details.as_bytes()),
+        };
+        self.account.journal.record_before(vec![repaired], vec![details]).await?;
+        Ok(())
+    }
+
+    async fn pause(&self) {}
+}
