@@ -102,7 +102,7 @@ fn remembering(place: &str, state: &State) -> Witness {
         let (place, state, id) = (place.clone(), state.clone(), id.to_string());
         Box::pin(async move {
             let noted = match fate {
-                Fate::Written => state.remember_lock(&place, &id).await,
+                Fate::Coming => state.remember_lock(&place, &id).await,
                 Fate::Removed => state.forget_lock(&place, &id).await,
             };
             if let Err(error) = noted {
@@ -153,8 +153,8 @@ mod tests {
         let witness = remembering("here", &state);
         let [first, second] = [b"first", b"again"].map(|text| LockId(Digest::of(text)));
 
-        witness(Fate::Written, first).await;
-        witness(Fate::Written, second).await;
+        witness(Fate::Coming, first).await;
+        witness(Fate::Coming, second).await;
         witness(Fate::Removed, first).await;
 
         assert_eq!(known(), [second.to_string()]);

@@ -66,15 +66,15 @@ struct LockFile {
     gid: u32,
 }
 
-/// What became of an object that is, or was, a lock.
+/// What becomes of an object that will be, or was, a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    Written,
+    Coming,
     Removed,
 }
 
-/// Learns of every object that a lock writes and removes. It is waited for: a new object is known
-/// before the one that it replaces goes.
+/// Learns of every object that a lock writes and removes. It is waited for: an object is known
+/// before it is there, so whoever dies leaves none that nobody knows.
 pub type Witness = Arc<dyn Fn(Fate, LockId) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// How a lock is asked for.
@@ -192,8 +192,8 @@ impl Lock {
         claim: &Claim,
         exclusive: bool,
     ) -> Result<Self, LockError> {
-        let id = write(repository, &**clock, exclusive).await.map_err(LockError::Repository)?;
-        claim.tell(Fate::Written, id).await;
+        let written = write(repository, &**clock, exclusive, claim).await;
+        let id = written.map_err(LockError::Repository)?;
         if let Err(error) = settle(repository, id, &claim.dead, exclusive).await {
             // The reason not to hold the lock is the one to tell; a leftover is stale in 30 minutes.
             if remove(repository, id).await.is_ok() {
@@ -284,8 +284,7 @@ impl Held {
     /// Writes the lock anew, then removes the old one: there is no moment without one.
     async fn refresh(&self) -> Result<(), Error> {
         let begun = (self.clock.now(), Instant::now());
-        let id = write(&self.repository, &*self.clock, self.exclusive).await?;
-        self.claim.tell(Fate::Written, id).await;
+        let id = write(&self.repository, &*self.clock, self.exclusive, &self.claim).await?;
         let old = {
             let mut state = self.state();
             state.refreshed = begun;
@@ -321,7 +320,8 @@ pub async fn unlock(
     clock: &dyn Clock,
     all: bool,
 ) -> Result<usize, LockError> {
-    let id = write(repository, clock, false).await.map_err(LockError::Repository)?;
+    let written = write(repository, clock, false, &Claim::default()).await;
+    let id = written.map_err(LockError::Repository)?;
     let result = async {
         let Others { kept, mut stale } = others(repository, id, &[]).await?;
         let mut unreadable = None;
@@ -418,6 +418,7 @@ async fn write(
     repository: &Repository,
     clock: &dyn Clock,
     exclusive: bool,
+    claim: &Claim,
 ) -> Result<LockId, Error> {
     let file = LockFile {
         time: clock.now(),
@@ -429,7 +430,18 @@ async fn write(
         gid: rustix::process::getgid().as_raw(),
     };
     let json = serde_json::to_vec(&file).expect("texts, numbers and times are always JSON");
-    repository.save(Folder::Locks, &json).await.map(LockId)
+    let (id, sealed) = repository.seal(&json);
+    claim.tell(Fate::Coming, LockId(id)).await;
+    match repository.put_file(Folder::Locks, id, sealed).await {
+        Ok(()) => Ok(LockId(id)),
+        Err(error) => {
+            // It may be there all the same; where it cannot be removed either, it stays known.
+            if remove(repository, LockId(id)).await.is_ok() {
+                claim.tell(Fate::Removed, LockId(id)).await;
+            }
+            Err(error)
+        }
+    }
 }
 
 /// A lock's file, unless it was removed since it was listed.
@@ -584,7 +596,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_object_of_a_lock_is_known_before_the_one_it_replaces_goes() {
+    async fn every_object_of_a_lock_is_known_before_it_is_there_and_until_it_is_gone() {
         let bench = Bench::new().await;
         let told = Arc::new(Mutex::new(Vec::new()));
         let (repository, into) = (bench.repository.clone(), told.clone());
@@ -607,8 +619,8 @@ mod tests {
         assert_eq!(
             *told.lock().unwrap(),
             [
-                (Fate::Written, first, 1),
-                (Fate::Written, second, 2),
+                (Fate::Coming, first, 0),
+                (Fate::Coming, second, 1),
                 (Fate::Removed, first, 1),
                 (Fate::Removed, second, 0),
             ]

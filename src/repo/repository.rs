@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -359,13 +360,28 @@ impl Repository {
 
     /// Seals and stores one file under its own hash.
     pub(super) async fn save(&self, folder: Folder, json: &[u8]) -> Result<Digest, Error> {
-        let (id, sealed) = if self.compresses() {
+        let (id, sealed) = self.seal(json);
+        self.put_file(folder, id, sealed).await?;
+        Ok(id)
+    }
+
+    /// Seals one file, which will be called by its own hash.
+    pub(super) fn seal(&self, json: &[u8]) -> (Digest, Bytes) {
+        if self.compresses() {
             file::encode(&self.key, json)
         } else {
             file::encode_uncompressed(&self.key, json)
-        };
-        self.store.put(&folder.object(&id), sealed, Put::Create).await.map_err(Error::Store)?;
-        Ok(id)
+        }
+    }
+
+    /// Stores what [`Self::seal`] gave.
+    pub(super) async fn put_file(
+        &self,
+        folder: Folder,
+        id: Digest,
+        sealed: Bytes,
+    ) -> Result<(), Error> {
+        self.store.put(&folder.object(&id), sealed, Put::Create).await.map_err(Error::Store)
     }
 
     /// Fetches, opens and decodes one file.
