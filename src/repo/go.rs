@@ -5,8 +5,24 @@
 
 use std::io::{self, Write};
 
+use jiff::Timestamp;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::ser::{CharEscape, Formatter};
+
+/// A time as Go writes it. Its calendar goes to the end of the year 9999, whose last day
+/// [`Timestamp`] does not reach: a time of that day is the last that there is.
+pub(super) fn time(text: &str) -> Result<Timestamp, jiff::Error> {
+    match text.parse() {
+        Err(_) if text.starts_with("9999-12-3") => Ok(Timestamp::MAX),
+        parsed => parsed,
+    }
+}
+
+/// As [`time`], from JSON.
+pub(super) fn read_time<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+    time(&String::deserialize(from)?).map_err(D::Error::custom)
+}
 
 /// Quotes `name` as Go's `strconv.Quote`, without the quotation marks around it.
 pub(super) fn quote(name: &[u8]) -> String {

@@ -36,7 +36,10 @@ const STALE_AFTER: SignedDuration = SignedDuration::from_mins(30);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {
-    #[error("{who} on {host} (process {pid}) has locked the repository since {since}")]
+    #[error(
+        "{who} on {host} (process {pid}) has locked the repository, the last time at {}",
+        since.strftime("%Y-%m-%d %H:%M:%SZ")
+    )]
     Locked { who: String, host: String, pid: i64, since: Timestamp, exclusive: bool },
     #[error("the lock just written is missing from the store's listing")]
     NotListed,

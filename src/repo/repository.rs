@@ -339,6 +339,15 @@ impl Repository {
         self.load(Folder::Snapshots, &id.0, Snapshot::decode).await
     }
 
+    /// Whether a snapshot is not there, whatever a listing says. One that cannot be read is there.
+    pub async fn is_gone(&self, id: &SnapshotId) -> Result<bool, Error> {
+        match self.snapshot(id).await {
+            Err(Error::Store(store::Error::Missing { .. })) => Ok(true),
+            Err(error) if error.is_environment() => Err(error),
+            _ => Ok(false),
+        }
+    }
+
     /// The one snapshot whose id begins with `prefix`: of those listed, and of those `known` that a
     /// listing may leave out.
     pub async fn find(&self, prefix: &str, known: &[SnapshotId]) -> Result<SnapshotId, Error> {

@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::go::null_is_empty;
+use super::go::{null_is_empty, read_time};
 use super::{BlobId, SnapshotId};
 
 /// A snapshot, as in `snapshots/`. Source: restic's doc/design.rst, "Snapshots".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
+    #[serde(deserialize_with = "read_time")]
     pub time: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<SnapshotId>,
@@ -36,7 +37,9 @@ pub struct Snapshot {
 /// What a run did, in restic's words; sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Summary {
+    #[serde(deserialize_with = "read_time")]
     pub backup_start: Timestamp,
+    #[serde(deserialize_with = "read_time")]
     pub backup_end: Timestamp,
     #[serde(default)]
     pub files_new: u64,
@@ -74,6 +77,15 @@ impl Snapshot {
     /// The snapshot's JSON, to be sealed by [`super::file`].
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts, numbers and times are always JSON")
+    }
+
+    /// The root tree alone: who asks what a snapshot needs is not stopped by the rest of it.
+    pub fn decode_tree(json: &[u8]) -> Result<BlobId, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Needs {
+            tree: BlobId,
+        }
+        serde_json::from_slice(json).map(|needs: Needs| needs.tree)
     }
 
     /// Reads a snapshot's JSON; what it does not know it skips.
@@ -140,5 +152,22 @@ mod tests {
 
         assert_eq!(snapshot.time.to_string(), "2026-11-23T06:47:59.513126553Z");
         assert!(snapshot.tags.is_empty() && snapshot.paths.is_empty());
+    }
+
+    #[test]
+    fn a_snapshot_of_the_last_day_that_restic_knows_is_no_damaged_one() {
+        let tree = Digest::of(b"tree");
+        let json = format!(r#"{{"time":"9999-12-31T23:59:59.999Z","tree":"{tree}"}}"#);
+
+        assert_eq!(Snapshot::decode(json.as_bytes()).unwrap().time, Timestamp::MAX);
+    }
+
+    #[test]
+    fn what_a_snapshot_needs_is_read_though_the_rest_of_it_is_nonsense() {
+        let tree = Digest::of(b"tree");
+        let json = format!(r#"{{"time":"in a while","uid":-1,"tree":"{tree}"}}"#);
+
+        assert!(Snapshot::decode(json.as_bytes()).is_err());
+        assert_eq!(Snapshot::decode_tree(json.as_bytes()).unwrap(), BlobId(tree));
     }
 }

@@ -264,12 +264,7 @@ impl Serialize for Time {
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <Cow<'de, str>>::deserialize(deserializer)?;
-        let time = match text.parse::<Timestamp>() {
-            Ok(time) => time,
-            // restic puts later years into 9999, whose last day Timestamp does not reach.
-            Err(_) if text.starts_with("9999-12-3") => Timestamp::MAX,
-            Err(error) => return Err(D::Error::custom(error)),
-        };
+        let time = go::time(&text).map_err(D::Error::custom)?;
         Ok(Self((time > GO_ZERO).then_some(time)))
     }
 }
