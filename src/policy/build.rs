@@ -10,7 +10,7 @@ use super::Caller;
 use super::address::{Endpoint, StoreUrl};
 use super::diagnostic::Diagnostic;
 use super::document::Document;
-use super::leaf::{Pattern, Period, Words, Zone};
+use super::leaf::{Pattern, Period, SnapshotPrefix, Words, Zone};
 use super::plan::{
     Assertion, CheckSettings, Drill, Hooks, Limits, Objectives, Pick, Policy, Retention,
 };
@@ -19,7 +19,6 @@ use super::raw;
 use super::schedule::{Cron, Schedule};
 use super::site::{Customer, DaemonSettings, Engine, S3Settings, Scratch, Site, Store, StoreKind};
 use super::sources::{FilesSettings, PostgresSettings, SourceKind, SourceSettings, SqliteSettings};
-use super::span::SnapshotPrefix;
 use crate::ground::ids::Name;
 use crate::ground::secret::SecretRef;
 

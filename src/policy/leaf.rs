@@ -76,7 +76,7 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), Wrong> {
         "path-text" => text.parse::<super::address::PathText>().map(drop),
         "words" => text.parse::<Words>().map(drop),
         "calendar-span" => text.parse::<super::span::CalendarSpan>().map(drop),
-        "snapshot-id" => text.parse::<super::span::SnapshotPrefix>().map(drop),
+        "snapshot-id" => text.parse::<SnapshotPrefix>().map(drop),
         _ => Ok(()),
     }
 }
@@ -271,6 +271,29 @@ impl FromStr for Words {
     }
 }
 
+/// A snapshot's id, or as much of it as tells it from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotPrefix(pub String);
+
+/// As many digits as `snapshots` shows.
+const SHORTEST: usize = 8;
+const WHOLE: usize = 64;
+
+impl FromStr for SnapshotPrefix {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        let is_digit = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
+        if (SHORTEST..=WHOLE).contains(&text.len()) && text.bytes().all(is_digit) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Wrong::new(
+            "not the id of a snapshot",
+            "write its id as `lifeboat snapshots` shows it: 8 to 64 of 0-9 and a-f",
+        ))
+    }
+}
+
 written_as_text!(Period, "duration-text", "A duration such as 6h, 30m or 1h 30m");
 written_as_text!(Size, "size-text", "An amount of data such as 64MiB");
 written_as_text!(Rate, "rate-text", "An amount of data per second such as 100MiB/s");
@@ -279,6 +302,7 @@ written_as_text!(Instant, "instant", "A moment with its zone, e.g. 2026-10-01T08
 written_as_text!(PolicyRef, "policy-reference", "A policy as customer/policy");
 written_as_text!(Pattern, "gitignore-pattern", "A pattern in .gitignore's syntax");
 written_as_text!(Words, "words", "Text that is not empty");
+written_as_text!(SnapshotPrefix, "snapshot-id", "A snapshot's id, or at least 8 digits of it");
 
 #[cfg(test)]
 mod tests {
@@ -308,5 +332,13 @@ mod tests {
     #[test]
     fn zones_are_known_on_a_machine_without_zone_files() {
         assert!(jiff::tz::TimeZoneDatabase::bundled().get("Asia/Shanghai").is_ok());
+    }
+
+    #[test]
+    fn ids_too_short_to_tell_or_of_other_letters_are_refused() {
+        assert!("0123abcd".parse::<SnapshotPrefix>().is_ok());
+        for text in ["", "0123abc", "0123ABCD", "0123abcg", &"0".repeat(65)] {
+            assert!(text.parse::<SnapshotPrefix>().is_err(), "{text:?}");
+        }
     }
 }

@@ -9,9 +9,9 @@ use serde::Deserialize;
 
 use super::address::{Endpoint, PathText, StateUrl, StoreUrl};
 use super::expect::Expectation;
-use super::leaf::{Instant, Pattern, Period, PolicyRef, Rate, Size, Words, Zone};
+use super::leaf::{Instant, Pattern, Period, PolicyRef, Rate, Size, SnapshotPrefix, Words, Zone};
 use super::schedule::Cron;
-use super::span::{CalendarSpan, SnapshotPrefix};
+use super::span::CalendarSpan;
 use crate::ground::ids::Name;
 use crate::ground::secret::SecretRef;
 

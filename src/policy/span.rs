@@ -1,4 +1,4 @@
-//! Spans of the calendar: what `within = "1y 6mo"` means, and the ids that `pins` names.
+//! Spans of the calendar: what `within = "1y 6mo"` means.
 
 use std::fmt;
 use std::str::FromStr;
@@ -63,31 +63,7 @@ impl fmt::Display for CalendarSpan {
     }
 }
 
-/// A snapshot's id, or as much of it as tells it from others.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SnapshotPrefix(pub String);
-
-/// As many digits as `snapshots` shows.
-const SHORTEST: usize = 8;
-const WHOLE: usize = 64;
-
-impl FromStr for SnapshotPrefix {
-    type Err = Wrong;
-
-    fn from_str(text: &str) -> Result<Self, Wrong> {
-        let is_digit = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
-        if (SHORTEST..=WHOLE).contains(&text.len()) && text.bytes().all(is_digit) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(Wrong::new(
-            "not the id of a snapshot",
-            "write its id as `lifeboat snapshots` shows it: 8 to 64 of 0-9 and a-f",
-        ))
-    }
-}
-
 written_as_text!(CalendarSpan, "calendar-span", "A span of the calendar such as 14d or 1y 6mo");
-written_as_text!(SnapshotPrefix, "snapshot-id", "A snapshot's id, or at least 8 digits of it");
 
 #[cfg(test)]
 mod tests {
@@ -102,14 +78,6 @@ mod tests {
         }
         for text in ["", "d", "0d", "5m", "1.5d", "-1d", "1001y", "14 d", "99999999999d"] {
             assert!(text.parse::<CalendarSpan>().is_err(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn ids_too_short_to_tell_or_of_other_letters_are_refused() {
-        assert!("0123abcd".parse::<SnapshotPrefix>().is_ok());
-        for text in ["", "0123abc", "0123ABCD", "0123abcg", &"0".repeat(65)] {
-            assert!(text.parse::<SnapshotPrefix>().is_err(), "{text:?}");
         }
     }
 }
