@@ -3,7 +3,9 @@
 mod bench;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use bench::{Bench, PASSWORD, contents, inventory, must, new_restic, noise, old_restic, rustic};
@@ -32,6 +34,34 @@ fn with_garbage() -> Bench {
     bench.backup();
     bench.run(&["forget", "shop"]).exits(0);
     bench
+}
+
+/// A small file system, unmounted in the end.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn over(path: PathBuf, size: &str) -> Self {
+        let options = format!("size={size},mode=0700");
+        must(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&path));
+        Self(path)
+    }
+
+    /// Fills it but for `room` bytes; answers the file that does.
+    fn fill_but(&self, room: u64) -> PathBuf {
+        let filler = self.0.join("filler");
+        let mut file = fs::File::create(&filler).unwrap();
+        let block = vec![1; 4096];
+        while file.write_all(&block).is_ok() {}
+        file.set_len(file.metadata().unwrap().len().saturating_sub(room)).unwrap();
+        filler
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // Where it is not mounted any more nothing is to be done.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
 }
 
 fn stored(bench: &Bench) -> u64 {
@@ -78,23 +108,81 @@ fn prune_frees_what_no_snapshot_needs_and_nothing_else() {
     let done = bench.run(&["prune", "shop", "--json"]).exits(0).json();
 
     assert_eq!(done["packs"], dry["packs"]);
+    let planned = ["removed_packs", "repacked_packs"].map(|key| done[key].clone());
+    let really = ["removed_packs", "repacked_packs"].map(|key| done["done"][key].clone());
+    assert_eq!((planned, &dry["done"]), (really, &Value::Null), "{done:#}");
     assert!(done["packs"].to_string().contains("pack anew"), "{done:#}");
     let freed = before - stored(&bench);
+    assert_eq!(done["done"]["freed_bytes"], freed, "{done:#}");
     assert!(freed > 3_000_000, "only {freed} bytes were freed");
     assert_eq!(restored(&bench), whole);
     is_sound(&bench);
     assert_eq!(bench.drill().0, 0);
     let started = of_kind(&bench, "prune-started");
-    assert_eq!(started.len(), 1, "one slice does for so little");
-    let seq = started[0]["seq"].to_string();
-    let shown = bench.run(&["ledger", "show", "shop", &seq, "--json"]).exits(0).json();
-    let named = shown["details"]["packs"].as_array().unwrap();
-    assert_eq!(named.len(), done["packs"].as_array().unwrap().len(), "{shown:#}");
+    let named = started.iter().map(|record| {
+        let seq = record["seq"].to_string();
+        let shown = bench.run(&["ledger", "show", "shop", &seq, "--json"]).exits(0).json();
+        shown["details"]["packs"].as_array().unwrap().len()
+    });
+    assert_eq!(named.sum::<usize>(), done["packs"].as_array().unwrap().len(), "{started:#?}");
     assert_eq!(of_kind(&bench, "prune-finished").len(), 1);
 
     let again = bench.run(&["prune", "shop", "--json"]).exits(0).json();
     assert_eq!((&again["packs"], &again["freed_bytes"]), (&json!([]), &json!(0)));
     bench.backup();
+    is_sound(&bench);
+}
+
+/// A site on a small disk: one pack of which nothing is needed, and one of which some is.
+fn on_a_small_disk() -> (Bench, Mount) {
+    let bench = site();
+    let disk = Mount::over(bench.path("store"), "24m");
+    fs::write(bench.path("data/files/other.bin"), &noise(10_000_000)[9_000_000..]).unwrap();
+    bench.backup();
+    fs::write(bench.path("data/files/extra.bin"), &noise(9_000_000)[4_000_000..]).unwrap();
+    bench.backup();
+    fs::remove_file(bench.path("data/files/extra.bin")).unwrap();
+    fs::remove_file(bench.path("data/files/large.bin")).unwrap();
+    bench.backup();
+    bench.run(&["forget", "shop"]).exits(0);
+    (bench, disk)
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_is_freed_of_what_nobody_needs_before_anything_is_packed_anew() {
+    let (bench, disk) = on_a_small_disk();
+    let whole = restored(&bench);
+    let room = 300_000;
+    disk.fill_but(room);
+
+    let done = bench.run(&["prune", "shop", "--json"]).exits(0).json();
+
+    let action = |pack: &Value| pack["action"].as_str().unwrap().to_owned();
+    let packs = done["packs"].as_array().unwrap();
+    let live: u64 = packs.iter().map(|pack| pack["live_bytes"].as_u64().unwrap()).sum();
+    assert!(packs.iter().any(|pack| action(pack).starts_with("remove")), "{done:#}");
+    assert!(live > room, "what was packed anew had room from the beginning: {done:#}");
+    assert!(done["done"]["freed_bytes"].as_u64().unwrap() > 7_000_000, "{done:#}");
+    assert_eq!(done["stopped"], Value::Null);
+    assert_eq!(restored(&bench), whole);
+    is_sound(&bench);
+}
+
+#[test]
+fn a_disk_without_any_room_is_told_with_what_to_do_and_loses_nothing() {
+    let (bench, disk) = on_a_small_disk();
+    let filler = disk.fill_but(0);
+    let before = repository(&bench);
+
+    let ran = bench.run(&["prune", "shop"]).exits(1);
+
+    assert!(ran.stderr.contains("No space left"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("make a few MiB of room"), "{}", ran.stderr);
+    assert_eq!(repository(&bench), before);
+    // Enough for a lock and a record, and not for what is to be packed anew.
+    fs::remove_file(filler).unwrap();
+    disk.fill_but(100_000);
+    bench.run(&["prune", "shop"]).exits(0);
     is_sound(&bench);
 }
 
@@ -184,7 +272,7 @@ fn a_snapshot_that_the_ledger_knows_and_the_listing_lacks_stops_it() {
 
 #[test]
 fn a_snapshot_or_an_index_file_that_cannot_be_read_stops_it() {
-    stops(|bench| spoil(&first(bench, "snapshots")), "is damaged");
+    stops(|bench| spoil(&first(bench, "snapshots")), "cannot read a snapshot, so nobody knows");
     stops(|bench| spoil(&first(bench, "index")), "is damaged");
 }
 

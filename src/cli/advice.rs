@@ -93,7 +93,11 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
         return of_dump(error);
     }
     if let Some(LockError::Locked { .. }) = link.downcast_ref() {
-        return Some("wait for that run; `lifeboat unlock` removes locks that nobody holds");
+        return Some(
+            "wait for that run, or end it there; a lock is renewed every \
+             5 minutes: where that process is gone, `lifeboat unlock` removes what it left, and after \
+             30 minutes the next run does so by itself",
+        );
     }
     if let Some(LockError::Repository(
         repo::Error::Damaged { .. } | repo::Error::Malformed { .. },
@@ -140,11 +144,12 @@ fn of_forget(error: &forget::Error) -> Option<&'static str> {
             Some("say in the policy what to keep, e.g. [retention] with daily = 7")
         }
         forget::Error::Refused(Refusal::TooMany { .. }) => {
-            Some("look at the plan with --dry-run; if it is meant so, say --allow-many")
+            Some("look at the plan; if it is meant so, say --allow-many")
         }
         forget::Error::Refused(Refusal::Future { .. }) => Some(
             "this host's clock is behind, or the clock of whoever made it was ahead: nothing is \
-             removed until that is mended, its time has come, or it is removed by hand",
+             removed until that is mended or its time has come; where it is not worth waiting for, \
+             remove it from `snapshots/` in the store and record that with --accept-lost",
         ),
         forget::Error::Refused(Refusal::PinMissing { .. }) => {
             Some("mend `pins` in the policy's [retention]: `lifeboat snapshots` shows the ids")
@@ -209,16 +214,30 @@ fn of_dump(error: &DumpError) -> Option<&'static str> {
 /// What to do where a prune stops.
 fn of_prune(error: &repo::prune::Error) -> Option<&'static str> {
     use repo::prune::Error;
+    if is_of_a_full_disk(error) {
+        return Some(
+            "before it deletes a prune stores a lock, a record and a smaller index: make a few MiB of \
+             room on the store's disk (enlarge it, move something else away) and run it again; what \
+             nobody needs goes first and makes the room for the rest",
+        );
+    }
     match error {
-        Error::NoSnapshots => Some("look at the store: a listing that is empty proves nothing"),
+        Error::NoSnapshots => Some(
+            "an empty listing proves nothing: look at the store; where all snapshots are gone for \
+             good back up anew, and the next prune removes what that snapshot does not need",
+        ),
         Error::Unlisted { .. } => Some(
             "nothing is removed while the store's listings are wrong; where somebody removed a \
              snapshot on purpose, `lifeboat forget --accept-lost` records that",
         ),
-        Error::Tree(_) | Error::Lost { .. } | Error::Repack(_) => Some(
+        Error::Snapshot(_) => Some(
+            "nothing is removed that it may need: bring it back from a copy of the store; where it is \
+             lost for good remove it from `snapshots/` there, record that with `lifeboat forget \
+             --accept-lost` if the ledger names it, and prune again",
+        ),
+        Error::Tree(_) | Error::Lost { .. } | Error::Save(_) => Some(
             "nothing is removed from a damaged repository: `lifeboat verify` names what is lost",
         ),
-        Error::Overtaken { .. } => Some("run it again: a backup used what was to go"),
         _ => None,
     }
 }
@@ -239,6 +258,15 @@ fn of_damage(error: &repo::Error) -> Option<&'static str> {
         ),
         _ => None,
     }
+}
+
+/// Whether the disk of a store in a folder has no room left.
+fn is_of_a_full_disk(error: &(dyn std::error::Error + 'static)) -> bool {
+    let links = std::iter::successors(Some(error), |error| error.source());
+    let kinds = links.filter_map(|link| link.downcast_ref::<io::Error>()).map(io::Error::kind);
+    kinds
+        .into_iter()
+        .any(|kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
 }
 
 /// What to do where an S3 service does not do what it was asked.

@@ -110,5 +110,5 @@ impl Keeper for OfAccount<'_> {
         Ok(())
     }
 
-    async fn pause(&self) {}
+    async fn pause(&self, _: Duration) {}
 }

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 
-use super::index::{IndexFile, IndexPack};
+use super::index::{FILE_BLOBS, IndexFile, IndexPack};
 use super::pack::Packed;
 use super::writer::{Added, UPLOADS, WriteError, locked};
 use super::{BlobId, BlobKind, PackedBlob, Repository, SharedIndex, layout};
@@ -21,9 +21,6 @@ use crate::store::Put;
 
 /// An index file is written at least so often: a run that dies serves the next one up to here.
 const INDEX_EVERY: SignedDuration = SignedDuration::from_mins(5);
-
-/// An index file is written for so many blobs: some 7 MB before compression, as restic's are.
-const INDEX_BLOBS: usize = 50_000;
 
 /// Into how many parts the claims are divided, so that threads do not wait for each other.
 const SHARDS: usize = 64;
@@ -165,7 +162,7 @@ impl Publisher {
     /// The durable packs that the next index file shall name, if it is time for one.
     pub(super) fn due(&self) -> Option<Vec<IndexPack>> {
         let now = self.clock.now();
-        let is_due = self.unpublished_blobs.load(Ordering::Relaxed) >= INDEX_BLOBS
+        let is_due = self.unpublished_blobs.load(Ordering::Relaxed) >= FILE_BLOBS
             || now.as_second() >= self.due_second.load(Ordering::Relaxed);
         if !is_due {
             return None;

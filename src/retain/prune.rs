@@ -15,14 +15,18 @@ use crate::ledger::details;
 use crate::ledger::record::Body;
 use crate::policy::{Policy, Setup};
 use crate::repo::lock::Claim;
-use crate::repo::prune::{self, Deletion, Keeper, Known, Plan, Prune, Refused};
+use crate::repo::prune::{
+    self, Course, Deletion, Done, Keeper, Known, Limits, Plan, Prune, Refused,
+};
 
 /// How long others that use the repository are waited for before a slice.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// How long others have the repository between two slices: longer than those who wait for a lock
-/// leave it alone between two looks.
+/// How long others have the repository between two slices at most: longer than those who wait for a
+/// lock leave it alone between two looks.
 const PAUSE: Duration = Duration::from_secs(10);
+/// They have it so many times as long as the slice did.
+const TIMES: u32 = 10;
 
 /// Why a prune did not come to its end. What is stored is whole, and another prune goes on.
 #[derive(Debug, thiserror::Error)]
@@ -36,14 +40,18 @@ pub enum Error {
     Interrupted(#[from] account::Interrupted),
 }
 
-/// The plan of a prune, carried out unless it was a dry run.
+/// The plan of a prune, and what became of it.
 #[derive(Debug)]
 pub struct Pruned {
     pub run: RunId,
     pub plan: Plan,
+    /// Nothing on a dry run.
+    pub done: Done,
+    /// Why not all of the plan was carried out.
+    pub stopped: Option<Error>,
 }
 
-/// Plans, and unless it is a dry run removes what the plan says.
+/// Plans, and unless it is a dry run removes what the plan says. An error means that nothing was.
 pub async fn run(
     setup: &Setup,
     policy: &Policy,
@@ -60,18 +68,29 @@ pub async fn run(
         clock: &rooms.clock,
         keeper: &keeper,
         progress: &*rooms.progress,
+        limits: Limits::default(),
     };
     if dry_run {
         let plan = rooms.unless_interrupted(prune.plan()).await??;
-        return Ok(Pruned { run, plan });
+        return Ok(Pruned { run, plan, done: Done::default(), stopped: None });
     }
     // One prune of a customer at a time, whichever policy it is asked for by.
     let lease = Leased::take("prune", policy.customer.as_str(), run, rooms).await?;
-    let outcome = rooms.unless_interrupted(prune.run()).await;
+    let mut course = Course::default();
+    let ended = rooms.unless_interrupted(prune.run(&mut course)).await;
     lease.give_back(rooms).await;
-    let plan = outcome??;
-    keeper.finished(&plan).await?;
-    Ok(Pruned { run, plan })
+    let stopped = match ended {
+        Err(interrupted) => Some(Error::from(interrupted)),
+        Ok(ended) => ended.err().map(Error::from),
+    };
+    let Course { plan, done } = course;
+    if done != Done::default() {
+        keeper.finished(done).await?;
+    }
+    match (plan, stopped) {
+        (None, Some(error)) => Err(error),
+        (plan, stopped) => Ok(Pruned { run, plan: plan.unwrap_or_default(), done, stopped }),
+    }
 }
 
 /// What a prune is told by this customer's ledger and this host's state.
@@ -118,24 +137,19 @@ impl Keeper for OfAccount<'_> {
         Ok(())
     }
 
-    async fn pause(&self) {
-        tokio::time::sleep(PAUSE).await;
+    async fn pause(&self, held: Duration) {
+        tokio::time::sleep(PAUSE.min(held * TIMES)).await;
     }
 }
 
 impl OfAccount<'_> {
-    async fn finished(&self, plan: &Plan) -> Result<(), Error> {
-        if plan.is_empty() {
-            return Ok(());
-        }
-        let repacked = plan.repack.iter().filter(|one| !one.is_doomed).count();
-        let removed = plan.unused.len() + plan.unindexed.len() + repacked;
+    async fn finished(&self, done: Done) -> Result<(), Error> {
         let finished = Body::PruneFinished {
             policy: self.policy.name.clone(),
             run: self.run,
-            removed_packs: removed as u64,
-            repacked_packs: repacked as u64,
-            freed_bytes: plan.freed_bytes(),
+            removed_packs: done.removed_packs,
+            repacked_packs: done.repacked_packs,
+            freed_bytes: done.freed_bytes(),
         };
         let recorded = self.account.journal.record(vec![finished]).await;
         account::tell(&recorded.map_err(account::Error::from)?, &*self.rooms.progress);

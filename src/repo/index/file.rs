@@ -6,6 +6,9 @@ use crate::repo::go::null_is_empty;
 use crate::repo::pack::PackedBlob;
 use crate::repo::{IndexId, PackId};
 
+/// An index file is written for so many blobs: some 7 MB before compression, as restic's are.
+pub const FILE_BLOBS: usize = 50_000;
+
 /// One index file's content. Source: restic's doc/design.rst, "Indexing"; rustic's
 /// developer documentation for `packs_to_delete`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ mod table;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-pub use file::{DoomedPack, IndexFile, IndexPack};
+pub use file::{DoomedPack, FILE_BLOBS, IndexFile, IndexPack};
 
 use self::table::Table;
 use super::pack::{PackedBlob, expected_size};

@@ -3,31 +3,32 @@
 //! In: an open repository, and a [`Keeper`] who says which snapshots must be there and writes down
 //! what goes. Out: less stored. The rules: nothing is planned on a view that may be wrong (a listing
 //! that fails, is empty or lacks something known; a snapshot, tree or index file that cannot be
-//! read); what stays of a pack is checked before it is packed anew; everything is listed again,
-//! under a lock that nobody shares, before anything is deleted. It can end anywhere: what is left is
-//! a whole repository, and the next prune takes it up. Async.
+//! read); what nobody needs at all goes first, since it makes the room for the rest; what must stay
+//! of a pack is read, and stands elsewhere, before the pack goes; everything is listed again, under
+//! a lock that nobody shares, before anything is deleted. It can end anywhere: what is left is a
+//! whole repository, and the next prune takes it up. Async.
 
+mod keeper;
 mod plan;
 mod reach;
-mod repack;
+mod save;
 mod slice;
+mod step;
 #[cfg(test)]
 mod tests;
 mod view;
 
-use std::collections::HashSet;
 use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-
+pub use self::keeper::{Deletion, Keeper, Known, Refused};
 pub use self::plan::{Going, Plan, Repack};
 use self::reach::Reach;
 use self::view::View;
-use super::lock::{Claim, Lock, LockError};
+use super::index::FILE_BLOBS;
+use super::lock::{Lock, LockError};
 use super::reader::{ReadError, Reader};
-use super::{
-    BlobId, Error as RepositoryError, IndexId, PackId, Repository, SnapshotId, WriteError,
-};
+use super::{BlobId, Error as RepositoryError, Repository, WriteError};
 use crate::ground::clock::Clock;
 use crate::ground::progress::Progress;
 use crate::store::{self, ObjectName};
@@ -42,18 +43,20 @@ pub enum Error {
     Unlisted { object: String },
     #[error("cannot list the repository's objects")]
     List(#[source] store::Error),
-    #[error("cannot read the repository's index and snapshots")]
-    Read(#[source] RepositoryError),
+    #[error("cannot read a snapshot, so nobody knows what it needs")]
+    Snapshot(#[source] RepositoryError),
+    #[error("cannot read the repository's index")]
+    Index(#[source] RepositoryError),
     #[error("cannot read a tree, so nobody knows what its snapshots need")]
     Tree(#[source] ReadError),
     #[error("blob {blob} is needed by a snapshot, and no pack that is there holds it")]
     Lost { blob: BlobId },
-    #[error("cannot pack anew what stays of a pack; nothing of it is removed")]
-    Repack(#[source] ReadError),
+    #[error("cannot read what must stay of a pack; nothing of it is removed")]
+    Save(#[source] ReadError),
     #[error("cannot store what is packed anew")]
     Store(#[source] WriteError),
-    #[error("a new snapshot needs blob {blob} of pack {pack}, which was to be removed")]
-    Overtaken { pack: PackId, blob: BlobId },
+    #[error("cannot store the new index, before which nothing goes")]
+    StoreIndex(#[source] RepositoryError),
     #[error("cannot lock the repository")]
     Lock(#[from] LockError),
     #[error("cannot delete {object}")]
@@ -62,38 +65,59 @@ pub enum Error {
     Keeper(Refused),
 }
 
-/// Why a [`Keeper`] does not let a prune go on.
-pub type Refused = Box<dyn std::error::Error + Send + Sync>;
-
-/// What a ledger knows of snapshots.
-#[derive(Debug, Clone, Default)]
-pub struct Known {
-    /// They must be there, whatever a listing says.
-    pub published: Vec<SnapshotId>,
-    /// They were to be removed: one of them that is not there is not missed.
-    pub given_up: HashSet<SnapshotId>,
+/// How much is done at once; more of it takes more turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// After so long no more packs are deleted in a slice.
+    pub longest: Duration,
+    /// Packs of one slice.
+    pub packs: usize,
+    /// Blobs in index files that one slice writes anew.
+    pub index_blobs: usize,
+    /// Blobs of one new index file.
+    pub file_blobs: usize,
+    /// What is packed anew before packs are removed, in sealed bytes: what a prune takes besides.
+    pub batch_bytes: u64,
 }
 
-/// What is about to be deleted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deletion {
-    pub index_files: Vec<IndexId>,
-    pub packs: Vec<PackId>,
-    /// Of the packs, as stored.
-    pub bytes: u64,
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            longest: Duration::from_secs(30),
+            packs: 500,
+            index_blobs: 8 * FILE_BLOBS,
+            file_blobs: FILE_BLOBS,
+            batch_bytes: 512 << 20,
+        }
+    }
 }
 
-/// Who runs a prune: knows the ledger and this host.
-#[async_trait]
-pub trait Keeper: Send + Sync {
-    /// How to ask for a lock now.
-    async fn claim(&self) -> Result<Claim, Refused>;
-    /// What the ledger knows of snapshots now.
-    async fn known(&self) -> Result<Known, Refused>;
-    /// Writes down what is about to be deleted; unless it succeeds nothing is.
-    async fn deleting(&self, what: &Deletion) -> Result<(), Refused>;
-    /// Lets others have the repository between two slices.
-    async fn pause(&self);
+/// How far a prune has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Course {
+    /// None before everything was read.
+    pub plan: Option<Plan>,
+    pub done: Done,
+}
+
+/// What a prune did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Done {
+    pub removed_packs: u64,
+    pub removed_bytes: u64,
+    /// Packs of which what must stay was packed anew.
+    pub repacked_packs: u64,
+    /// Bytes of the new packs.
+    pub stored_bytes: u64,
+    /// Packs that were to go and stay, for a new backup uses something of them.
+    pub spared_packs: u64,
+}
+
+impl Done {
+    /// Stored bytes that are there no more.
+    pub fn freed_bytes(&self) -> u64 {
+        self.removed_bytes.saturating_sub(self.stored_bytes)
+    }
 }
 
 /// One prune of one repository.
@@ -102,6 +126,7 @@ pub struct Prune<'a> {
     pub clock: &'a Arc<dyn Clock>,
     pub keeper: &'a dyn Keeper,
     pub progress: &'a dyn Progress,
+    pub limits: Limits,
 }
 
 impl Prune<'_> {
@@ -111,49 +136,45 @@ impl Prune<'_> {
         Ok(self.survey().await?.2)
     }
 
-    /// Plans and carries it out; answers the plan.
-    pub async fn run(&self) -> Result<Plan, Error> {
-        let mut lock = self.shared().await?;
+    /// Plans and carries it out. `course` says how far it came, also where it fails or is dropped.
+    pub async fn run(&self, course: &mut Course) -> Result<(), Error> {
+        let lock = self.shared().await?;
         tracing::info!(phase = "survey");
-        let (mut view, mut reach, plan) = released_on_error(self.survey().await, &mut lock).await?;
-        let removed = plan.repack.iter().filter(|one| !one.is_doomed).map(|one| one.pack);
-        let mut going: Vec<_> = plan.unused.iter().chain(&plan.unindexed).cloned().collect();
-        let all: HashSet<_> = going.iter().map(|one| one.pack).chain(removed).collect();
-
-        let mut batches = repack::batches(plan.repack.clone()).into_iter();
-        loop {
-            let batch = batches.next().unwrap_or_default();
-            if !batch.is_empty() {
-                tracing::info!(phase = "repack");
-                let repacked = self.repack(&view, &batch, &all).await;
-                released_on_error(repacked, &mut lock).await?;
+        let (mut view, mut reach, plan) = released(self.survey().await, lock).await?;
+        let steps = step::steps(&plan, self.limits.batch_bytes);
+        course.plan = Some(plan);
+        let done = &mut course.done;
+        let mut held = None;
+        for step in steps {
+            if step.saves() {
+                let lock = self.shared().await?;
+                let saved = self.save(view, &mut reach, &step, done).await;
+                view = released(saved, lock).await?;
             }
-            if let Some(lock) = lock.take() {
-                lock.release().await?;
-            }
-            let old = batch.into_iter().filter(|one| !one.is_doomed);
-            going.extend(old.map(|one| Going { pack: one.pack, bytes: Some(one.bytes) }));
+            let mut going = step.going;
             let bytes = going.iter().filter_map(|one| one.bytes).sum();
             self.progress.phase("remove packs", Some(bytes));
             while !going.is_empty() {
-                view = self.slice(view, &mut reach, &mut going).await?;
-                if !going.is_empty() || batches.len() > 0 {
-                    self.keeper.pause().await;
-                }
+                // The first slice stores no more than one index file: there may be little room.
+                let index_blobs = match held {
+                    None => self.limits.file_blobs,
+                    Some(held) => {
+                        self.keeper.pause(held).await;
+                        self.limits.index_blobs
+                    }
+                };
+                let begun = Instant::now();
+                view = self.slice(view, &mut reach, &mut going, index_blobs, done).await?;
+                held = Some(begun.elapsed());
             }
-            if batches.len() == 0 {
-                tracing::info!(phase = "done");
-                return Ok(plan);
-            }
-            lock = self.shared().await?;
-            let looked = self.look_again(view, &mut reach).await;
-            view = released_on_error(looked, &mut lock).await?;
         }
+        tracing::info!(phase = "done");
+        Ok(())
     }
 
-    async fn shared(&self) -> Result<Option<Lock>, Error> {
+    async fn shared(&self) -> Result<Lock, Error> {
         let claim = self.keeper.claim().await.map_err(Error::Keeper)?;
-        Ok(Some(Lock::shared(self.repository, self.clock, &claim).await?))
+        Ok(Lock::shared(self.repository, self.clock, &claim).await?)
     }
 
     async fn survey(&self) -> Result<(View, Reach, Plan), Error> {
@@ -170,16 +191,11 @@ impl Prune<'_> {
     }
 }
 
-/// Gives the lock back before an error is told.
-async fn released_on_error<T>(
-    outcome: Result<T, Error>,
-    lock: &mut Option<Lock>,
-) -> Result<T, Error> {
-    if outcome.is_err()
-        && let Some(lock) = lock.take()
-    {
-        // The reason to stop is the one to tell; a lock that stays is stale in half an hour.
-        let _ = lock.release().await;
-    }
-    outcome
+/// Gives the lock back. Where something went wrong that is told, and not what became of the lock:
+/// one that stays is stale in half an hour.
+async fn released<T>(outcome: Result<T, Error>, lock: Lock) -> Result<T, Error> {
+    let released = lock.release().await;
+    let outcome = outcome?;
+    released?;
+    Ok(outcome)
 }

@@ -41,8 +41,12 @@ pub struct Plan {
     /// Packs that stay as they are, and their stored bytes.
     pub kept: usize,
     pub kept_bytes: u64,
-    /// Indexed packs with nothing that stays.
+    /// Of these bytes those that no snapshot needs.
+    pub waste_bytes: u64,
+    /// Indexed packs of which no snapshot needs anything.
     pub unused: Vec<Going>,
+    /// Indexed packs of which everything that a snapshot needs stays in another pack.
+    pub doubled: Vec<Going>,
     /// Packs in no index file: left by runs that died.
     pub unindexed: Vec<Going>,
     pub repack: Vec<Repack>,
@@ -51,12 +55,17 @@ pub struct Plan {
 impl Plan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.unused.is_empty() && self.unindexed.is_empty() && self.repack.is_empty()
+        self.removed().next().is_none() && self.repack.is_empty()
+    }
+
+    /// The packs that are removed without anything being packed anew.
+    pub fn removed(&self) -> impl Iterator<Item = &Going> {
+        self.unindexed.iter().chain(&self.unused).chain(&self.doubled)
     }
 
     /// Stored bytes that go, less what is packed anew.
     pub fn freed_bytes(&self) -> u64 {
-        let gone = self.unused.iter().chain(&self.unindexed).filter_map(|going| going.bytes);
+        let gone = self.removed().filter_map(|going| going.bytes);
         let repacked = self.repack.iter().map(|one| match one.is_doomed {
             true => 0,
             false => one.bytes.saturating_sub(one.live_bytes),
@@ -100,7 +109,13 @@ pub(super) fn plan(
         let bytes = stored.get(&pack).copied();
         match (bytes, live.len()) {
             (_, 0) if is_doomed => {}
-            (bytes, 0) => plan.unused.push(Going { pack, bytes }),
+            (bytes, 0) => {
+                let is_needed = |blob: &PackedBlob| reach.includes(blob.kind, &blob.id);
+                match blobs.iter().any(is_needed) {
+                    true => plan.doubled.push(Going { pack, bytes }),
+                    false => plan.unused.push(Going { pack, bytes }),
+                }
+            }
             (Some(bytes), count) if count == blobs.len() && !is_doomed => {
                 plan.kept += 1;
                 plan.kept_bytes += bytes;
@@ -168,6 +183,7 @@ fn choose(mut partial: Vec<Repack>, plan: &mut Plan) {
         } else {
             plan.kept += 1;
             plan.kept_bytes += one.bytes;
+            plan.waste_bytes += unused(&one);
         }
     }
 }

@@ -6,27 +6,18 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::plan::Going;
 use super::reach::Reach;
 use super::view::View;
-use super::{Deletion, Error, Prune};
+use super::{Deletion, Done, Error, Prune, released};
 use crate::repo::layout::{self, Folder};
 use crate::repo::lock::Lock;
-use crate::repo::pack::expected_size;
+use crate::repo::pack::{PackedBlob, expected_size};
 use crate::repo::reader::Reader;
 use crate::repo::{Index, IndexFile, IndexId, IndexPack, PackId};
 use crate::store::{self, ObjectName};
-
-/// After this no more packs are deleted in a slice.
-const LONGEST: Duration = Duration::from_secs(30);
-/// Packs of one slice.
-const PACKS: usize = 500;
-/// Blobs in index files that one slice writes anew.
-const INDEX_BLOBS: usize = 400_000;
-/// Blobs of one index file, as of those that a backup writes.
-const FILE_BLOBS: usize = 50_000;
 
 /// What one slice takes up.
 struct Batch {
@@ -36,22 +27,21 @@ struct Batch {
 }
 
 impl Prune<'_> {
-    /// Deletes the first of `going`; answers the view as it then is.
+    /// Deletes the first of `going`, and writes index files of at most `index_blobs` blobs anew;
+    /// answers the view as it then is.
     pub(super) async fn slice(
         &self,
         view: View,
         reach: &mut Reach,
         going: &mut Vec<Going>,
+        index_blobs: usize,
+        done: &mut Done,
     ) -> Result<View, Error> {
         tracing::info!(phase = "lock");
         let claim = self.keeper.claim().await.map_err(Error::Keeper)?;
         let lock = Lock::exclusive(self.repository, self.clock, &claim).await?;
-        let outcome = self.locked(&lock, view, reach, going).await;
-        // A lock that stays is in nobody's way for long, and the reason to stop is the one to tell.
-        let released = lock.release().await;
-        let view = outcome?;
-        released?;
-        Ok(view)
+        let outcome = self.locked(&lock, view, reach, going, index_blobs, done).await;
+        released(outcome, lock).await
     }
 
     async fn locked(
@@ -60,18 +50,23 @@ impl Prune<'_> {
         view: View,
         reach: &mut Reach,
         going: &mut Vec<Going>,
+        index_blobs: usize,
+        done: &mut Done,
     ) -> Result<View, Error> {
         tracing::info!(phase = "look");
         let view = self.look_again(view, reach).await?;
-        let batch = batch(&view, going);
-        check(&view.index(), &view, reach, &batch.packs, going)?;
+        done.spared_packs += spare(&view, reach, going) as u64;
+        if going.is_empty() {
+            return Ok(view);
+        }
+        let batch = batch(&view, going, self.limits.packs, index_blobs);
 
         tracing::info!(phase = "index");
         let files = self.write_index(&view, &batch).await?;
         check_whole(&view, &batch, &files, reach)?;
         self.write_down(lock, &batch).await?;
         let mut view = self.unindex(lock, view, &batch, files).await?;
-        self.delete_packs(lock, &mut view, &batch).await?;
+        self.delete_packs(lock, &mut view, &batch, done).await?;
         going.retain(|one| view.packs.contains_key(&one.pack) || !in_batch(&batch, one));
         Ok(view)
     }
@@ -116,17 +111,25 @@ impl Prune<'_> {
         }
     }
 
-    async fn delete_packs(&self, lock: &Lock, view: &mut View, batch: &Batch) -> Result<(), Error> {
+    async fn delete_packs(
+        &self,
+        lock: &Lock,
+        view: &mut View,
+        batch: &Batch,
+        done: &mut Done,
+    ) -> Result<(), Error> {
         tracing::info!(phase = "delete");
         let begun = Instant::now();
         for (nth, one) in batch.packs.iter().enumerate() {
-            if nth > 0 && begun.elapsed() > LONGEST {
+            if nth > 0 && begun.elapsed() > self.limits.longest {
                 // No index file names it now; the next slice deletes it.
                 break;
             }
             lock.still_good()?;
-            if one.bytes.is_some() {
+            if let Some(bytes) = one.bytes {
                 self.delete(&layout::pack(&one.pack)).await?;
+                done.removed_packs += 1;
+                done.removed_bytes += bytes;
             }
             view.packs.remove(&one.pack);
             self.progress.advance(1, one.bytes.unwrap_or(0));
@@ -171,7 +174,7 @@ impl Prune<'_> {
         for pack in staying.into_values() {
             blobs += pack.blobs.len();
             rest.packs.push(pack);
-            if blobs >= FILE_BLOBS {
+            if blobs >= self.limits.file_blobs {
                 files.push(std::mem::take(&mut rest));
                 blobs = 0;
             }
@@ -181,7 +184,7 @@ impl Prune<'_> {
         }
         let mut written = Vec::with_capacity(files.len());
         for file in files {
-            let id = self.repository.save_index(&file).await.map_err(Error::Read)?;
+            let id = self.repository.save_index(&file).await.map_err(Error::StoreIndex)?;
             written.push((id, file));
         }
         let listed = Folder::Index.list(&**self.repository.store()).await.map_err(Error::List)?;
@@ -201,7 +204,7 @@ impl Prune<'_> {
 }
 
 /// As many of `going` as one slice takes, by the index files that name them.
-fn batch(view: &View, going: &[Going]) -> Batch {
+fn batch(view: &View, going: &[Going], packs: usize, index_blobs: usize) -> Batch {
     let superseded = view.superseded();
     let mut naming: BTreeMap<PackId, Vec<IndexId>> = BTreeMap::new();
     let wanted: HashSet<_> = going.iter().map(|one| one.pack).collect();
@@ -215,12 +218,12 @@ fn batch(view: &View, going: &[Going]) -> Batch {
     ordered.sort_by_key(|one| (named_by(one).first().copied(), one.pack));
     let mut batch = Batch { packs: Vec::new(), files: superseded };
     let mut blobs = 0;
-    for one in ordered.into_iter().take(PACKS) {
+    for one in ordered.into_iter().take(packs) {
         let new = named_by(one).iter().filter(|id| !batch.files.contains(*id));
         let new: Vec<_> = new.copied().collect();
         let of = |id: &IndexId| view.files.get(id).map_or(0, blobs_of);
         let more: usize = new.iter().map(of).sum();
-        if !batch.packs.is_empty() && blobs + more > INDEX_BLOBS {
+        if !batch.packs.is_empty() && blobs + more > index_blobs {
             break;
         }
         blobs += more;
@@ -254,32 +257,25 @@ fn in_batch(batch: &Batch, one: &Going) -> bool {
     batch.packs.iter().any(|other| other.pack == one.pack)
 }
 
-/// Whether everything that `packs` hold and some snapshot needs is in a pack that stays for now: one
-/// that is not `going` with them and is there at its full length.
-fn check(
-    index: &Index,
-    view: &View,
-    reach: &Reach,
-    packs: &[Going],
-    all: &[Going],
-) -> Result<(), Error> {
-    let going: HashSet<_> = packs.iter().map(|going| going.pack).collect();
-    let all: HashSet<_> = all.iter().map(|going| going.pack).collect();
+/// Takes those packs out of `going` of which a snapshot needs something that lies in no pack which
+/// stays for now, at its full length; answers how many. A backup began to use them.
+fn spare(view: &View, reach: &Reach, going: &mut Vec<Going>) -> usize {
+    let index = view.index();
+    let all: HashSet<_> = going.iter().map(|one| one.pack).collect();
     let (mut whole, mut blobs_of_going) = (HashSet::new(), Vec::new());
     for (pack, blobs) in index.packs() {
-        if going.contains(&pack) {
+        if all.contains(&pack) {
             blobs_of_going.push((pack, blobs));
-        } else if !all.contains(&pack) && view.packs.get(&pack) == Some(&expected_size(&blobs)) {
+        } else if view.packs.get(&pack) == Some(&expected_size(&blobs)) {
             whole.insert(pack);
         }
     }
-    for (pack, blobs) in blobs_of_going {
-        for blob in blobs.iter().filter(|blob| reach.includes(blob.kind, &blob.id)) {
-            let mut places = index.places(blob.kind, &blob.id);
-            if !places.any(|place| whole.contains(&place.pack)) {
-                return Err(Error::Overtaken { pack, blob: blob.id });
-            }
-        }
-    }
-    Ok(())
+    let is_safe = |blob: &PackedBlob| {
+        let mut places = index.places(blob.kind, &blob.id);
+        !reach.includes(blob.kind, &blob.id) || places.any(|place| whole.contains(&place.pack))
+    };
+    let used = blobs_of_going.into_iter().filter(|(_, blobs)| !blobs.iter().all(is_safe));
+    let used: HashSet<_> = used.map(|(pack, _)| pack).collect();
+    going.retain(|one| !used.contains(&one.pack));
+    used.len()
 }

@@ -14,7 +14,6 @@ use crate::repo::{
     BlobId, Error as RepositoryError, Index, IndexFile, IndexId, PackId, Repository, Snapshot,
     SnapshotId,
 };
-use crate::store;
 
 /// How many small objects are fetched at once.
 const FETCHES: usize = 16;
@@ -39,25 +38,27 @@ impl View {
 
     /// Another look: what was read is not read again, and nothing of it may be missing.
     pub async fn again(self, repository: &Repository, known: &Known) -> Result<Self, Error> {
-        let decode = |json: &[u8]| Snapshot::decode(json).map(|snapshot| snapshot.tree);
         let seen: Vec<_> = self.snapshots.keys().copied().collect();
         let by_digest = self.snapshots.into_iter().map(|(id, tree)| (id.0, tree)).collect();
-        let snapshots = read(repository, Folder::Snapshots, by_digest, decode).await?;
+        let snapshots = read(repository, Folder::Snapshots, by_digest, Snapshot::decode_tree);
+        let snapshots = snapshots.await?.map_err(Error::Snapshot)?;
         let snapshots: HashMap<_, _> =
             snapshots.into_iter().map(|(id, tree)| (SnapshotId(id), tree)).collect();
         if snapshots.is_empty() {
             return Err(Error::NoSnapshots);
         }
-        let expected = seen.iter().chain(&known.published);
-        for lost in expected.filter(|id| !snapshots.contains_key(id)) {
-            if !known.given_up.contains(lost) || !is_gone(repository, lost).await? {
-                return Err(Error::Unlisted { object: format!("snapshot {lost}") });
+        let expected = seen.into_iter().chain(known.published.iter().copied());
+        for snapshot in expected.filter(|id| !snapshots.contains_key(id)) {
+            let is_gone = repository.is_gone(&snapshot).await.map_err(Error::Snapshot)?;
+            if !is_gone || !known.given_up.contains(&snapshot) {
+                return Err(Error::Unlisted { object: format!("snapshot {snapshot}") });
             }
         }
 
         let seen: Vec<_> = self.files.keys().copied().collect();
         let by_digest = self.files.into_iter().map(|(id, file)| (id.0, file)).collect();
-        let files = read(repository, Folder::Index, by_digest, IndexFile::decode).await?;
+        let files = read(repository, Folder::Index, by_digest, IndexFile::decode);
+        let files = files.await?.map_err(Error::Index)?;
         let files: HashMap<_, _> =
             files.into_iter().map(|(id, file)| (IndexId(id), file)).collect();
         if let Some(lost) = seen.iter().find(|id| !files.contains_key(id)) {
@@ -91,22 +92,14 @@ impl View {
     }
 }
 
-/// Whether a snapshot that no listing has is not there.
-async fn is_gone(repository: &Repository, id: &SnapshotId) -> Result<bool, Error> {
-    match repository.snapshot(id).await {
-        Err(RepositoryError::Store(store::Error::Missing { .. })) => Ok(true),
-        Err(error) if error.is_environment() => Err(Error::Read(error)),
-        _ => Ok(false),
-    }
-}
-
-/// Every object of a folder that holds JSON; those of `known` are not fetched again.
+/// Every object of a folder that holds JSON, or why one of them cannot be read; those of `known` are
+/// not fetched again.
 async fn read<T: Send + 'static>(
     repository: &Repository,
     folder: Folder,
     mut known: HashMap<Digest, T>,
     decode: fn(&[u8]) -> Result<T, serde_json::Error>,
-) -> Result<HashMap<Digest, T>, Error> {
+) -> Result<Result<HashMap<Digest, T>, RepositoryError>, Error> {
     let listed = folder.list(&**repository.store()).await.map_err(Error::List)?;
     let ids: HashSet<_> = listed.iter().map(|(id, _)| *id).collect();
     let missing = listed.into_iter().map(|(id, _)| id).filter(|id| !known.contains_key(id));
@@ -117,6 +110,8 @@ async fn read<T: Send + 'static>(
     let fetched: Result<Vec<_>, RepositoryError> =
         stream::iter(fetches).buffered(FETCHES).try_collect().await;
     known.retain(|id, _| ids.contains(id));
-    known.extend(fetched.map_err(Error::Read)?);
-    Ok(known)
+    Ok(fetched.map(|fetched| {
+        known.extend(fetched);
+        known
+    }))
 }

@@ -8,15 +8,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Error, Repair};
 use crate::ground::digest::Digest;
+use crate::repo::index::FILE_BLOBS;
 use crate::repo::layout::{self, Folder};
 use crate::repo::lock::Lock;
 use crate::repo::pack::PackedBlob;
 use crate::repo::prune::Deletion;
 use crate::repo::{DoomedPack, Index, IndexFile, IndexId, IndexPack, PackId};
 use crate::store::{self, ObjectName, Put};
-
-/// Blobs of one index file, as of those that a backup writes.
-const FILE_BLOBS: usize = 50_000;
 
 /// What is exchanged for what.
 pub(super) struct Exchange {

@@ -1,5 +1,7 @@
 //! Whatever happens to index files: what packs hold is named again, and nothing is lost on the way.
 
+use std::time::Duration;
+
 use super::*;
 use crate::ground::digest::Digest;
 use crate::ground::progress::Silent;
@@ -29,7 +31,7 @@ impl Keeper for Office {
         Ok(())
     }
 
-    async fn pause(&self) {}
+    async fn pause(&self, _: Duration) {}
 }
 
 impl Bench {

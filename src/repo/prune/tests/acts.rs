@@ -2,20 +2,22 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 
 use super::Dice;
+use super::gate::Call;
 use super::world::{Gated, Planted, World};
 use crate::ground::progress::Silent;
 use crate::repo::LockId;
 use crate::repo::layout;
 use crate::repo::lock::{self, Claim, Lock, LockError};
-use crate::repo::prune::{Deletion, Error, Keeper, Known, Prune, Refused};
+use crate::repo::prune::{Course, Deletion, Error, Keeper, Known, Limits, Prune, Refused};
 use crate::repo::{
-    BlobKind, Depth, Node, NodeKind, Repository, Snapshot, SnapshotId, Tree, verify,
+    BlobId, BlobKind, Depth, Node, NodeKind, Repository, Snapshot, SnapshotId, Tree, verify,
 };
 
 /// How one act ended that did not come to its end; only a violation counts against anybody.
@@ -69,9 +71,13 @@ impl Act {
             lock.confirm().await.inspect_err(|_| self.world.count(|tally| tally.fenced += 1))?;
         }
         self.world.needs.lock().unwrap().insert(root, needs);
-        let id = self.repository.save_snapshot(&snapshot(root, &self.world)).await?;
+        let id = self.repository.save_snapshot(&snapshot(root, self.world.clock.now())).await?;
         self.world.published.lock().unwrap().push(id);
-        self.world.count(|tally| tally.published += 1);
+        let is_between = !self.world.between_slices.lock().unwrap().is_empty();
+        self.world.count(|tally| {
+            tally.published += 1;
+            tally.published_between += usize::from(is_between);
+        });
         Ok(lock.release().await?)
     }
 
@@ -100,33 +106,27 @@ impl Act {
             self.gated = Arc::new(Gated { world, actor, late: Mutex::default(), stale });
             self.repository = self.gated.repository(base);
         }
+        let limits = limits(&mut self.dice);
         let keeper = Office {
             world: self.world.clone(),
+            actor: self.gated.actor,
             claim: self.claim(),
+            turns: self.dice.below(60),
             known: is_stale.then(Mutex::default),
         };
-        let (repository, clock) = (self.repository.clone(), self.world.clock.clone());
-        let prune =
-            Prune { repository: &repository, clock: &clock, keeper: &keeper, progress: &Silent };
-        match prune.run().await {
-            Ok(plan) => {
-                self.world.count(|tally| {
-                    tally.pruned += plan.unused.len() + plan.unindexed.len();
-                    tally.repacked += plan.repack.len();
-                });
-                Ok(())
+        let (repository, clock, progress) = (&self.repository, &self.world.clock, &Silent);
+        let prune = Prune { repository, clock, keeper: &keeper, progress, limits };
+        let mut course = Course::default();
+        let ended = prune.run(&mut course).await;
+        self.world.count(|tally| {
+            tally.pruned += course.done.removed_packs as usize;
+            tally.repacked += course.done.repacked_packs as usize;
+            tally.spared += course.done.spared_packs as usize;
+            if let Err(Error::Lock(LockError::Removed | LockError::Unrefreshed { .. })) = &ended {
+                tally.fenced += 1;
             }
-            Err(error) => {
-                self.world.count(|tally| match &error {
-                    Error::Overtaken { .. } => tally.overtaken += 1,
-                    Error::Lock(LockError::Removed | LockError::Unrefreshed { .. }) => {
-                        tally.fenced += 1;
-                    }
-                    _ => {}
-                });
-                Err(error.into())
-            }
-        }
+        });
+        Ok(ended?)
     }
 
     /// While its lock holds, whoever looks finds everything that snapshots need.
@@ -150,10 +150,27 @@ impl Act {
     }
 }
 
+/// Mostly so tight that every prune takes several slices and several batches.
+fn limits(dice: &mut Dice) -> Limits {
+    if dice.one_in(4) {
+        return Limits::default();
+    }
+    Limits {
+        longest: if dice.one_in(2) { Duration::ZERO } else { Limits::default().longest },
+        packs: 1 + dice.below(3),
+        index_blobs: 1 + dice.below(10),
+        file_blobs: 1 + dice.below(5),
+        batch_bytes: 1 + dice.below(400) as u64,
+    }
+}
+
 /// The ledger and the host, for a prune.
 struct Office {
     world: Arc<World>,
+    actor: usize,
     claim: Claim,
+    /// How many turns others have between two slices.
+    turns: usize,
     /// What a planted mistake knows for ever.
     known: Option<Mutex<Option<Known>>>,
 }
@@ -178,10 +195,17 @@ impl Keeper for Office {
         Ok(())
     }
 
-    async fn pause(&self) {}
+    async fn pause(&self, _: Duration) {
+        self.world.between_slices.lock().unwrap().insert(self.actor);
+        for _ in 0..self.turns {
+            self.world.gate.pass(self.actor, Call::Other).await;
+        }
+        self.world.between_slices.lock().unwrap().remove(&self.actor);
+        self.world.count(|tally| tally.paused += 1);
+    }
 }
 
-fn node(name: usize, kind: NodeKind) -> Node {
+pub(super) fn node(name: usize, kind: NodeKind) -> Node {
     Node {
         name: format!("{name}").into_bytes(),
         kind,
@@ -200,8 +224,7 @@ fn node(name: usize, kind: NodeKind) -> Node {
     }
 }
 
-fn snapshot(tree: crate::repo::BlobId, world: &World) -> Snapshot {
-    let time: Timestamp = world.clock.now();
+pub(super) fn snapshot(tree: BlobId, time: Timestamp) -> Snapshot {
     Snapshot {
         time,
         parent: None,

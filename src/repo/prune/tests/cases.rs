@@ -16,6 +16,8 @@ use crate::repo::{Depth, Repository, verify};
 /// Acts of one run, and how many of them are at work at one time.
 const ACTS: usize = 14;
 const AT_ONCE: usize = 4;
+/// Runs of one test.
+const RUNS: u64 = 1000;
 /// Longer than any lock is good for.
 const SLEEP_MINUTES: i64 = 40;
 
@@ -136,7 +138,11 @@ impl Run {
 
     fn crash(&mut self, actor: usize) {
         self.world.gate.kill(actor);
-        self.world.count(|tally| tally.crashed += 1);
+        let was_between = self.world.between_slices.lock().unwrap().remove(&actor);
+        self.world.count(|tally| {
+            tally.crashed += 1;
+            tally.crashed_between += usize::from(was_between);
+        });
         self.crashed.push(actor);
         for (_, work) in self.work.iter().filter(|(one, _)| *one == actor) {
             work.abort();
@@ -163,27 +169,13 @@ fn seeds(count: u64) -> std::ops::Range<u64> {
 fn what_a_listed_snapshot_reaches_is_stored_always() {
     let begun = Instant::now();
     let mut sum = Tally::default();
-    for seed in seeds(1000) {
+    for seed in seeds(RUNS) {
         let (tally, violation) = play(seed, None);
         assert_eq!(violation, None, "seed {seed}");
-        sum.published += tally.published;
-        sum.forgotten += tally.forgotten;
-        sum.pruned += tally.pruned;
-        sum.repacked += tally.repacked;
-        sum.verified += tally.verified;
-        sum.fenced += tally.fenced;
-        sum.overtaken += tally.overtaken;
-        sum.crashed += tally.crashed;
-        sum.slept += tally.slept;
+        sum += tally;
     }
     println!("{sum:?} in {:?}", begun.elapsed());
-    let Tally { published, forgotten, pruned, repacked, verified, .. } = sum;
-    let Tally { fenced, overtaken, crashed, slept, .. } = sum;
-    for happened in
-        [published, forgotten, pruned, repacked, verified, fenced, overtaken, crashed, slept]
-    {
-        assert!(happened > 0, "something was not tried: {sum:?}");
-    }
+    assert!(sum.all().iter().all(|happened| *happened > 0), "something was not tried: {sum:?}");
 }
 
 /// How many runs it takes until the model finds the mistake.

@@ -7,6 +7,7 @@
 
 mod acts;
 mod cases;
+mod doubled;
 mod gate;
 mod world;
 

@@ -1,7 +1,7 @@
 //! The store that all share, what everybody may rely on, and what must be so at every moment.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::ops::Range;
+use std::ops::{AddAssign, Range};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -41,9 +41,52 @@ pub(super) struct Tally {
     pub repacked: usize,
     pub verified: usize,
     pub fenced: usize,
-    pub overtaken: usize,
+    /// Packs that a backup began to use while they were to go.
+    pub spared: usize,
+    /// Pauses between two slices, backups that were published and prunes that died in one.
+    pub paused: usize,
+    pub published_between: usize,
+    pub crashed_between: usize,
     pub crashed: usize,
     pub slept: usize,
+}
+
+impl Tally {
+    pub fn all(&self) -> [usize; 12] {
+        let Self { published, forgotten, pruned, repacked, verified, fenced, spared, .. } = *self;
+        let Self { paused, published_between, crashed_between, crashed, slept, .. } = *self;
+        [
+            published,
+            forgotten,
+            pruned,
+            repacked,
+            verified,
+            fenced,
+            spared,
+            paused,
+            published_between,
+            crashed_between,
+            crashed,
+            slept,
+        ]
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.published += other.published;
+        self.forgotten += other.forgotten;
+        self.pruned += other.pruned;
+        self.repacked += other.repacked;
+        self.verified += other.verified;
+        self.fenced += other.fenced;
+        self.spared += other.spared;
+        self.paused += other.paused;
+        self.published_between += other.published_between;
+        self.crashed_between += other.crashed_between;
+        self.crashed += other.crashed;
+        self.slept += other.slept;
+    }
 }
 
 pub(super) struct World {
@@ -63,6 +106,8 @@ pub(super) struct World {
     modified: Mutex<HashMap<ObjectName, Timestamp>>,
     locks: Mutex<HashMap<usize, HashSet<ObjectName>>>,
     indexes: Mutex<HashMap<ObjectName, Arc<IndexFile>>>,
+    /// Prunes that let others have the repository for a while.
+    pub between_slices: Mutex<HashSet<usize>>,
     pub violation: Mutex<Option<String>>,
 }
 
@@ -84,6 +129,7 @@ impl World {
             modified: Mutex::default(),
             locks: Mutex::default(),
             indexes: Mutex::default(),
+            between_slices: Mutex::default(),
             violation: Mutex::default(),
         })
     }
@@ -151,15 +197,21 @@ impl World {
         }
     }
 
-    /// Whoever still has its lock names only what is there.
+    /// Whoever still has its lock names only what is there, or what was named before: of a pack that
+    /// is gone and that nobody needs a slice may write down what it found written.
     async fn check_order(&self, actor: usize, name: &ObjectName) {
         let locks = self.locks.lock().unwrap().get(&actor).cloned().unwrap_or_default();
         let mut is_locked = false;
         for lock in locks {
             is_locked |= self.get(&lock).await.is_some();
         }
-        let Some(file) = self.index_file(name).await else { return };
-        for pack in file.packs.iter().filter(|_| is_locked) {
+        let Some(file) = self.index_file(name).await.filter(|_| is_locked) else { return };
+        let mut named = HashSet::new();
+        for other in self.list("index").await.iter().filter(|other| other.name != *name) {
+            let other = self.index_file(&other.name).await;
+            named.extend(other.iter().flat_map(|file| &file.packs).map(|pack| pack.id));
+        }
+        for pack in file.packs.iter().filter(|pack| !named.contains(&pack.id)) {
             let object = crate::repo::layout::pack(&pack.id);
             if self.get(&object).await.is_none() {
                 self.violated(format!("{name} names pack {}, which is not there", pack.id));
