@@ -48,6 +48,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub struct Snapshots {
     pub files: Vec<(SnapshotId, Result<Snapshot, repo::Error>)>,
     pub gone: Vec<SnapshotId>,
+    /// Those that the ledger says were published.
+    pub named: HashSet<SnapshotId>,
 }
 
 /// What this process has for itself, whoever the customer is. Clones share it.
@@ -279,9 +281,10 @@ impl Account {
         let (published, announced) = (published(&records), announced(&records));
         let files = self.repository.snapshot_files_with(&published).await?;
         let there: HashSet<_> = files.iter().map(|(id, _)| *id).collect();
+        let named = publications(&records).map(|(_, one)| SnapshotId(one.snapshot)).collect();
         let is_gone = |id: &SnapshotId| !there.contains(id) && !announced.contains(id);
         let gone = published.into_iter().filter(is_gone).collect();
-        Ok(Snapshots { files, gone })
+        Ok(Snapshots { files, gone, named })
     }
 
     /// Signs the ledger as it stands and remembers what was signed.

@@ -161,7 +161,11 @@ fn of_forget(error: &forget::Error) -> Option<&'static str> {
             "what is gone is on the ledger, and the next run goes on; `lifeboat grants --for prune` \
              prints what the keys of a host that forgets must be allowed",
         ),
-        forget::Error::Lost { .. } => {
+        forget::Error::NewestUnread { .. } | forget::Error::NewestBroken { .. } => Some(
+            "nothing is removed while what would stay cannot be read: `lifeboat verify` tells what \
+             is damaged; then back up anew",
+        ),
+        forget::Error::Lost(_) => {
             Some("if somebody removed them on purpose, --accept-lost records that; else look why")
         }
         _ => None,

@@ -15,6 +15,9 @@ use crate::source::manifest;
 
 /// List snapshots, newest last
 ///
+/// One that carries a policy's tags and that the ledger does not name is marked: no retention counts
+/// it, no drill takes it for a recovery point.
+///
 /// Ends with 1 where one cannot be read, or is gone that the ledger says was published; these are
 /// named on standard error.
 #[derive(Debug, clap::Args)]
@@ -35,6 +38,8 @@ struct Listed {
     tags: Vec<String>,
     paths: Vec<String>,
     complete: bool,
+    /// Whether the ledger says that it was published.
+    on_ledger: bool,
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
@@ -57,7 +62,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         };
         let tag = policy.map(|policy| manifest::policy_tag(&policy.name));
         let mut snapshots = Vec::new();
-        let Snapshots { files, gone } = account.snapshots().await?;
+        let Snapshots { files, gone, named } = account.snapshots().await?;
         for id in gone {
             rooms.progress.note(&format!("snapshot {id} is on the ledger, but not here any more"));
             lost.push(id);
@@ -75,7 +80,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         snapshots.sort_by_key(|(id, snapshot)| (snapshot.time, *id));
         for (id, snapshot) in snapshots {
             if tag.as_ref().is_none_or(|tag| snapshot.tags.contains(tag)) {
-                listed.push(Listed::new(&customer.id, id, snapshot));
+                listed.push(Listed::new(&customer.id, id, snapshot, named.contains(&id)));
             }
         }
     }
@@ -84,7 +89,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
 }
 
 impl Listed {
-    fn new(customer: &Name, id: SnapshotId, snapshot: Snapshot) -> Self {
+    fn new(customer: &Name, id: SnapshotId, snapshot: Snapshot, on_ledger: bool) -> Self {
         let ours = snapshot.tags.iter().any(|tag| tag == manifest::TAG);
         let policy = snapshot.tags.iter().find_map(|tag| tag.strip_prefix("policy:"));
         Self {
@@ -96,7 +101,16 @@ impl Listed {
             complete: !snapshot.tags.iter().any(|tag| tag == manifest::INCOMPLETE),
             tags: snapshot.tags,
             paths: snapshot.paths,
+            on_ledger,
         }
+    }
+
+    /// What is not as it should be.
+    fn marks(&self) -> String {
+        let is_unknown = self.policy.is_some() && !self.on_ledger;
+        let marks = [(!self.complete, "incomplete"), (is_unknown, "NOT ON THE LEDGER")];
+        let marks = marks.into_iter().filter_map(|(is_so, mark)| is_so.then_some(mark));
+        marks.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -124,7 +138,7 @@ fn table(listed: &[Listed]) -> Table {
             visible(&made_by).into_owned(),
             visible(&one.host).into_owned(),
             visible(&one.paths.join(" ")).into_owned(),
-            if one.complete { String::new() } else { "incomplete".to_owned() },
+            one.marks(),
         ]);
     }
     table

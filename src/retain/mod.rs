@@ -13,4 +13,4 @@ pub mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use plan::{Decision, Plan, Refusal, Stays};
+pub use plan::{Decision, History, Plan, Refusal, Stays};

@@ -1,10 +1,10 @@
 //! The plan of a `forget`: for every snapshot of a policy whether it stays or goes, and why.
 //!
-//! In: what the repository lists, what the ledger knows, the policy's `[retention]`, the time. Out:
-//! a [`Plan`], or why there is none. Pure. Snapshots of other policies, and restic's own, do not
-//! come into it.
+//! In: what the repository has, what the ledger knows, the policy's `[retention]`, the time. Out: a
+//! [`Plan`], or why there is none. Pure. Snapshots of other policies, restic's own, and those that
+//! only carry the policy's tags do not come into it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -95,42 +95,40 @@ pub struct Plan {
     pub others: usize,
 }
 
-/// Decides over `snapshots`, all that the repository has.
+/// What a plan goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct History<'a> {
+    /// All that the repository has and that can be read, of whomever.
+    pub snapshots: &'a [(SnapshotId, Snapshot)],
+    /// Those that cannot be read: they take no place from others, and a pin may mean one of them.
+    pub unreadable: &'a [SnapshotId],
+    /// The ledger's.
+    pub records: &'a [Record],
+}
+
+/// Decides over the snapshots that the ledger names and that carry the policy's tags.
 ///
-/// `records` are the ledger's. At least one of the policy's snapshots always stays.
+/// At least one of them always stays.
 pub fn plan(
     policy: &Name,
     kept: &Retention,
-    snapshots: Vec<(SnapshotId, Snapshot)>,
-    records: &[Record],
+    history: History<'_>,
     now: Timestamp,
 ) -> Result<Plan, Refusal> {
-    let all = snapshots.len();
-    let tag = policy_tag(policy);
-    let is_ours = |snapshot: &Snapshot| {
-        snapshot.tags.contains(&tag) && snapshot.tags.iter().any(|tag| tag == TAG)
-    };
-    let mut ours: Vec<_> =
-        snapshots.into_iter().filter(|(_, snapshot)| is_ours(snapshot)).collect();
-    ours.sort_by_key(|(id, snapshot)| std::cmp::Reverse((snapshot.time, *id)));
-    let soon = now.checked_add(SKEW).unwrap_or(now);
-    if let Some((id, snapshot)) = ours.iter().find(|(_, snapshot)| snapshot.time > soon) {
-        return Err(Refusal::Future { snapshot: *id, time: snapshot.time });
-    }
-    let fits = |pin: &str, id: &SnapshotId| id.to_string().starts_with(pin);
-    if let Some(pin) = kept.pins.iter().find(|pin| !ours.iter().any(|(id, _)| fits(pin, id))) {
-        return Err(Refusal::PinMissing { pin: pin.clone() });
-    }
+    let History { snapshots, unreadable, records } = history;
+    let published = publications(records).filter(|(_, backup)| backup.policy == *policy);
+    let published: Vec<_> = published.map(|(_, backup)| SnapshotId(backup.snapshot)).collect();
+    let ours = ours(policy, snapshots, &published);
+    check(&ours, unreadable, kept, now)?;
 
     let points: Vec<_> = ours.iter().map(|(_, snapshot)| point(snapshot)).collect();
     let rules = rules::keep(&points, kept);
     let newest_whole = points.iter().position(|point| point.is_complete).unwrap_or(points.len());
     let proven = proven(records, policy);
-    // By the ledger's order: a clock that was behind gave it an old time.
-    let last_published = publications(records)
-        .rfind(|(_, backup)| backup.policy == *policy)
-        .map(|(_, backup)| SnapshotId(backup.snapshot));
     let newest_proven = ours.iter().position(|(id, _)| proven.contains_key(id));
+    // By the ledger's order: a clock that was behind gave it an old time.
+    let there: HashSet<_> = ours.iter().map(|(id, _)| *id).collect();
+    let last_published = published.into_iter().rfind(|id| there.contains(id));
     let mut decisions = Vec::with_capacity(ours.len());
     for (nth, ((id, snapshot), rules)) in ours.iter().zip(rules).enumerate() {
         let mut stays: Vec<_> = rules.into_iter().map(Stays::Rule).collect();
@@ -149,7 +147,46 @@ pub fn plan(
         let is_complete = points[nth].is_complete;
         decisions.push(Decision { id: *id, time: snapshot.time, is_complete, stays });
     }
-    Ok(Plan { others: all - decisions.len(), decisions })
+    Ok(Plan { others: snapshots.len() - decisions.len(), decisions })
+}
+
+/// The policy's snapshots, newest first: the ledger names them, and they carry its tags.
+fn ours<'a>(
+    policy: &Name,
+    snapshots: &'a [(SnapshotId, Snapshot)],
+    published: &[SnapshotId],
+) -> Vec<&'a (SnapshotId, Snapshot)> {
+    let named: HashSet<_> = published.iter().collect();
+    let tag = policy_tag(policy);
+    let is_ours = |(id, snapshot): &&(SnapshotId, Snapshot)| {
+        let tags = &snapshot.tags;
+        named.contains(id) && tags.contains(&tag) && tags.iter().any(|tag| tag == TAG)
+    };
+    let mut ours: Vec<_> = snapshots.iter().filter(is_ours).collect();
+    ours.sort_by_key(|(id, snapshot)| std::cmp::Reverse((snapshot.time, *id)));
+    ours
+}
+
+/// Refuses what no plan can be made of.
+fn check(
+    ours: &[&(SnapshotId, Snapshot)],
+    unreadable: &[SnapshotId],
+    kept: &Retention,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let soon = now.checked_add(SKEW).unwrap_or(now);
+    if let Some((id, snapshot)) = ours.iter().find(|(_, snapshot)| snapshot.time > soon) {
+        return Err(Refusal::Future { snapshot: *id, time: snapshot.time });
+    }
+    let there = || ours.iter().map(|(id, _)| id).chain(unreadable);
+    match kept.pins.iter().find(|pin| !there().any(|id| fits(pin, id))) {
+        Some(pin) => Err(Refusal::PinMissing { pin: pin.clone() }),
+        None => Ok(()),
+    }
+}
+
+fn fits(pin: &str, id: &SnapshotId) -> bool {
+    id.to_string().starts_with(pin)
 }
 
 impl Plan {

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-use super::plan::{Plan, Refusal, Stays, plan};
+use super::plan::{History, Plan, Refusal, Stays, plan};
 use crate::account;
 use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
@@ -57,8 +57,26 @@ fn hours_old(ages: &[(i64, &[&str])]) -> Vec<(SnapshotId, Snapshot)> {
     (0..).zip(ages).map(|(n, (age, tags))| (id(n), snapshot(NOW - age * 3600, tags))).collect()
 }
 
-fn planned(kept: &Retention, snapshots: Vec<(SnapshotId, Snapshot)>, drills: &[Record]) -> Plan {
-    plan(&shop(), kept, snapshots, drills, at(NOW)).unwrap()
+/// The ledger's records of those that carry the policy's tag, in the order of their times.
+fn recorded(snapshots: &[(SnapshotId, Snapshot)]) -> Vec<Record> {
+    let ours = |(_, snapshot): &&(SnapshotId, Snapshot)| snapshot.tags.contains(&OURS[1].into());
+    let mut ours: Vec<_> = snapshots.iter().filter(ours).collect();
+    ours.sort_by_key(|(id, snapshot)| (snapshot.time, *id));
+    ours.into_iter().map(|(id, _)| published(1, *id)).collect()
+}
+
+/// The plan for snapshots that are on the ledger; `more` stands there besides.
+fn try_planned(
+    kept: &Retention,
+    snapshots: &[(SnapshotId, Snapshot)],
+    more: &[Record],
+) -> Result<Plan, Refusal> {
+    let records = [&recorded(snapshots), more].concat();
+    plan(&shop(), kept, History { snapshots, unreadable: &[], records: &records }, at(NOW))
+}
+
+fn planned(kept: &Retention, snapshots: Vec<(SnapshotId, Snapshot)>, more: &[Record]) -> Plan {
+    try_planned(kept, &snapshots, more).unwrap()
 }
 
 fn drill(seq: u64, snapshot: SnapshotId, restorable: Answer, intact: Answer) -> Record {
@@ -202,10 +220,32 @@ fn what_others_made_is_left_alone_and_counts_for_nothing() {
 }
 
 #[test]
+fn what_the_ledger_does_not_name_is_left_alone_and_takes_no_place() {
+    let history = hours_old(&[(1, &OURS), (2, &OURS), (3, &OURS)]);
+    let records = [published(1, id(2)), published(2, id(1))];
+
+    let look = History { snapshots: &history, unreadable: &[], records: &records };
+    let plan = plan(&shop(), &rules(1, 0), look, at(NOW)).unwrap();
+
+    assert_eq!((plan.removed(), plan.others), (vec![id(2)], 1), "{plan:#?}");
+}
+
+#[test]
+fn a_pin_may_mean_a_snapshot_that_cannot_be_read() {
+    let history = hours_old(&[(1, &OURS), (2, &OURS)]);
+    let records = recorded(&history);
+    let kept = Retention { pins: vec![id(9).0.short()], ..rules(1, 0) };
+
+    let look = History { snapshots: &history, unreadable: &[id(9)], records: &records };
+
+    assert_eq!(plan(&shop(), &kept, look, at(NOW)).unwrap().removed(), [id(1)]);
+}
+
+#[test]
 fn a_time_that_is_still_to_come_stops_the_plan_and_is_named() {
     let history = hours_old(&[(1, &OURS), (-1, &OURS)]);
 
-    let error = plan(&shop(), &rules(1, 0), history, &[], at(NOW)).unwrap_err();
+    let error = try_planned(&rules(1, 0), &history, &[]).unwrap_err();
 
     assert!(matches!(error, Refusal::Future { snapshot, .. } if snapshot == id(1)), "{error}");
     let foreign = hours_old(&[(1, &OURS), (2, &OURS), (-1, &["policy:other"])]);
@@ -219,7 +259,7 @@ fn a_pin_holds_its_snapshot_and_one_that_fits_none_stops_the_plan() {
 
     assert_eq!(planned(&pinned(id(1)), history(), &[]).removed(), []);
     for pin in [id(2), id(9)] {
-        let error = plan(&shop(), &pinned(pin), history(), &[], at(NOW)).unwrap_err();
+        let error = try_planned(&pinned(pin), &history(), &[]).unwrap_err();
         assert!(matches!(error, Refusal::PinMissing { .. }), "{error}");
     }
 }
@@ -309,6 +349,17 @@ proptest! {
         let rest = history.into_iter().filter(|(id, _)| !going.contains(id)).collect();
 
         prop_assert_eq!(planned(&kept, rest, &[]).removed(), []);
+    }
+
+    #[test]
+    fn without_one_that_cannot_be_read_no_other_goes_that_would_stay(
+        history in history(), kept in retention(), nth in any::<prop::sample::Index>(),
+    ) {
+        let lost = history[nth.index(history.len())].0;
+        let rest: Vec<_> = history.iter().filter(|(id, _)| *id != lost).cloned().collect();
+        let removed = planned(&kept, history, &[]).removed();
+
+        prop_assert!(planned(&kept, rest, &[]).removed().iter().all(|id| removed.contains(id)));
     }
 
     #[test]

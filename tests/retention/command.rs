@@ -89,7 +89,10 @@ fn a_listing_that_lacks_what_the_ledger_knows_stops_forget_until_a_person_accept
     }
     assert_eq!(records(&bench, "forget-started").len(), 0);
 
-    bench.run(&["forget", "shop", "--accept-lost"]).exits(0);
+    let dry = bench.run(&["forget", "shop", "--accept-lost", "--dry-run"]).exits(0).stdout;
+    assert!(dry.contains(&format!("GONE: {}, would be accepted", ids[0])), "{dry}");
+    let done = bench.run(&["forget", "shop", "--accept-lost", "--json"]).exits(0).json();
+    assert_eq!(done["accepted_lost"], serde_json::json!([ids[0]]), "{done:#}");
     assert_eq!(listed(&bench), [ids[2].clone()]);
     let named: Vec<_> = records(&bench, "forget-started");
     assert_eq!(named.len(), 2, "{named:?}");
@@ -119,6 +122,79 @@ fn a_damaged_snapshot_a_damaged_ledger_and_a_policy_without_rules_remove_nothing
     std::fs::write(&segment, kept).unwrap();
     bench.run(&["forget", "shop"]).exits(0);
     assert_eq!(bench.files("store/acme/repo/snapshots").len(), 1);
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_read_stays_and_is_named_and_the_others_are_planned_without_it() {
+    let bench = site("last = 2");
+    let ids = backups(&bench, 4);
+    let damaged = bench.repository().join("snapshots").join(&ids[2]);
+    let whole = std::fs::read(&damaged).unwrap();
+    std::fs::write(&damaged, &whole[1..]).unwrap();
+
+    let ran = bench.run(&["forget", "shop", "--json"]).exits(1);
+
+    let done = ran.json();
+    assert_eq!(done["removed"], serde_json::json!(ids[..1]), "it took a place: {done:#}");
+    assert_eq!(done["unreadable"][0]["id"], ids[2], "{done:#}");
+    assert!(ran.stderr.contains(&ids[2]), "{}", ran.stderr);
+    assert!(damaged.exists());
+    std::fs::write(&damaged, whole).unwrap();
+    let done = bench.run(&["forget", "shop", "--json"]).exits(0).json();
+    assert_eq!(done["removed"], serde_json::json!([ids[1]]), "{done:#}");
+}
+
+#[test]
+fn nothing_is_removed_for_a_newest_snapshot_that_cannot_be_opened() {
+    let bench = site("last = 1");
+    let ids = backups(&bench, 2);
+    // Trees of so few files lie in the small packs; the newest snapshot's are the youngest.
+    let packs = bench.files("store/acme/repo/data").into_iter();
+    let small = packs.filter(|pack| std::fs::metadata(pack).unwrap().len() < 10_000);
+    let age = |pack: &std::path::PathBuf| std::fs::metadata(pack).unwrap().modified().unwrap();
+    let pack = small.max_by_key(age).unwrap();
+    let whole = std::fs::read(&pack).unwrap();
+    std::fs::write(&pack, vec![0; whole.len()]).unwrap();
+
+    let ran = bench.run(&["forget", "shop"]).exits(1);
+
+    assert!(ran.stderr.contains(&format!("snapshot {}", ids[1])), "{}", ran.stderr);
+    assert!(ran.stderr.contains("lifeboat verify"), "{}", ran.stderr);
+    assert_eq!(listed(&bench), ids);
+    assert_eq!(records(&bench, "forget-started").len(), 0);
+    std::fs::write(&pack, whole).unwrap();
+    bench.run(&["forget", "shop"]).exits(0);
+}
+
+#[test]
+fn a_snapshot_of_somebody_elses_strange_time_or_content_stops_nobody_but_a_prune() {
+    let bench = site("last = 1");
+    let ids = backups(&bench, 2);
+    let foreign = ["backup", "--time", "9999-12-31 23:59:59"];
+    must(bench.restic(&new_restic()).args(foreign).arg(bench.path("data/files")));
+    for command in [&["snapshots"][..], &["status"], &["forget", "shop"], &["prune", "shop"]] {
+        bench.run(command).exits(0);
+    }
+    assert_eq!(listed(&bench), ids[1..]);
+
+    let there = bench.files("store/acme/repo/snapshots");
+    let foreign = there.iter().find(|file| !file.ends_with(&ids[1])).unwrap();
+    std::fs::write(foreign, "nothing of ours").unwrap();
+    let id = foreign.file_name().unwrap().to_str().unwrap();
+    backups(&bench, 1);
+
+    let text = bench.run(&["snapshots"]).exits(1);
+    assert!(text.stderr.contains(id) && text.stdout.contains(&ids[1][..8]), "{}", text.stderr);
+    let status = bench.run(&["status", "--json"]).exits(1).json();
+    assert_eq!(status[0]["unreadable"][0]["snapshot"], id, "{status:#}");
+    let done = bench.run(&["forget", "shop", "--json"]).exits(1).json();
+    assert_eq!(done["removed"], serde_json::json!([ids[1]]), "{done:#}");
+    let pruned = bench.run(&["prune", "shop"]).exits(1);
+    assert!(pruned.stderr.contains("nobody knows what it needs"), "{}", pruned.stderr);
+    assert!(pruned.stderr.contains(&format!("snapshots/{id}")), "{}", pruned.stderr);
+    assert!(pruned.stderr.contains("bring it back from a copy"), "{}", pruned.stderr);
+    std::fs::remove_file(foreign).unwrap();
+    bench.run(&["prune", "shop"]).exits(0);
 }
 
 #[test]
@@ -152,6 +228,25 @@ fn what_is_lost_can_be_accepted_without_rules_too() {
 }
 
 #[test]
+fn after_all_are_lost_and_accepted_a_prune_says_how_it_goes_on() {
+    let bench = site("last = 1");
+    let ids = backups(&bench, 2);
+    for id in &ids {
+        std::fs::remove_file(bench.repository().join("snapshots").join(id)).unwrap();
+    }
+
+    let done = bench.run(&["forget", "shop", "--accept-lost"]).exits(0).stdout;
+    assert!(ids.iter().all(|id| done.contains(id)), "{done}");
+    let ran = bench.run(&["prune", "shop"]).exits(1);
+
+    assert!(ran.stderr.contains("no snapshot is listed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("back up anew"), "{}", ran.stderr);
+    backups(&bench, 1);
+    bench.run(&["prune", "shop"]).exits(0);
+    must(bench.restic(&new_restic()).args(["check", "--read-data"]));
+}
+
+#[test]
 fn a_run_removes_no_more_than_ten_and_half_unless_it_is_told() {
     let bench = site("last = 1");
     let ids = backups(&bench, 12);
@@ -162,6 +257,8 @@ fn a_run_removes_no_more_than_ten_and_half_unless_it_is_told() {
         "{}",
         ran.stderr
     );
+    let plan = ran.stdout.matches("no rule keeps it").count();
+    assert!(plan == 11 && ran.stdout.contains("nothing was removed"), "{}", ran.stdout);
     let dry = bench.run(&["forget", "shop", "--dry-run", "--json"]).exits(0).json();
     assert!(dry["refused"].as_str().unwrap().contains("11 of 12"), "{dry}");
     assert_eq!(listed(&bench).len(), 12);
@@ -206,6 +303,11 @@ fn what_only_carries_the_policys_tags_takes_no_place_from_backups() {
     assert_eq!(done["removed"], serde_json::json!([]), "{done:#}");
     let there = listed(&bench);
     assert!(there.len() == 4 && ids.iter().all(|id| there.contains(id)), "{there:?}");
+    let listed = bench.run(&["snapshots", "shop", "--json"]).exits(0).json();
+    let named: Vec<_> = listed.as_array().unwrap().iter().map(|one| &one["on_ledger"]).collect();
+    assert_eq!(named, [true, true, false, false]);
+    let text = bench.run(&["snapshots", "shop"]).exits(0).stdout;
+    assert_eq!(text.matches("NOT ON THE LEDGER").count(), 2, "{text}");
 }
 
 #[test]

@@ -44,11 +44,11 @@ async fn publish(bench: &Bench) {
     }
 }
 
-fn actor() -> Actor {
+pub fn actor() -> Actor {
     Actor { name: "daemon".into(), host: "bench".into() }
 }
 
-fn finished(snapshot: Digest, time: Timestamp) -> Body {
+pub fn finished(snapshot: Digest, time: Timestamp) -> Body {
     Body::BackupFinished(BackupFinished {
         policy: "shop".parse().unwrap(),
         run: RunId::draw(),

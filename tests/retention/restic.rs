@@ -8,15 +8,18 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::ground::clock::SystemClock;
+use lifeboat::ground::digest::Digest;
+use lifeboat::ledger::record::{Event, Record};
 use lifeboat::policy::Retention;
 use lifeboat::policy::span::CalendarSpan;
 use lifeboat::repo::{Repository, Snapshot, SnapshotId, file};
-use lifeboat::retain::plan::plan;
+use lifeboat::retain::plan::{History, plan};
 use lifeboat::seal::{Cost, MasterKey};
 use lifeboat::store::Local;
 use serde_json::{Value, json};
 
 use crate::bench::{must, new_restic};
+use crate::many::{actor, finished};
 
 /// Sets of rules, each in a repository of its own; in each so many histories, told apart by host.
 const SETS: u64 = 25;
@@ -111,6 +114,12 @@ fn put(folder: &Path, key: &MasterKey, snapshot: &Value) -> (SnapshotId, Snapsho
     (SnapshotId(id), Snapshot::decode(&json).unwrap())
 }
 
+/// The record that says that a snapshot was published.
+fn recorded((id, snapshot): &(SnapshotId, Snapshot)) -> Record {
+    let event = Event { time: snapshot.time, actor: actor(), body: finished(id.0, snapshot.time) };
+    Record { seq: 1, prev: Digest::ZERO, event }
+}
+
 fn flags(kept: &Retention) -> Vec<String> {
     let counts = [
         ("last", kept.last),
@@ -193,7 +202,9 @@ async fn restic_and_we_keep_the_same_of_500_random_histories() {
         assert_eq!(theirs.len(), histories.len());
         for (host, history) in histories {
             let snapshots = history.len();
-            let plan = plan(&"shop".parse().unwrap(), &kept, history, &[], Timestamp::now());
+            let records: Vec<_> = history.iter().map(recorded).collect();
+            let look = History { snapshots: &history, unreadable: &[], records: &records };
+            let plan = plan(&"shop".parse().unwrap(), &kept, look, Timestamp::now());
             let plan = plan.unwrap();
             let stays = plan.decisions.iter().filter(|decision| !decision.goes());
             let ours: BTreeSet<_> = stays.map(|decision| decision.id).collect();
