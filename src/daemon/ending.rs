@@ -31,6 +31,7 @@ pub(super) enum Stage {
 impl Scheduler {
     /// Another wish for the end: each brings it nearer.
     pub(super) fn end_nearer(&mut self) {
+        self.is_ending.store(true, Ordering::Relaxed);
         self.stage = match self.stage {
             Stage::Serving => {
                 systemd::stopping();

@@ -1,5 +1,6 @@
 //! What is declared, and how it changes while the daemon runs.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::calendar::Calendar;
@@ -7,7 +8,7 @@ use super::keeping::Kept;
 use super::scheduler::{News, Scheduler};
 use super::systemd;
 use crate::account::Rooms;
-use crate::policy::{Diagnostics, Setup};
+use crate::policy::{Diagnostics, Policy, Setup};
 use crate::source;
 use crate::source::postgres::Engines;
 
@@ -27,6 +28,9 @@ impl Scheduler {
         let engines = Engines::of(&setup.site.engines);
         let host = source::Host { engines, ..rooms.host.clone() };
         self.house.rooms = Arc::new(Rooms { host, ..(**rooms).clone() });
+        let retains = setup.policies.iter().filter(|policy| policy.retention.is_some());
+        let retains: BTreeSet<_> = retains.map(Policy::full_name).collect();
+        self.unapplied.retain(|policy, _| retains.contains(policy));
         self.setup = Arc::new(setup);
         let Self { calendar, queue, .. } = self;
         queue.keep(|series| calendar.has(series));

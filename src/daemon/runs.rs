@@ -1,12 +1,14 @@
 //! Runs: from a slot that has come to what is made of its end.
 
+use jiff::Timestamp;
 use tracing::Instrument as _;
 
 use super::queue::Task;
 use super::scheduler::{News, Scheduler};
 use super::series::Series;
 use super::trouble::{self, Trouble};
-use super::work::{self, End};
+use super::work::{self, End, Retention};
+use crate::state::Unapplied;
 
 impl Scheduler {
     /// Lets a run wait for its turn.
@@ -24,7 +26,8 @@ impl Scheduler {
         let (setup, rooms) = (self.setup.clone(), self.house.rooms.clone());
         let (send, series) = (self.send.clone(), task.series.clone());
         let span = tracing::info_span!("slot", %series, slot = %task.slot, attempt = task.attempts);
-        let work = tokio::spawn(work::run(task, setup, rooms).instrument(span));
+        let is_ending = self.is_ending.clone();
+        let work = tokio::spawn(work::run(task, setup, rooms, is_ending).instrument(span));
         tokio::spawn(async move {
             let end = work.await.unwrap_or_else(|died| End::Failed {
                 trouble: Trouble::Lasting,
@@ -42,7 +45,7 @@ impl Scheduler {
         let now = self.house.clock.now();
         let slot = task.slot;
         match end {
-            End::Done => {}
+            End::Done { retention } => self.retained(series, retention, now),
             End::Answered { was_run: true } => {
                 tracing::info!(%series, %slot, "was run already");
             }
@@ -67,6 +70,19 @@ impl Scheduler {
                 task.error = Some(error);
                 task.at = now.checked_add(pause).unwrap_or(now);
                 self.queue.again(task);
+            }
+        }
+    }
+
+    /// What came of the retention after a backup, if there was any.
+    fn retained(&mut self, series: &Series, retention: Option<Retention>, now: Timestamp) {
+        let policy = series.policy_name();
+        match retention {
+            None => {}
+            Some(Ok(())) => drop(self.unapplied.remove(&policy)),
+            Some(Err(error)) => {
+                let anew = Unapplied { policy: policy.clone(), since: now, error: String::new() };
+                self.unapplied.entry(policy).or_insert(anew).error = error;
             }
         }
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -20,7 +21,7 @@ use super::work::End;
 use super::{Error, House, Wish, systemd};
 use crate::ground::ids::Name;
 use crate::policy::{Diagnostics, Setup};
-use crate::state::Lease;
+use crate::state::{Lease, Unapplied};
 
 /// The longest that the loop stands still.
 const TURN: Duration = Duration::from_secs(1);
@@ -41,8 +42,12 @@ pub(super) struct Scheduler {
     pub(super) calendar: Calendar,
     pub(super) customers: BTreeMap<Name, Kept>,
     pub(super) standing: Standing,
+    /// Retention that was not applied, by policy.
+    pub(super) unapplied: BTreeMap<String, Unapplied>,
     /// Why a configuration was not taken.
     pub(super) refused: Option<String>,
+    /// Told to what runs: nothing new is begun.
+    pub(super) is_ending: Arc<AtomicBool>,
     pub(super) send: UnboundedSender<News>,
 }
 
@@ -62,7 +67,9 @@ impl Scheduler {
             stage: Stage::Serving,
             customers: BTreeMap::new(),
             standing: Standing::new(lease),
+            unapplied: BTreeMap::new(),
             refused: None,
+            is_ending: Arc::default(),
             send,
         };
         scheduler.take_over(setup);

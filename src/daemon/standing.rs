@@ -60,6 +60,7 @@ impl Scheduler {
         let board = Board {
             serves: self.setup.policies.iter().map(|policy| policy.full_name()).collect(),
             waiting: self.queue.waiting(),
+            unapplied: self.unapplied.values().cloned().collect(),
             refused: self.refused.clone(),
             draining: !matches!(self.stage, Stage::Serving),
         };

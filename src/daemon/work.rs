@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -23,33 +24,42 @@ const WAIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) enum End {
     /// It has a result, which is on the ledger or waits in the outbox.
-    Done,
+    Done { retention: Option<Retention> },
     /// Its slot had an answer before it began.
     Answered { was_run: bool },
     /// It came to nothing; `is_on_record` where its slot has its answer all the same.
     Failed { trouble: Trouble, is_on_record: bool, error: String },
 }
 
-/// Runs `task` as `setup` declares it.
-pub(super) async fn run(task: Task, setup: Arc<Setup>, rooms: Arc<Rooms>) -> End {
+/// What came of the retention after a backup; else why it was not applied.
+pub(super) type Retention = Result<(), String>;
+
+/// Runs `task` as `setup` declares it. Once `is_ending` says so, nothing else is begun after it.
+pub(super) async fn run(
+    task: Task,
+    setup: Arc<Setup>,
+    rooms: Arc<Rooms>,
+    is_ending: Arc<AtomicBool>,
+) -> End {
     let Some((policy, drill)) = declared(&task, &setup) else {
         // A reload took it away between its turn and its start.
-        return End::Done;
+        return End::Done { retention: None };
     };
     let slot = task.answers.then_some(task.slot);
     let ended = match drill {
-        None => backup(&setup, policy, slot, &rooms).await,
+        None => backup(&setup, policy, slot, &rooms, &is_ending).await,
         Some(drill) => match reach(&setup, policy).await {
             Ok(()) => {
                 let (setup, drill) = (&setup, Some(drill));
                 let request = drill::Request { setup, policy, drill, snapshot: None, slot };
-                drill::run(request, &rooms).await.map(told_of_drill).map_err(boxed)
+                let done = drill::run(request, &rooms).await.map_err(boxed);
+                done.map(told_of_drill).map(|()| None)
             }
             Err(error) => Err(boxed(error)),
         },
     };
     match ended {
-        Ok(()) => End::Done,
+        Ok(retention) => End::Done { retention },
         Err(error) => failed(&*error, &task, &rooms).await,
     }
 }
@@ -59,28 +69,35 @@ async fn backup(
     policy: &Policy,
     slot: Option<Timestamp>,
     rooms: &Rooms,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
+    is_ending: &AtomicBool,
+) -> Result<Option<Retention>, Box<dyn Error + Send + Sync>> {
     let published = backup::run(setup, policy, slot, rooms).await.map_err(boxed)?;
     let is_complete = published.skipped.is_empty();
     told_of_backup(published);
-    if is_complete && policy.retention.is_some() {
-        retain(setup, policy, rooms).await;
+    if !is_complete || policy.retention.is_none() {
+        return Ok(None);
     }
-    Ok(())
+    if is_ending.load(Ordering::Relaxed) {
+        tracing::info!("retention is left to the next backup: the daemon is ending");
+        return Ok(None);
+    }
+    Ok(Some(retain(setup, policy, rooms).await))
 }
 
 /// Removes what the policy keeps no longer. That the backup is done stands, whatever comes of it: the
 /// next one tries again.
-async fn retain(setup: &Setup, policy: &Policy, rooms: &Rooms) {
-    match forget::run(setup, policy, How { wait: WAIT, ..How::default() }, rooms).await {
-        Ok(Forgotten { removed, plan, .. }) => {
+async fn retain(setup: &Setup, policy: &Policy, rooms: &Rooms) -> Retention {
+    let how = How { wait: WAIT, ..How::default() };
+    let error = match forget::run(setup, policy, how, rooms).await {
+        Ok(Forgotten { removed, plan, refusal: None, .. }) => {
             tracing::info!(removed = removed.len(), left = plan.left(), "retention is applied");
+            return Ok(());
         }
-        Err(error) => {
-            let (policy, error) = (policy.full_name(), chain(&error));
-            tracing::error!(policy, error, "retention is not applied");
-        }
-    }
+        Ok(Forgotten { refusal: Some(refusal), .. }) => chain(&refusal),
+        Err(error) => chain(&error),
+    };
+    tracing::error!(policy = policy.full_name(), error, "retention is not applied");
+    Err(error)
 }
 
 /// A drill of a store out of reach would be inconclusive on record; the daemon rather waits, as

@@ -21,6 +21,9 @@ pub struct Board {
     pub serves: BTreeSet<String>,
     /// What waits for its turn, for its time or for another try.
     pub waiting: Vec<Waiting>,
+    /// Policies whose retention was not applied after their last complete backup.
+    #[serde(default)]
+    pub unapplied: Vec<Unapplied>,
     /// Why a reloaded configuration was not taken; the one before is in force.
     pub refused: Option<String>,
     /// It ends once what runs is done.
@@ -41,6 +44,17 @@ pub struct Waiting {
     pub attempts: u32,
     /// Why the last try came to nothing.
     pub error: Option<String>,
+}
+
+/// Retention that was to be applied and was not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unapplied {
+    /// `customer/policy`.
+    pub policy: String,
+    /// The first time since it was applied.
+    pub since: Timestamp,
+    /// Why it was not the last time.
+    pub error: String,
 }
 
 impl State {

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-pub use board::{Board, DAEMON, Waiting};
+pub use board::{Board, DAEMON, Unapplied, Waiting};
 pub use holder::Holder;
 pub use lease::{Held, Lease};
 

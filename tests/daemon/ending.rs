@@ -8,6 +8,7 @@ pub const CASES: &[(&str, fn())] = &[
     ("sigterm_waits_for_what_runs_and_begins_nothing_new", sigterm_waits_for_what_runs),
     ("a_run_past_the_deadline_is_aborted_on_record", a_run_past_the_deadline_is_aborted),
     ("a_second_signal_interrupts_at_once", a_second_signal_interrupts_at_once),
+    ("a_drain_begins_no_retention", a_drain_begins_no_retention),
 ];
 
 fn sigterm_waits_for_what_runs() {
@@ -52,4 +53,26 @@ fn a_second_signal_interrupts_at_once() {
 
     assert_eq!(daemon.ends(), 130, "{}", log(&bench));
     assert_eq!(of_kind(&bench, "backup-aborted").len(), 1);
+}
+
+fn a_drain_begins_no_retention() {
+    let bench = scheduled("* * * * * *", true);
+    let kept = "[retention]\nlast = 1\n\n[objectives]";
+    bench.edit("policies/shop.toml", "[objectives]", kept);
+    let (started, go) = (bench.path("started"), bench.path("go"));
+    std::fs::write(&go, "").unwrap();
+    bench.backup();
+    std::fs::remove_file(&go).unwrap();
+    std::fs::remove_file(&started).unwrap();
+    let daemon = Daemon::real(&bench);
+    until("a run", || started.exists());
+
+    daemon.signal(Signal::TERM);
+
+    until("the drain", || log(&bench).contains("nothing new is begun"));
+    std::fs::write(go, "").unwrap();
+    assert_eq!(daemon.ends(), 0, "{}", log(&bench));
+    assert_eq!(of_kind(&bench, "backup-finished").len(), 2);
+    assert_eq!(of_kind(&bench, "forget-started").len(), 0, "{}", log(&bench));
+    assert_eq!(bench.files("store/acme/repo/snapshots").len(), 2);
 }

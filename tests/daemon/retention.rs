@@ -3,11 +3,12 @@
 use serde_json::Value;
 
 use crate::bench::Bench;
-use crate::site::{Daemon, log, of_kind, scheduled, until};
+use crate::site::{Daemon, log, of_kind, scheduled, status, until};
 
 pub const CASES: &[(&str, fn())] = &[
     ("retention_is_applied_after_a_complete_backup", applied_after_a_complete_backup),
     ("an_incomplete_backup_starts_no_retention", nothing_goes_after_an_incomplete_one),
+    ("retention_that_is_not_applied_stands_in_status_until_it_is", unapplied_stands_in_status),
 ];
 
 fn kept_by_last(count: u32, schedule: &str) -> Bench {
@@ -47,6 +48,25 @@ fn nothing_goes_after_an_incomplete_one() {
     assert!(finished.iter().all(|record| record["complete"] == false), "{finished:#?}");
     assert_eq!(of_kind(&bench, "forget-started"), Vec::<Value>::new(), "{}", log(&bench));
     assert_eq!(bench.files("store/acme/repo/snapshots").len(), finished.len());
+}
+
+fn unapplied_stands_in_status() {
+    let bench = kept_by_last(1, "*/2 * * * * *");
+    let lost = bench.backup()["snapshot"].as_str().unwrap().to_owned();
+    std::fs::remove_file(bench.repository().join("snapshots").join(&lost)).unwrap();
+    let daemon = Daemon::real(&bench);
+    let unapplied = || status(&bench)["unapplied_retention"].clone();
+
+    until("retention that is not applied", || !unapplied().is_null());
+
+    let told = unapplied();
+    assert!(told["error"].as_str().unwrap().contains(&lost), "{told:#}");
+    let text = bench.run(&["status", "shop"]).exits(1).stdout;
+    assert!(text.contains("retention is NOT APPLIED since"), "{text}");
+    // The daemon's own retention may have the lease or the lock just now.
+    until("the loss to be accepted", || bench.run(&["forget", "shop", "--accept-lost"]).code == 0);
+    until("retention that is applied", || unapplied().is_null());
+    daemon.drain();
 }
 
 fn named(record: &Value) -> usize {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::super::output::visible;
 use crate::daemon::Series;
 use crate::policy::{Policy, Schedule, Setup};
-use crate::state::{self, Board, Held, Holder, State, Waiting};
+use crate::state::{self, Board, Held, Holder, State, Unapplied, Waiting};
 
 /// How a policy stands on this host at this moment.
 #[derive(Debug, Default, Serialize)]
@@ -17,6 +17,8 @@ pub(super) struct Present {
     next: Vec<Next>,
     running: Vec<Running>,
     waiting: Vec<Waiting>,
+    /// Retention that the daemon did not apply after the last complete backup.
+    unapplied_retention: Option<Unapplied>,
     /// The daemon that answers for its slots; none where none lives.
     daemon: Option<Daemon>,
 }
@@ -71,10 +73,12 @@ impl Here {
         });
         let board = self.board.as_ref().filter(|(_, board)| board.serves.contains(&name));
         let waiting = board.into_iter().flat_map(|(_, board)| &board.waiting);
+        let mut unapplied = board.into_iter().flat_map(|(_, board)| &board.unapplied);
         Present {
             next: next(setup, policy, now),
             running: running.collect(),
             waiting: waiting.filter(|waiting| waiting.policy == name).cloned().collect(),
+            unapplied_retention: unapplied.find(|one| one.policy == name).cloned(),
             daemon: board.map(|(holder, board)| self.daemon(holder, board)),
         }
     }
@@ -135,6 +139,15 @@ impl Present {
                     visible(error.as_deref().unwrap_or("unknown"))
                 ),
             };
+        }
+        if let Some(Unapplied { since, error, .. }) = &self.unapplied_retention {
+            let _ = writeln!(
+                text,
+                "  TROUBLE retention is NOT APPLIED since {}: {}\n  hint    `lifeboat forget \
+                 --dry-run` tells what stands against it",
+                utc(*since),
+                visible(error)
+            );
         }
         for Next { drill, slot, at, timezone } in &self.next {
             let what = named(drill.as_ref());
@@ -198,7 +211,17 @@ mod tests {
             at: later,
             timezone: "Asia/Shanghai".into(),
         };
-        let present = Present { next: vec![next], waiting: vec![waiting], ..Present::default() };
+        let unapplied = Unapplied {
+            policy: "acme/shop".into(),
+            since: later,
+            error: "cannot remove\nsnapshot".into(),
+        };
+        let present = Present {
+            next: vec![next],
+            waiting: vec![waiting],
+            unapplied_retention: Some(unapplied),
+            ..Present::default()
+        };
 
         let text = present.text();
 
@@ -209,5 +232,7 @@ mod tests {
         );
         assert!(text.contains("with its jitter 2026-11-25 10:03:12Z"), "{text}");
         assert!(text.contains("no daemon runs here"), "{text}");
+        let told = "retention is NOT APPLIED since 2026-11-25 10:03:12Z: cannot remove\\nsnapshot";
+        assert!(text.contains(told), "{text}");
     }
 }
