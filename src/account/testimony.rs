@@ -6,6 +6,7 @@ use crate::ledger::record::{BackupFinished, Record, publications};
 use crate::repo::SnapshotId;
 
 /// The records of a ledger that was read whole.
+#[derive(Debug, Default)]
 pub struct Testimony {
     pub records: Vec<Record>,
     /// Why they are worth nothing, in one sentence, if anything speaks against them.

@@ -4,6 +4,8 @@ mod aborted;
 mod present;
 mod stored;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -13,7 +15,7 @@ use super::{App, Exit, advice};
 use crate::account::{Account, Rooms};
 use crate::policy::{Policy, PolicyName, Setup};
 use present::{Here, Present};
-use stored::{Stored, UNKNOWN};
+use stored::{Bucket, Stored, UNKNOWN};
 
 /// Show per policy: last success, data age, last drill, next runs
 ///
@@ -65,11 +67,20 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let rooms = app.rooms(&setup).await?;
     let here = Here::read(&rooms.state).await?;
     let (mut standings, mut trouble) = (Vec::new(), None);
+    let mut buckets = BTreeMap::new();
     for policy in policies {
         let present = here.of(&setup, policy, rooms.clock.now());
         // What runs and waits is told all the same: it may be what is wrong.
-        let learnt = match read(&setup, policy, &rooms).await {
-            Ok(stored) => Learnt::Stored(Box::new(stored)),
+        let bucket = match buckets.remove(&policy.customer) {
+            Some(bucket) => Ok(bucket),
+            None => read(&setup, policy, &rooms).await,
+        };
+        let learnt = match bucket {
+            Ok(bucket) => {
+                let stored = Stored::of(&bucket, policy, &rooms);
+                buckets.insert(&policy.customer, bucket);
+                Learnt::Stored(Box::new(stored))
+            }
             Err(error) => {
                 let error = advice::advised(error);
                 let unknown = Unknown::because(&error);
@@ -91,11 +102,11 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     trouble.map_or(Ok(exit), Err)
 }
 
-/// What the bucket says.
-async fn read(setup: &Setup, policy: &Policy, rooms: &Rooms) -> anyhow::Result<Stored> {
+/// What the bucket of the policy's customer holds.
+async fn read(setup: &Setup, policy: &Policy, rooms: &Rooms) -> anyhow::Result<Bucket> {
     match Account::open_if_begun(setup, setup.customer_of(policy), rooms).await? {
-        Some(account) => Stored::read(&account, policy, rooms).await,
-        None => Ok(Stored::default()),
+        Some(account) => Bucket::read(&account, rooms).await,
+        None => Ok(Bucket::default()),
     }
 }
 

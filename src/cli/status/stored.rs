@@ -1,5 +1,6 @@
 //! What the bucket holds of a policy: the part of `status` that any host can tell.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
@@ -49,7 +50,7 @@ pub(super) struct Stored {
     alarm: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Unreadable {
     snapshot: Digest,
     error: String,
@@ -73,22 +74,53 @@ struct LastDrill {
     recovery_seconds: Option<f64>,
 }
 
-impl Stored {
-    pub(super) async fn read(
-        account: &Account,
-        policy: &Policy,
-        rooms: &Rooms,
-    ) -> anyhow::Result<Self> {
+/// What a customer's bucket holds, read once for all of its policies.
+#[derive(Default)]
+pub(super) struct Bucket {
+    testimony: Testimony,
+    /// Oldest first.
+    snapshots: Vec<(SnapshotId, Snapshot)>,
+    /// Those that are there and cannot be read.
+    damaged: Vec<Unreadable>,
+    /// Those that must be there and are not.
+    gone: Vec<SnapshotId>,
+}
+
+impl Bucket {
+    pub(super) async fn read(account: &Account, rooms: &Rooms) -> anyhow::Result<Self> {
         let testimony = account.sealed_testimony(rooms).await?;
         let known = account::published(&testimony.records);
         let files = account.repository.snapshot_files_with(&known).await?;
-        let gone = gone(account, policy, &testimony, &files, rooms).await?;
+        let gone = gone(account, known, &files, rooms).await?;
+        let (mut snapshots, mut damaged) = (Vec::new(), Vec::new());
+        for (id, file) in files {
+            match file {
+                Ok(snapshot) => snapshots.push((id, snapshot)),
+                Err(error) if error.is_environment() => return Err(error.into()),
+                Err(error) => damaged.push(Unreadable { snapshot: id.0, error: chain(&error) }),
+            }
+        }
+        snapshots.sort_by_key(|(id, snapshot)| (snapshot.time, *id));
+        Ok(Self { testimony, snapshots, damaged, gone })
+    }
+}
+
+impl Stored {
+    /// How `policy` stands by what its customer's `bucket` holds.
+    pub(super) fn of(bucket: &Bucket, policy: &Policy, rooms: &Rooms) -> Self {
+        let Bucket { testimony, snapshots, damaged, gone } = bucket;
         let now = rooms.clock.now();
         let rival = Rival::of(&testimony.records, &policy.name, &rooms.actor.host, now);
-        let (damaged, files): (Vec<_>, Vec<_>) = files.into_iter().partition(is_damaged);
-        let unreadable = unreadable(damaged, policy, &testimony);
-        let stored = Self::of(policy, &testimony, &repo::in_order(files)?, now);
-        Ok(Self { rival: rival.map(|rival| rival.to_string()), unreadable, gone, ..stored })
+        let of = |id: &Digest| testimony.of(SnapshotId(*id)).map(|finished| &finished.policy);
+        let is_of_another = |id| of(id).is_some_and(|of| *of != policy.name);
+        let unreadable = damaged.iter().filter(|one| !is_of_another(&one.snapshot));
+        let gone = gone.iter().map(|id| id.0).filter(|id| of(id) == Some(&policy.name));
+        Self {
+            rival: rival.map(|rival| rival.to_string()),
+            unreadable: unreadable.cloned().collect(),
+            gone: gone.collect(),
+            ..Self::by(policy, testimony, snapshots, now)
+        }
     }
 
     /// Whether the ledger or a snapshot is not as it was written, or a snapshot is gone.
@@ -97,7 +129,7 @@ impl Stored {
     }
 
     /// `snapshots` are all of the repository's, oldest first.
-    fn of(
+    fn by(
         policy: &Policy,
         testimony: &Testimony,
         snapshots: &[(SnapshotId, Snapshot)],
@@ -222,23 +254,6 @@ impl Stored {
     }
 }
 
-type File = (SnapshotId, Result<Snapshot, repo::Error>);
-
-/// Whether it is there and is no snapshot; of a store out of reach nothing is known.
-fn is_damaged((_, file): &File) -> bool {
-    file.as_ref().is_err_and(|error| !error.is_environment())
-}
-
-/// Those of the policy, and those that the ledger does not know.
-fn unreadable(damaged: Vec<File>, policy: &Policy, testimony: &Testimony) -> Vec<Unreadable> {
-    let is_of_another =
-        |id| testimony.of(id).is_some_and(|finished| finished.policy != policy.name);
-    let damaged = damaged.into_iter().filter(|(id, _)| !is_of_another(*id));
-    damaged
-        .filter_map(|(id, file)| Some(Unreadable { snapshot: id.0, error: chain(&file.err()?) }))
-        .collect()
-}
-
 impl LastDrill {
     /// `weekly: FAIL at 2026-11-26 01:00:00Z (record 7)`.
     fn text(&self) -> String {
@@ -253,26 +268,21 @@ impl LastDrill {
     }
 }
 
-/// The policy's snapshots that are on record and not in `files`.
+/// Those of `published` that are not in `files`.
 async fn gone(
     account: &Account,
-    policy: &Policy,
-    testimony: &Testimony,
-    files: &[File],
+    mut published: Vec<SnapshotId>,
+    files: &[(SnapshotId, Result<Snapshot, repo::Error>)],
     rooms: &Rooms,
-) -> anyhow::Result<Vec<Digest>> {
-    let is_missing = |id: &SnapshotId| {
-        files.iter().all(|(there, _)| there != id)
-            && testimony.of(*id).is_some_and(|finished| finished.policy == policy.name)
-    };
-    let mut gone = account::published(&testimony.records);
-    gone.retain(is_missing);
-    if !gone.is_empty() {
+) -> anyhow::Result<Vec<SnapshotId>> {
+    let there: HashSet<_> = files.iter().map(|(id, _)| *id).collect();
+    published.retain(|id| !there.contains(id));
+    if !published.is_empty() {
         // Those that were to be removed are not missed, also if that is on record only by now.
         let announced = account::announced(&account.testimony(rooms).await?.records);
-        gone.retain(|id| !announced.contains(id));
+        published.retain(|id| !announced.contains(id));
     }
-    Ok(gone.into_iter().map(|id| id.0).collect())
+    Ok(published)
 }
 
 /// The newest drill of each series, newest first.
