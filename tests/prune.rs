@@ -3,14 +3,17 @@
 mod bench;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use bench::{Bench, PASSWORD, contents, inventory, must, new_restic, noise, old_restic, rustic};
+use bench::{
+    Bench, PASSWORD, Ran, contents, inventory, must, new_restic, noise, old_restic, rustic,
+};
 use lifeboat::repo::{DoomedPack, Repository};
 use lifeboat::store::Local;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// A site that keeps one snapshot.
@@ -182,6 +185,33 @@ fn a_disk_without_any_room_is_told_with_what_to_do_and_loses_nothing() {
     // Enough for a lock and a record, and not for what is to be packed anew.
     fs::remove_file(filler).unwrap();
     disk.fill_but(100_000);
+    bench.run(&["prune", "shop"]).exits(0);
+    is_sound(&bench);
+}
+
+#[test]
+fn a_prune_that_is_interrupted_tells_what_it_did_and_the_next_one_goes_on() {
+    let (bench, _disk) = on_a_small_disk();
+    let whole = restored(&bench);
+    let mut prune = bench.command(&["prune", "shop", "--json"]);
+    prune.env("LIFEBOAT_LOG", "lifeboat=debug").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut prune = prune.spawn().unwrap();
+    let mut log = BufReader::new(prune.stderr.take().unwrap()).lines().map_while(Result::ok);
+
+    // What nobody needs is gone by then, and others have the repository for a while.
+    log.by_ref().find(|line| line.contains("repack")).expect("it packs anew");
+    kill_process(Pid::from_child(&prune), Signal::INT).unwrap();
+    let told: Vec<_> = log.collect();
+    let ran = Ran::from(prune.wait_with_output().unwrap()).exits(130);
+
+    let document = ran.json();
+    let removed = &document["done"]["removed_packs"];
+    assert!(removed.as_u64().unwrap() > 0, "{document:#}\n{told:#?}");
+    assert_ne!(removed, &document["removed_packs"], "it came to its end: {document:#}");
+    assert!(document["stopped"]["error"].as_str().unwrap().contains("interrupted"));
+    let finished = of_kind(&bench, "prune-finished");
+    assert_eq!((finished.len(), &finished[0]["removed_packs"]), (1, removed), "{finished:#?}");
+    assert_eq!(restored(&bench), whole);
     bench.run(&["prune", "shop"]).exits(0);
     is_sound(&bench);
 }
