@@ -24,7 +24,8 @@ impl Cost {
 /// The most memory that a key file may ask for, in bytes.
 const MOST_MEMORY: u128 = 1 << 30;
 
-/// The most memory times p, some ten seconds; restic calibrates its own to half a second.
+/// The most memory to be filled, p times N blocks: some ten seconds; restic calibrates its own to half
+/// a second.
 const MOST_WORK: u128 = 4 << 30;
 
 /// Why a key file did not give its master key.
@@ -112,12 +113,14 @@ impl KeyFile {
         if !self.n.is_power_of_two() || self.n < 2 {
             return Err(malformed("N is not a power of two"));
         }
-        let bytes = 128 * u128::from(self.n) * u128::from(self.r);
+        let (n, r, p) = (u128::from(self.n), u128::from(self.r), u128::from(self.p));
+        // RFC 7914, section 6: the array V of N blocks, and B of p; a block has 128 r bytes.
+        let bytes = 128 * r * (n + p);
         if bytes > MOST_MEMORY {
             return Err(Error::TooDear { bytes });
         }
-        // The time is that of filling so many bytes p times over.
-        let work = bytes * u128::from(self.p);
+        // The time is that of filling V p times over.
+        let work = 128 * r * n * p;
         if work > MOST_WORK {
             return Err(Error::TooSlow { work });
         }
@@ -190,7 +193,10 @@ mod tests {
         file.n = 1 << 40;
 
         assert!(matches!(file.open(&"right".to_owned().into()), Err(Error::TooDear { .. })));
-        (file.n, file.p) = (1 << 20, 64);
+        (file.n, file.p) = (1 << 19, 64);
         assert!(matches!(file.open(&"right".to_owned().into()), Err(Error::TooSlow { .. })));
+        // Little for each of very many blocks: 2 GiB that are not N's.
+        (file.n, file.r, file.p) = (2, 1, 1 << 24);
+        assert!(matches!(file.open(&"right".to_owned().into()), Err(Error::TooDear { .. })));
     }
 }
