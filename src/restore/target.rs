@@ -172,6 +172,13 @@ impl Target {
         Ok(File::from(rustix::fs::openat(&folder, &name, flags, Mode::empty())?))
     }
 
+    /// Whether anything has this name.
+    pub(super) fn is_there(&self, path: &[u8]) -> bool {
+        self.place(path).is_ok_and(|(folder, name)| {
+            rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+        })
+    }
+
     /// Removes what is not a folder.
     pub(super) fn remove(&self, path: &[u8]) -> io::Result<()> {
         let (folder, name) = self.place(path)?;

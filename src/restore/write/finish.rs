@@ -1,7 +1,5 @@
 //! Finishing: damaged files go, hard links and the metadata of what is no file come.
 
-use std::io;
-
 use super::super::entry::Kind;
 use super::super::plan::object;
 use super::super::{Error, Fidelity, Restored};
@@ -50,20 +48,23 @@ impl Writing {
         }
     }
 
-    /// Also where nothing came: an older file of that name would pass for it.
+    /// Removes what was made of damaged files. Where nothing was made, what is there may be the last
+    /// copy: it stays, and that is told, for it must not pass for the damaged one.
     fn remove_damaged(&mut self, restored: &mut Restored) -> Result<(), Error> {
         for (&index, reason) in &self.damage {
             let planned = self.plan.at(index);
-            match self.target.remove(&planned.path) {
-                Err(error) if is_no_file(&error) => {}
-                removed => removed.map_err(|source| Error::Local {
+            let mut what = reason.clone();
+            if self.made[index] == Made::Yes {
+                self.target.remove(&planned.path).map_err(|source| Error::Local {
                     action: "remove the damaged",
                     object: object(&planned),
                     source,
-                })?,
+                })?;
+            } else if self.target.is_there(&planned.path) {
+                what.push_str("; what is there now is older and stays");
             }
             self.made[index] = Made::No;
-            restored.damaged.push(Place { object: object(&planned), what: reason.clone() });
+            restored.damaged.push(Place { object: object(&planned), what });
         }
         Ok(())
     }
@@ -111,10 +112,4 @@ impl Writing {
         }
         Ok(())
     }
-}
-
-/// Nothing is there, or a folder.
-fn is_no_file(error: &io::Error) -> bool {
-    use io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
-    matches!(error.kind(), NotFound | NotADirectory | IsADirectory)
 }
