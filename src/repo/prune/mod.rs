@@ -8,6 +8,7 @@
 //! a lock that nobody shares, before anything is deleted. It can end anywhere: what is left is a
 //! whole repository, and the next prune takes it up. Async.
 
+mod batch;
 mod keeper;
 mod plan;
 mod reach;
