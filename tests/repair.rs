@@ -69,7 +69,7 @@ fn verify_names_every_snapshot_and_file_that_a_damage_takes_with_it() {
     assert!(affected[0]["time"].as_str() > affected[1]["time"].as_str(), "newest first");
     let text = bench.run(&["verify", "shop", "--read-data"]).exits(1).stdout;
     assert!(text.contains("of acme/shop, "), "{text}");
-    assert!(text.contains("lacks 1 file:\n    /uploads/"), "{text}");
+    assert!(text.contains("lacks 1 file\n    /uploads/"), "{text}");
     assert!(text.contains("2 of 2 snapshots cannot be restored whole"), "{text}");
 }
 
@@ -174,4 +174,117 @@ fn an_index_that_restic_left_in_pieces_is_put_together_and_restic_agrees() {
     is_sound(&bench);
     let text = bench.run(&["repair", "index", "shop"]).exits(0).stdout;
     assert!(text.contains("nothing is to be done"), "{text}");
+}
+
+/// The snapshot that holds what is left of another.
+fn left_of(bench: &Bench, original: &str) -> Value {
+    let all = bench.run(&["snapshots", "shop", "--json"]).exits(0).json();
+    all.as_array().unwrap().iter().find(|one| one["original"] == original).unwrap().clone()
+}
+
+#[test]
+fn what_is_left_of_a_snapshot_restores_byte_for_byte_and_is_never_taken_for_it() {
+    let bench = site();
+    let original = bench.run(&["snapshots", "shop", "--json"]).exits(0).json()[0]["id"].clone();
+    let original = original.as_str().unwrap();
+    let whole = restored(&bench, original);
+    flip(&pack(&bench, |size| size > 2_000_000), 1_000_000);
+    let hint = bench.run(&["verify", "shop", "--read-data"]).exits(1).stdout;
+    assert!(hint.contains("`lifeboat repair snapshots acme/shop`"), "{hint}");
+
+    // The verification's finding is remembered: no data need be read again.
+    let done = bench.run(&["repair", "snapshots", "shop", "--json"]).exits(3).json();
+
+    let one = &done["snapshots"][0];
+    assert_eq!((&one["original"], &one["files"]), (&json!(original), &json!(1)), "{done:#}");
+    assert!(one["lost"][0]["path"].as_str().unwrap().ends_with("/large.bin"), "{done:#}");
+    let left = left_of(&bench, original);
+    assert_eq!((&left["id"], &left["complete"]), (&one["repaired"], &json!(false)));
+    let id = left["id"].as_str().unwrap();
+    let record = of_kind(&bench, "snapshot-repaired").pop().unwrap();
+    assert_eq!((&record["original"], &record["snapshot"]), (&json!(original), &json!(id)));
+    assert!(record["actor"]["name"].is_string());
+
+    let rest = restored(&bench, id);
+    let expected: Vec<_> = whole.lines().filter(|line| !line.contains("large.bin")).collect();
+    assert_eq!(rest.lines().collect::<Vec<_>>(), expected);
+    let ran = bench.run(&["restore", "shop", "--to", "left", "--snapshot", id, "--json"]).exits(0);
+    let warning = ran.json()["warnings"][0].as_str().unwrap().to_owned();
+    assert!(warning.contains("what a repair left of another"), "{warning}");
+
+    // `latest` is the original still: its drill fails. What is left passes none either.
+    let ran = bench.run(&["restore", "shop", "--to", "latest", "--json"]).exits(1).json();
+    assert_eq!(ran["snapshot"], original);
+    let (code, drill) = bench.drill();
+    assert_eq!((code, &drill["snapshot"]), (4, &json!(original)), "{drill:#}");
+    let status = bench.run(&["status", "--json"]).exits(0).json();
+    assert_eq!(status[0]["last_backup"]["snapshot"], original);
+    assert!(!status.to_string().contains(id), "{status:#}");
+    let ran = bench.run(&["drill", "shop", "--snapshot", id, "--json"]);
+    assert!(matches!(ran.code, 4 | 5), "{}", ran.stdout);
+    assert_eq!(ran.json()["parts"]["restorable"], "unknown");
+
+    // Nothing is pruned while a snapshot needs what is lost.
+    bench.run(&["prune", "shop"]).exits(1);
+    let again = bench.run(&["repair", "snapshots", "shop", "--json"]).exits(3).json();
+    assert_eq!(again["snapshots"][0]["was_there"], true);
+    assert_eq!(of_kind(&bench, "snapshot-repaired").len(), 1);
+}
+
+#[test]
+fn what_the_source_still_has_makes_the_original_whole_and_restic_agrees() {
+    let bench = site();
+    let snapshot = bench.run(&["snapshots", "shop", "--json"]).exits(0).json()[0]["id"].clone();
+    let snapshot = snapshot.as_str().unwrap();
+    let whole = restored(&bench, snapshot);
+    flip(&pack(&bench, |size| size > 2_000_000), 1_000_000);
+    bench.run(&["repair", "snapshots", "shop", "--read-data"]).exits(3);
+
+    bench.backup();
+
+    assert_eq!(restored(&bench, snapshot), whole);
+    bench.run(&["prune", "shop"]).exits(0);
+    is_sound(&bench);
+    assert_eq!(bench.drill().0, 0);
+    let text = bench.run(&["repair", "snapshots", "shop", "--read-data"]).exits(0).stdout;
+    assert!(text.contains("no snapshot lost anything"), "{text}");
+}
+
+#[test]
+fn with_the_damaged_original_given_up_what_is_left_stays_whole_for_everybody() {
+    let bench = site();
+    let original = bench.run(&["snapshots", "shop", "--json"]).exits(0).json()[0]["id"].clone();
+    let original = original.as_str().unwrap();
+    let whole = restored(&bench, original);
+    flip(&pack(&bench, |size| size > 2_000_000), 1_000_000);
+    bench.run(&["verify", "shop", "--read-data"]).exits(1);
+    let dry = bench.run(&["repair", "snapshots", "shop", "--dry-run"]).exits(3).stdout;
+    assert!(dry.contains("the rest would be published"), "{dry}");
+    let done = bench.run(&["repair", "snapshots", "shop", "--json"]).exits(3).json();
+    let left = done["snapshots"][0]["repaired"].as_str().unwrap();
+
+    must(bench.restic(&new_restic()).args(["forget", original]));
+    bench.run(&["forget", "shop", "--accept-lost"]).exits(0);
+    bench.run(&["prune", "shop"]).exits(0);
+
+    is_sound(&bench);
+    let expected: Vec<_> = whole.lines().filter(|line| !line.contains("large.bin")).collect();
+    assert_eq!(restored(&bench, left).lines().collect::<Vec<_>>(), expected);
+    let mut restic = bench.restic(&old_restic());
+    must(restic.args(["restore", left, "--target"]).arg(bench.path("restic")));
+    assert_eq!(contents(&bench.path("restic")).lines().collect::<Vec<_>>(), expected);
+    // The next backup knows nothing of it, and its drill passes.
+    bench.backup();
+    assert_eq!(bench.drill().0, 0);
+}
+
+#[test]
+fn a_damaged_index_is_to_be_repaired_before_snapshots_are() {
+    let bench = site();
+    flip(&bench.files("store/acme/repo/index")[0], 40);
+
+    let ran = bench.run(&["repair", "snapshots", "shop"]).exits(1);
+
+    assert!(ran.stderr.contains("the index must be repaired first"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`lifeboat repair index`"), "{}", ran.stderr);
 }

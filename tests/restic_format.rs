@@ -190,6 +190,7 @@ async fn restic_checks_and_prints_a_repository_of_ours() {
     let snapshot = Snapshot {
         time: SystemClock.now(),
         parent: None,
+        original: None,
         tree: root,
         paths: vec!["/".into()],
         hostname: "acme".into(),

@@ -148,6 +148,7 @@ async fn back_up(repository: &Arc<Repository>, files: &BTreeMap<String, Vec<u8>>
     let snapshot = Snapshot {
         time: Timestamp::now(),
         parent: None,
+        original: None,
         tree,
         paths: vec!["/shop".into()],
         hostname: "acme".into(),

@@ -48,7 +48,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub struct Snapshots {
     pub files: Vec<(SnapshotId, Result<Snapshot, repo::Error>)>,
     pub gone: Vec<SnapshotId>,
-    /// Those that the ledger says were published.
+    /// Those that the ledger says were published, by backups and by repairs.
     pub named: HashSet<SnapshotId>,
 }
 
@@ -281,7 +281,12 @@ impl Account {
         let (published, announced) = (published(&records), announced(&records));
         let files = self.repository.snapshot_files_with(&published).await?;
         let there: HashSet<_> = files.iter().map(|(id, _)| *id).collect();
-        let named = publications(&records).map(|(_, one)| SnapshotId(one.snapshot)).collect();
+        let backups = publications(&records).map(|(_, one)| SnapshotId(one.snapshot));
+        let repaired = records.iter().filter_map(|record| match &record.event.body {
+            Body::SnapshotRepaired { snapshot, .. } => Some(SnapshotId(*snapshot)),
+            _ => None,
+        });
+        let named = backups.chain(repaired).collect();
         let is_gone = |id: &SnapshotId| !there.contains(id) && !announced.contains(id);
         let gone = published.into_iter().filter(is_gone).collect();
         Ok(Snapshots { files, gone, named })

@@ -2,7 +2,7 @@
 
 use super::{Account, Error, Rooms};
 use crate::ground::causes::chain;
-use crate::ledger::record::{BackupFinished, Record, publications};
+use crate::ledger::record::{BackupFinished, Body, Record, publications};
 use crate::repo::SnapshotId;
 
 /// The records of a ledger that was read whole.
@@ -18,6 +18,16 @@ impl Testimony {
     pub fn of(&self, snapshot: SnapshotId) -> Option<&BackupFinished> {
         let mut backups = publications(&self.records).map(|(_, backup)| backup);
         backups.find(|backup| backup.snapshot == snapshot.0)
+    }
+
+    /// The snapshot of which this one is what a repair left, if it is.
+    pub fn repaired(&self, snapshot: SnapshotId) -> Option<SnapshotId> {
+        self.records.iter().find_map(|record| match &record.event.body {
+            Body::SnapshotRepaired { snapshot: left, original, .. } if *left == snapshot.0 => {
+                Some(SnapshotId(*original))
+            }
+            _ => None,
+        })
     }
 }
 

@@ -403,6 +403,7 @@ fn describe(
     Snapshot {
         time: now,
         parent: parent.map(|(id, _)| id),
+        original: None,
         tree,
         paths: policy.sources.iter().map(|source| format!("/{}", source.name)).collect(),
         hostname: policy.customer.to_string(),

@@ -75,6 +75,9 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     if let Some(text) = link.downcast_ref().and_then(of_prune) {
         return Some(text);
     }
+    if let Some(text) = link.downcast_ref().and_then(of_repair) {
+        return Some(text);
+    }
     if let Some(text) = link.downcast_ref().and_then(of_damage) {
         return Some(text);
     }
@@ -242,6 +245,24 @@ fn of_prune(error: &repo::prune::Error) -> Option<&'static str> {
         Error::Tree(_) | Error::Lost { .. } | Error::Save(_) => Some(
             "nothing is removed from a damaged repository: `lifeboat verify` names what is lost",
         ),
+        _ => None,
+    }
+}
+
+/// What to do where a repair stops.
+fn of_repair(error: &repo::repair::Error) -> Option<&'static str> {
+    use repo::repair::Error;
+    match error {
+        Error::IndexFirst { .. } => {
+            Some("`lifeboat repair index` names anew what packs hold; then run it again")
+        }
+        Error::Whole { .. } => Some(
+            "run it again; if that stays so, this machine's memory or the way to the store changes \
+             what is read, or the index lies: `lifeboat repair index`",
+        ),
+        Error::Disturbed { .. } => {
+            Some("another program, which takes no locks, wrote meanwhile: run it again without it")
+        }
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 //! `lifeboat repair`: put right what is damaged, as far as what is stored allows.
 
 mod index;
+mod snapshots;
 
 use super::{App, Exit};
 
@@ -16,10 +17,12 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum RepairCommand {
     Index(index::Args),
+    Snapshots(snapshots::Args),
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     match args.command {
         RepairCommand::Index(args) => index::run(args, app).await,
+        RepairCommand::Snapshots(args) => snapshots::run(args, app).await,
     }
 }

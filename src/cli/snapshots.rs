@@ -40,6 +40,8 @@ struct Listed {
     complete: bool,
     /// Whether the ledger says that it was published.
     on_ledger: bool,
+    /// The snapshot of which this is what a repair left.
+    original: Option<SnapshotId>,
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
@@ -60,7 +62,9 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
             }
             opened => opened?,
         };
-        let tag = policy.map(|policy| manifest::policy_tag(&policy.name));
+        let tags = policy.map(|policy| {
+            [manifest::policy_tag(&policy.name), manifest::repaired_tag(&policy.name)]
+        });
         let mut snapshots = Vec::new();
         let Snapshots { files, gone, named } = account.snapshots().await?;
         for id in gone {
@@ -79,7 +83,8 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         }
         snapshots.sort_by_key(|(id, snapshot)| (snapshot.time, *id));
         for (id, snapshot) in snapshots {
-            if tag.as_ref().is_none_or(|tag| snapshot.tags.contains(tag)) {
+            let is_of = |tags: &[String; 2]| tags.iter().any(|tag| snapshot.tags.contains(tag));
+            if tags.as_ref().is_none_or(is_of) {
                 listed.push(Listed::new(&customer.id, id, snapshot, named.contains(&id)));
             }
         }
@@ -91,13 +96,18 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
 impl Listed {
     fn new(customer: &Name, id: SnapshotId, snapshot: Snapshot, on_ledger: bool) -> Self {
         let ours = snapshot.tags.iter().any(|tag| tag == manifest::TAG);
-        let policy = snapshot.tags.iter().find_map(|tag| tag.strip_prefix("policy:"));
+        let of = ["policy:", "repaired:"];
+        let policy = snapshot
+            .tags
+            .iter()
+            .find_map(|tag| of.iter().find_map(|prefix| tag.strip_prefix(prefix)));
         Self {
             id,
             time: snapshot.time,
             policy: policy.filter(|_| ours).map(|policy| format!("{customer}/{policy}")),
             customer: customer.clone(),
             host: snapshot.hostname,
+            original: snapshot.original,
             complete: !snapshot.tags.iter().any(|tag| tag == manifest::INCOMPLETE),
             tags: snapshot.tags,
             paths: snapshot.paths,
@@ -108,7 +118,11 @@ impl Listed {
     /// What is not as it should be.
     fn marks(&self) -> String {
         let is_unknown = self.policy.is_some() && !self.on_ledger;
-        let marks = [(!self.complete, "incomplete"), (is_unknown, "NOT ON THE LEDGER")];
+        let incomplete = match self.original {
+            Some(original) => format!("what is left of {}", original.0.short()),
+            None => "incomplete".to_owned(),
+        };
+        let marks = [(!self.complete, incomplete), (is_unknown, "NOT ON THE LEDGER".to_owned())];
         let marks = marks.into_iter().filter_map(|(is_so, mark)| is_so.then_some(mark));
         marks.collect::<Vec<_>>().join(", ")
     }

@@ -1,6 +1,6 @@
 //! `lifeboat verify`: are the stored bytes intact?
 
-mod told;
+pub(super) mod told;
 
 use serde::Serialize;
 

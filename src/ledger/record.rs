@@ -167,6 +167,16 @@ pub enum Body {
         /// SHA-256 of the plain [`super::details::Prune`].
         details: Digest,
     },
+    /// What is left of a snapshot that lost data is published as another, which is no backup.
+    SnapshotRepaired {
+        policy: Name,
+        run: RunId,
+        original: Digest,
+        snapshot: Digest,
+        /// Files, and folders that nobody can read, that it lacks.
+        files: u64,
+        folders: u64,
+    },
     /// Once a day: a daemon looks after these policies, whether or not anything can run.
     Heartbeat {
         policies: Vec<Name>,
@@ -308,7 +318,8 @@ impl Body {
             | Self::ForgetFinished { policy, .. }
             | Self::PruneStarted { policy, .. }
             | Self::PruneFinished { policy, .. }
-            | Self::IndexRepaired { policy, .. } => Some(policy),
+            | Self::IndexRepaired { policy, .. }
+            | Self::SnapshotRepaired { policy, .. } => Some(policy),
             Self::Heartbeat { .. } => None,
         }
     }

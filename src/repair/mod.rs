@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::account::{self, Account, Leased, Locked, Rooms};
+use crate::account::{self, Account, Leased, Locked, Readings, Rooms};
 use crate::ground::digest::Digest;
 use crate::ground::ids::RunId;
 use crate::ledger::details;
-use crate::ledger::record::Body;
+use crate::ledger::record::{Body, Record};
 use crate::policy::{Policy, Setup};
+use crate::repo::Depth;
 use crate::repo::lock::Claim;
 use crate::repo::prune::{Deletion, Keeper, Known, Refused};
-use crate::repo::repair::{self, IndexPlan, Repair};
+use crate::repo::repair::{self, Editor, How, IndexPlan, Remains, Repair, SnapshotsRepaired};
+use crate::source::manifest;
 
 /// How long others that use the repository are waited for.
 const WAIT: Duration = Duration::from_secs(60);
@@ -56,6 +58,31 @@ pub async fn index(
     }
     let lease = Leased::take("repair", policy.customer.as_str(), run, rooms).await?;
     let outcome = rooms.unless_interrupted(repair.index()).await;
+    lease.give_back(rooms).await;
+    Ok(Repaired { run, done: outcome?? })
+}
+
+/// Saves what can be read of damaged packs, and publishes what is left of snapshots that lost
+/// something; on a dry run only tells what it would do. `read_data`: every pack is read first.
+pub async fn snapshots(
+    setup: &Setup,
+    policy: &Policy,
+    read_data: bool,
+    dry_run: bool,
+    rooms: &Rooms,
+) -> Result<Repaired<SnapshotsRepaired>, Error> {
+    let run = RunId::draw();
+    let account = Account::open(setup, setup.customer_of(policy), rooms).await?;
+    let keeper = OfAccount { run, policy, account: &account, rooms };
+    let (memory, repair) = (Readings::of(&account, rooms), keeper.repair());
+    let depth = if read_data { Depth::ReadData } else { Depth::Structure };
+    let how = How { depth, dry_run, memory: &memory, editor: &keeper };
+    if dry_run {
+        let done = rooms.unless_interrupted(repair.snapshots(how)).await??;
+        return Ok(Repaired { run, done });
+    }
+    let lease = Leased::take("repair", policy.customer.as_str(), run, rooms).await?;
+    let outcome = rooms.unless_interrupted(repair.snapshots(how)).await;
     lease.give_back(rooms).await;
     Ok(Repaired { run, done: outcome?? })
 }
@@ -111,4 +138,37 @@ impl Keeper for OfAccount<'_> {
     }
 
     async fn pause(&self, _: Duration) {}
+}
+
+#[async_trait]
+impl Editor for OfAccount<'_> {
+    fn tags(&self, original: &[String]) -> Vec<String> {
+        manifest::repaired_tags(original)
+    }
+
+    async fn published(&self, what: &Remains) -> Result<(), Refused> {
+        let Some(snapshot) = what.repaired.map(|id| id.0) else { return Ok(()) };
+        // A repair that died right after it published left no record.
+        if what.was_there {
+            let is_it = |record: &Record| {
+                let body = &record.event.body;
+                matches!(body, Body::SnapshotRepaired { snapshot: known, .. } if *known == snapshot)
+            };
+            self.account.journal.deliver_all().await?;
+            if self.account.records().await?.iter().any(is_it) {
+                return Ok(());
+            }
+        }
+        let repaired = Body::SnapshotRepaired {
+            policy: self.policy.name.clone(),
+            run: self.run,
+            original: what.original.0,
+            snapshot,
+            files: what.files,
+            folders: what.folders,
+        };
+        let recorded = self.account.journal.record(vec![repaired]).await?;
+        account::tell(&recorded, &*self.rooms.progress);
+        Ok(())
+    }
 }

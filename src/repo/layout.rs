@@ -67,9 +67,19 @@ pub fn snapshot(id: &SnapshotId) -> ObjectName {
     Folder::Snapshots.object(&id.0)
 }
 
-/// Where the bytes of an object that nobody can read are kept: `damaged/index/<id>.<digest>`.
-pub fn set_aside(object: &ObjectName, bytes: &Digest) -> ObjectName {
+/// What tells of a damaged object that has bytes of this digest: `damaged/index/<id>.<digest>`.
+pub fn aside(object: &ObjectName, bytes: &Digest) -> ObjectName {
     name(&format!("damaged/{object}.{bytes}"))
+}
+
+/// The folder of what tells of damaged packs.
+pub fn packs_aside() -> ObjectName {
+    name("damaged/data")
+}
+
+/// The pack of which something in that folder tells.
+pub fn pack_aside(mark: &ObjectName) -> Option<PackId> {
+    mark.as_str().rsplit('/').next()?.split('.').next()?.parse().ok()
 }
 
 /// The name of the configuration, whose presence makes a store a repository.

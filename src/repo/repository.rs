@@ -18,7 +18,7 @@ use crate::ground::clock::Clock;
 use crate::ground::digest::Digest;
 use crate::ground::process::host_name;
 use crate::seal::{self, Cost, KeyFile, MasterKey};
-use crate::store::{self, Put};
+use crate::store::{self, ObjectName, Put};
 
 /// How many small objects are fetched at once.
 const FETCHES: usize = 16;
@@ -275,6 +275,12 @@ impl Repository {
         Ok(packs)
     }
 
+    /// What tells of damaged packs that a repair took out of the index.
+    pub(super) async fn packs_aside(&self) -> Result<HashSet<ObjectName>, store::Error> {
+        let listed = self.store.list(Some(&layout::packs_aside()));
+        listed.map_ok(|object| object.name).try_collect().await
+    }
+
     /// The size of a pack that was not listed, as far as the `expected` one goes; none if it is
     /// not there.
     async fn unlisted_size(
@@ -485,6 +491,7 @@ pub(crate) mod tests {
         Snapshot {
             time: Timestamp::from_second(second).unwrap(),
             parent: None,
+            original: None,
             tree: BlobId(Digest::of(b"tree")),
             paths: vec!["/srv".into()],
             hostname: "acme".into(),

@@ -15,6 +15,9 @@ pub struct Snapshot {
     pub parent: Option<SnapshotId>,
     /// The root tree.
     pub tree: BlobId,
+    /// The snapshot of which this is what a repair (or restic's `rewrite`) left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<SnapshotId>,
     #[serde(default, deserialize_with = "null_is_empty")]
     pub paths: Vec<String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -121,6 +124,7 @@ mod tests {
             });
             Snapshot {
                 time, parent: parent.map(|id| SnapshotId(Digest(id))), tree: BlobId(Digest(tree)),
+                original: parent.filter(|_| bytes > u64::MAX / 2).map(|id| SnapshotId(Digest(id))),
                 paths, hostname, username, uid, gid, tags, program_version, summary,
             }
         }
@@ -152,6 +156,7 @@ mod tests {
 
         assert_eq!(snapshot.time.to_string(), "2026-11-23T06:47:59.513126553Z");
         assert!(snapshot.tags.is_empty() && snapshot.paths.is_empty());
+        assert_eq!(snapshot.original, Some(SnapshotId(tree)));
     }
 
     #[test]

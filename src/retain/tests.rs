@@ -37,6 +37,7 @@ fn snapshot(second: i64, tags: &[&str]) -> Snapshot {
     Snapshot {
         time: at(second),
         parent: None,
+        original: None,
         tree: BlobId(Digest::ZERO),
         paths: Vec::new(),
         hostname: "acme".into(),

@@ -21,6 +21,30 @@ pub const TAG: &str = "lifeboat";
 /// The tag of a snapshot that lacks selected items.
 pub const INCOMPLETE: &str = "incomplete";
 
+/// The tag of what a repair left of a snapshot.
+pub const REPAIRED: &str = "repaired";
+
+/// The tag that stands in the place of a policy's on what a repair left of its snapshots: they are
+/// no backups.
+pub fn repaired_tag(policy: &Name) -> String {
+    format!("{REPAIRED}:{policy}")
+}
+
+/// The tags of what a repair left of a snapshot with these.
+pub fn repaired_tags(original: &[String]) -> Vec<String> {
+    let renamed = |tag: &String| match tag.strip_prefix("policy:") {
+        Some(policy) => format!("{REPAIRED}:{policy}"),
+        None => tag.clone(),
+    };
+    let mut tags: Vec<_> = original.iter().map(renamed).collect();
+    for mark in [INCOMPLETE, REPAIRED] {
+        if !tags.iter().any(|tag| tag == mark) {
+            tags.push(mark.to_owned());
+        }
+    }
+    tags
+}
+
 /// The tag of a policy's snapshots.
 pub fn policy_tag(policy: &Name) -> String {
     format!("policy:{policy}")

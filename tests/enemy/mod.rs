@@ -89,6 +89,7 @@ impl Enemy {
         let snapshot = Snapshot {
             time: jiff::Timestamp::now(),
             parent: None,
+            original: None,
             tree,
             paths: vec!["/".into()],
             hostname: "acme".into(),

@@ -128,6 +128,13 @@ fn vouched(
                 OnLedger::No,
                 format!("snapshot {id} is one of the policy {}, says the ledger", finished.policy),
             ),
+            None if testimony.repaired(id).is_some() => (
+                OnLedger::No,
+                format!(
+                    "snapshot {id} is what a repair left of another: files that could not be read \
+                     are not in it"
+                ),
+            ),
             None => (
                 OnLedger::No,
                 format!(

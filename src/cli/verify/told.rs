@@ -7,7 +7,7 @@ use crate::repo::{Coverage, Damage};
 use crate::report::{Line, Tone};
 
 /// Damages, snapshots and files of each that are told.
-const DAMAGES: usize = 20;
+const DAMAGES: usize = 10;
 const SNAPSHOTS: usize = 8;
 const FILES: usize = 5;
 
@@ -56,17 +56,40 @@ pub(super) fn lines(answer: &Answer<'_>) -> Vec<Line> {
             line(Tone::Bad, text);
         }
     }
-    if answer.errors.iter().any(is_of_the_index) {
+    if is_of_the_index(answer) {
         let policy = &answer.policy;
         let hint = format!("hint: `lifeboat repair index {policy}` names anew what packs hold");
+        line(Tone::Doubt, hint);
+    } else if needs_repair(answer) {
+        let policy = &answer.policy;
+        let hint = format!(
+            "hint: `lifeboat repair snapshots {policy}` saves what can be read of damaged packs; then \
+             a backup stores again what the sources still have"
+        );
+        line(Tone::Doubt, hint);
+    } else if !answer.affected.is_empty() {
+        let policy = &answer.policy;
+        let hint = format!(
+            "hint: `lifeboat backup {policy}` stores again what the sources still have, which may make \
+             them whole"
+        );
         line(Tone::Doubt, hint);
     }
     lines
 }
 
-/// Whether packs may hold what the index does not say.
-fn is_of_the_index(damage: &Damage) -> bool {
-    damage.object.starts_with("index ") || damage.what.contains("no index file names")
+/// Whether packs may hold what the index does not say: an index file is damaged, or packs are in none
+/// and something is missed.
+fn is_of_the_index(answer: &Answer<'_>) -> bool {
+    let unnamed = |damage: &Damage| damage.what.contains("no index file names");
+    answer.errors.iter().any(|damage| damage.object.starts_with("index "))
+        || !answer.hints.is_empty() && answer.errors.iter().any(unnamed)
+}
+
+/// Whether a pack is damaged, or what is left of a snapshot not published.
+fn needs_repair(answer: &Answer<'_>) -> bool {
+    answer.errors.iter().any(|damage| damage.object.starts_with("pack "))
+        || answer.affected.iter().any(|one| one.affected.repaired.is_none())
 }
 
 fn tell_coverage(coverage: &Coverage, line: &mut impl FnMut(Tone, String)) {
@@ -81,7 +104,9 @@ fn tell_coverage(coverage: &Coverage, line: &mut impl FnMut(Tone, String)) {
     let percent = u128::from(covered_bytes) * 100 / u128::from(bytes.max(1));
     let (covered, all) = (ByteSize(covered_bytes), ByteSize(bytes));
     let since = since.strftime("%Y-%m-%d %H:%M:%SZ");
-    let text = format!("{read}; since {since} {percent} % of everything, {covered} of {all}");
+    let text = format!(
+        "{read}; read and whole since {since}: {covered} of {all}, {percent} % of everything"
+    );
     line(Tone::Plain, text);
 }
 
@@ -89,24 +114,32 @@ fn tell_snapshot(one: &OfPolicy<'_>, line: &mut impl FnMut(Tone, String)) {
     let affected = one.affected;
     let of = one.policy.as_deref().map_or(&*affected.host, |policy| policy);
     let time = affected.time.strftime("%Y-%m-%d %H:%M:%SZ");
-    let mut lacks = Vec::new();
-    match affected.files {
-        0 => {}
-        1 => lacks.push("1 file".to_owned()),
-        files => lacks.push(format!("{files} files")),
-    }
-    match affected.folders {
-        0 => {}
-        1 => lacks.push("1 folder with all below it".to_owned()),
-        folders => lacks.push(format!("{folders} folders with all below them")),
-    }
-    let (short, lacks) = (affected.snapshot.0.short(), lacks.join(" and "));
-    line(Tone::Bad, format!("snapshot {short} of {of}, {time}, lacks {lacks}:"));
+    let (short, lacks) = (affected.snapshot.0.short(), lacks(affected.files, affected.folders));
+    let rest = match affected.repaired {
+        Some(id) => format!("; what is left of it is snapshot {}", id.0.short()),
+        None => String::new(),
+    };
+    line(Tone::Bad, format!("snapshot {short} of {of}, {time}, lacks {lacks}{rest}"));
     for gap in affected.lost.iter().take(FILES) {
         line(Tone::Plain, format!("    {}", gap.path));
     }
     let unnamed = affected.lost.len().saturating_sub(FILES) as u64 + affected.more;
     more(unnamed, "    and", "", line);
+}
+
+/// What a snapshot lacks, in words.
+pub(in crate::cli) fn lacks(files: u64, folders: u64) -> String {
+    let files = match files {
+        0 => None,
+        1 => Some("1 file".to_owned()),
+        files => Some(format!("{files} files")),
+    };
+    let folders = match folders {
+        0 => None,
+        1 => Some("1 folder with all below it".to_owned()),
+        folders => Some(format!("{folders} folders with all below them")),
+    };
+    files.into_iter().chain(folders).collect::<Vec<_>>().join(" and ")
 }
 
 fn more(count: u64, before: &str, after: &str, line: &mut impl FnMut(Tone, String)) {
@@ -141,8 +174,9 @@ mod tests {
             lines
         };
 
-        let read = "read 50 B in 2 packs; since 1970-01-01 00:00:00Z";
-        assert_eq!(told(999, false), [format!("{read} 99 % of everything, 999 B of 1000 B")]);
+        let read = "read 50 B in 2 packs; read and whole since 1970-01-01 00:00:00Z";
+        let text = format!("{read}: 999 B of 1000 B, 99 % of everything");
+        assert_eq!(told(999, false), [text]);
         assert!(told(1000, false)[0].contains(" 100 % of everything"));
         assert_eq!(told(50, true).len(), 2);
     }
@@ -166,6 +200,7 @@ mod tests {
             folders: 1,
             lost: (0..10).map(gap).collect(),
             more: 3,
+            repaired: Some(SnapshotId(Digest([8; 32]))),
         };
         let answer = Answer {
             policy: "acme/shop".into(),
@@ -192,7 +227,7 @@ mod tests {
         assert_eq!(
             text[10],
             "snapshot 07070707 of acme/shop, 1970-01-01 00:00:00Z, lacks 12 files and 1 folder with \
-             all below it:"
+             all below it; what is left of it is snapshot 08080808"
         );
         assert_eq!((text[16], text.len()), ("    and 8 more", 19));
         assert_eq!(text[17], "6 damages; 1 of 2 snapshots cannot be restored whole");

@@ -6,15 +6,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{Error, Repair};
-use crate::ground::digest::Digest;
+use super::{Error, Repair, aside};
 use crate::repo::index::FILE_BLOBS;
 use crate::repo::layout::{self, Folder};
 use crate::repo::lock::Lock;
-use crate::repo::pack::PackedBlob;
 use crate::repo::prune::Deletion;
 use crate::repo::{DoomedPack, Index, IndexFile, IndexId, IndexPack, PackId};
-use crate::store::{self, ObjectName, Put};
+use crate::store::{self, ObjectName};
 
 /// What is exchanged for what.
 pub(super) struct Exchange {
@@ -29,8 +27,8 @@ pub(super) struct Exchange {
     /// What new index files name.
     pub packs: Vec<IndexPack>,
     pub doomed: Vec<DoomedPack>,
-    /// What index files must name afterwards.
-    pub must_name: BTreeMap<PackId, Vec<PackedBlob>>,
+    /// What index files must name afterwards: packs and how many blobs of each.
+    pub must_name: BTreeMap<PackId, usize>,
     /// Packs that they name no more.
     pub unnamed: Vec<PackId>,
 }
@@ -52,7 +50,7 @@ impl Exchange {
         repair.keeper.deleting(&deletion).await.map_err(Error::Keeper)?;
         tracing::info!(phase = "set-aside");
         for id in &self.damaged {
-            set_aside(repair, id).await?;
+            aside::keep(repair, id).await?;
         }
         lock.confirm().await?;
         tracing::info!(phase = "unindex");
@@ -99,16 +97,9 @@ impl Exchange {
         let stays = |id: &IndexId| !self.old.contains(id) && !self.superseded.contains(id);
         let staying = self.files.iter().filter(|(id, _)| stays(id)).map(|(_, file)| file);
         staying.chain(new.values()).for_each(|file| index.insert_file(file));
-        for (pack, blobs) in &self.must_name {
-            let is_there = |blob: &PackedBlob| {
-                let mut places = index.places(blob.kind, &blob.id);
-                places.any(|place| place.pack == *pack && place.offset == blob.offset)
-            };
-            if !blobs.iter().all(is_there) {
-                return Err(Error::WouldLose { pack: *pack });
-            }
-        }
-        Ok(())
+        let named: HashMap<_, _> = index.packs().map(|(pack, blobs)| (pack, blobs.len())).collect();
+        let lost = self.must_name.iter().find(|(pack, blobs)| named.get(pack) < Some(*blobs));
+        lost.map_or(Ok(()), |(pack, _)| Err(Error::WouldLose { pack: *pack }))
     }
 
     /// Somebody who took no lock may have added to the index meanwhile: it may name what is gone.
@@ -121,24 +112,6 @@ impl Exchange {
         let is_known = |id: &IndexId| self.files.contains_key(id) || new.contains_key(id);
         let stranger = listed.iter().map(|(id, _)| IndexId(*id)).find(|id| !is_known(id));
         stranger.map_or(Ok(()), |id| Err(Error::Disturbed { id }))
-    }
-}
-
-/// Keeps the bytes of an index file that nobody can read: beside the repository's folders, which
-/// other programs leave alone.
-async fn set_aside(repair: &Repair<'_>, id: &IndexId) -> Result<(), Error> {
-    let store = repair.repository.store();
-    let object = layout::index(id);
-    let failed = |source| Error::SetAside { object: object.clone(), source };
-    let bytes = match store.get(&object, None).await {
-        Ok(bytes) => bytes,
-        Err(store::Error::Missing { .. }) => return Ok(()),
-        Err(source) => return Err(failed(source)),
-    };
-    let name = layout::set_aside(&object, &Digest::of(&bytes));
-    match store.put(&name, bytes, Put::Create).await {
-        Ok(()) | Err(store::Error::Exists { .. }) => Ok(()),
-        Err(source) => Err(failed(source)),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::ground::causes::chain;
 use crate::ground::progress::Progress;
 use crate::repo::pack::{HeaderError, PackedBlob, read_header};
 use crate::repo::reader::is_environment;
-use crate::repo::{PackId, Repository, layout};
+use crate::repo::{Index, PackId, Repository, layout};
 use crate::store;
 
 /// How many headers are fetched at once.
@@ -18,32 +18,51 @@ const FETCHES: usize = 16;
 /// Bytes of a pack's end that are fetched first: the header of some 100 blobs.
 const TAIL: u64 = 4 << 10;
 
-/// What a pack says that it holds, or why nobody can tell.
-pub(super) type Header = Result<Vec<PackedBlob>, String>;
-
-/// The headers of all `packs`, given with their sizes in bytes.
-pub(super) async fn read_all(
-    repository: &Repository,
-    packs: &HashMap<PackId, u64>,
-    progress: &dyn Progress,
-) -> Result<HashMap<PackId, Header>, Error> {
-    progress.phase("read headers of packs", None);
-    let fetches = packs.iter().map(|(pack, size)| async move {
-        let header = read(repository, *pack, *size).await?;
-        progress.advance(1, 0);
-        Ok::<_, Error>((*pack, header))
-    });
-    stream::iter(fetches).buffer_unordered(FETCHES).try_collect().await
+/// What a pack says that it holds.
+pub(super) enum Said {
+    /// What the index says of it.
+    AsIndexed,
+    Otherwise(Vec<PackedBlob>),
+    /// Why nobody can tell.
+    Nothing(String),
 }
 
-async fn read(repository: &Repository, pack: PackId, size: u64) -> Result<Header, Error> {
+/// What all packs that are `stored`, with their sizes in bytes, say beside what `index` does.
+pub(super) async fn read_all(
+    repository: &Repository,
+    index: &Index,
+    stored: &HashMap<PackId, u64>,
+    progress: &dyn Progress,
+) -> Result<HashMap<PackId, Said>, Error> {
+    progress.phase("read headers of packs", None);
+    let size = |pack: &PackId| stored.get(pack).copied();
+    let indexed = index.packs().filter_map(|(pack, blobs)| Some((pack, size(&pack)?, Some(blobs))));
+    let others = stored.iter().filter(|(pack, _)| !index.has_pack(pack));
+    let others = others.map(|(pack, size)| (*pack, *size, None));
+    let reads = indexed.chain(others).map(|(pack, size, indexed)| async move {
+        let said = match read(repository, pack, size).await? {
+            Ok(blobs) if Some(&blobs) == indexed.as_ref() => Said::AsIndexed,
+            Ok(blobs) => Said::Otherwise(blobs),
+            Err(why) => Said::Nothing(why),
+        };
+        progress.advance(1, 0);
+        Ok::<_, Error>((pack, said))
+    });
+    stream::iter(reads).buffer_unordered(FETCHES).try_collect().await
+}
+
+async fn read(
+    repository: &Repository,
+    pack: PackId,
+    size: u64,
+) -> Result<Result<Vec<PackedBlob>, String>, Error> {
     let mut wanted = TAIL.min(size);
     loop {
         let range = size - wanted..size;
         let tail = match repository.store().get(&layout::pack(&pack), Some(range)).await {
             Ok(tail) => tail,
             Err(source @ store::Error::Io { .. }) if is_environment(&source) => {
-                return Err(Error::Header { pack, source });
+                return Err(Error::Pack { pack, source });
             }
             Err(error) => return Ok(Err(chain(&error))),
         };

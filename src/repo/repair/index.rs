@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::Error;
 use super::exchange::Exchange;
-use super::headers;
+use super::headers::{self, Said};
+use super::{Error, aside};
 use crate::ground::causes::chain;
 use crate::ground::progress::Progress;
 use crate::repo::file::{self, FileError};
@@ -61,7 +61,7 @@ pub(super) struct Survey {
     /// Of the files that count.
     index: Index,
     /// Packs that are there, with what their headers say.
-    headers: HashMap<PackId, headers::Header>,
+    headers: HashMap<PackId, Said>,
 }
 
 impl Survey {
@@ -91,15 +91,22 @@ impl Survey {
         counts.for_each(|(_, file)| index.insert_file(file));
         progress.phase("list packs", None);
         let stored = repository.pack_sizes(&index).await.map_err(Error::List)?;
-        let headers = headers::read_all(repository, &stored, progress).await?;
+        let mut headers = headers::read_all(repository, &index, &stored, progress).await?;
+        // What could be read of them is in others, and a backup must not rely on them again.
+        let marks = repository.packs_aside().await.map_err(Error::List)?;
+        for pack in stored.keys().filter(|pack| !index.has_pack(pack)) {
+            if aside::is_marked(repository, &marks, pack).await? {
+                headers.remove(pack);
+            }
+        }
         Ok(Self { files, misnamed, superseded, damaged, index, headers })
     }
 
     /// What a pack that is there is to be named as, if that is known.
     fn truth<'a>(&'a self, pack: &PackId, indexed: &'a [PackedBlob]) -> Option<&'a [PackedBlob]> {
         match self.headers.get(pack)? {
-            Ok(blobs) => Some(blobs),
-            Err(_) => Some(indexed),
+            Said::Otherwise(blobs) => Some(blobs),
+            Said::AsIndexed | Said::Nothing(_) => Some(indexed),
         }
     }
 
@@ -120,7 +127,10 @@ impl Survey {
     fn unnamed(&self) -> impl Iterator<Item = (PackId, &[PackedBlob])> {
         let is_known = |pack: &PackId| self.index.has_pack(pack) || self.index.is_doomed(pack);
         let unknown = self.headers.iter().filter(move |(pack, _)| !is_known(pack));
-        unknown.filter_map(|(pack, header)| Some((*pack, header.as_deref().ok()?)))
+        unknown.filter_map(|(pack, said)| match said {
+            Said::Otherwise(blobs) => Some((*pack, blobs.as_slice())),
+            Said::AsIndexed | Said::Nothing(_) => None,
+        })
     }
 
     /// Index files that are to be replaced: others supersede them, they lie under another's name, or
@@ -144,9 +154,10 @@ impl Survey {
             rewritten.clear();
         }
         named.extend(self.unnamed().map(|(pack, _)| pack));
-        let header = |(pack, header): (&PackId, &headers::Header)| {
+        let header = |(pack, said): (&PackId, &Said)| {
+            let Said::Nothing(what) = said else { return None };
             let is_indexed = self.index.has_pack(pack) || self.index.is_doomed(pack);
-            Some(Header { pack: *pack, what: header.as_ref().err()?.clone(), is_indexed })
+            Some(Header { pack: *pack, what: what.clone(), is_indexed })
         };
         let mut headless: Vec<_> = self.headers.iter().filter_map(header).collect();
         headless.sort_by_key(|one| one.pack);
@@ -164,15 +175,17 @@ impl Survey {
         let of_old: HashSet<PackId> =
             old.iter().flat_map(|id| &self.files[id].packs).map(|pack| pack.id).collect();
         let mut packs: BTreeMap<PackId, Vec<PackedBlob>> = BTreeMap::new();
-        let mut kept = BTreeMap::new();
-        for (pack, blobs) in self.index.packs() {
-            let Some(truth) = self.truth(&pack, &blobs) else { continue };
-            if of_old.contains(&pack) {
+        for (pack, blobs) in self.index.packs().filter(|(pack, _)| of_old.contains(pack)) {
+            if let Some(truth) = self.truth(&pack, &blobs) {
                 packs.insert(pack, truth.to_vec());
             }
-            kept.insert(pack, truth.to_vec());
         }
         packs.extend(self.unnamed().map(|(pack, blobs)| (pack, blobs.to_vec())));
+        let must_name = self
+            .index
+            .packs()
+            .filter_map(|(pack, blobs)| self.truth(&pack, &blobs).map(|truth| (pack, truth.len())));
+        let must_name = must_name.collect();
         let counting = old.iter().filter(|id| !self.superseded.contains(*id));
         let doomed: Vec<DoomedPack> =
             counting.flat_map(|id| self.files[id].packs_to_delete.iter().cloned()).collect();
@@ -185,7 +198,7 @@ impl Survey {
             packs: packs.into_iter().map(pack).collect(),
             doomed,
             files: self.files,
-            must_name: kept,
+            must_name,
             unnamed: gone,
         }
     }

@@ -1,21 +1,28 @@
 //! What is damaged is put right as far as what is stored allows.
 //!
 //! In: an open repository, and a [`Keeper`] who writes down what goes. Out: an index that names what
-//! packs hold. The rules: nothing that can be read is deleted or loses its name; what cannot be read
+//! packs hold, readable blobs in sound packs, and what is left of snapshots. The rules: nothing that can be read is deleted or loses its name; what cannot be read
 //! is set aside, not deleted, where it may have told something; what is new is durable and read back
 //! before anything old goes; whoever removes holds the lock that nobody shares, and has written it
 //! down. It can end anywhere and be run again. Async.
 
+mod aside;
 mod exchange;
 mod headers;
 mod index;
+mod rewrite;
+mod salvage;
+mod snapshots;
 
 use std::sync::Arc;
 
 pub use self::index::{Header, IndexPlan};
+pub use self::snapshots::{Editor, How, Remains, SnapshotsRepaired};
 use super::lock::{Lock, LockError};
 use super::prune::{Keeper, Refused};
-use super::{Error as RepositoryError, IndexId, PackId, Repository};
+use super::reader::ReadError;
+use super::verify::VerifyError;
+use super::{Error as RepositoryError, IndexId, PackId, Repository, WriteError};
 use crate::ground::clock::Clock;
 use crate::ground::progress::Progress;
 use crate::store::{self, ObjectName};
@@ -28,17 +35,27 @@ pub enum Error {
     List(#[source] store::Error),
     #[error("cannot read the repository")]
     Read(#[source] RepositoryError),
-    #[error("cannot read the header of pack {pack}")]
-    Header { pack: PackId, source: store::Error },
-    #[error("cannot store a new index file")]
+    #[error("cannot read pack {pack}")]
+    Pack { pack: PackId, source: store::Error },
+    #[error("cannot store what replaces or repairs something")]
     Store(#[source] RepositoryError),
+    #[error("{object} is damaged: the index must be repaired first")]
+    IndexFirst { object: String },
+    #[error("cannot look at the repository")]
+    Verify(#[from] VerifyError),
+    #[error("pack {pack} could not be read whole, and now it is what its name says")]
+    Whole { pack: PackId },
+    #[error("cannot read blobs of the repository")]
+    Blobs(#[from] ReadError),
+    #[error("cannot store what is saved")]
+    Write(#[source] WriteError),
     #[error("the new index file {id} is not read back as it was written")]
     NotReadBack { id: IndexId },
     #[error("the new index would no longer name pack {pack}, which can be read")]
     WouldLose { pack: PackId },
     #[error("index {id} came while the index was repaired")]
     Disturbed { id: IndexId },
-    #[error("cannot set {object} aside")]
+    #[error("cannot set {object} aside, which is damaged")]
     SetAside { object: ObjectName, source: store::Error },
     #[error("cannot delete {object}")]
     Delete { object: ObjectName, source: store::Error },

@@ -4,6 +4,7 @@ mod damage;
 mod failure;
 mod parts;
 mod repair_index;
+mod repair_snapshots;
 mod round_trip;
 mod shared;
 
@@ -242,6 +243,7 @@ fn snapshot(tree: BlobId) -> Snapshot {
     Snapshot {
         time: Timestamp::UNIX_EPOCH,
         parent: None,
+        original: None,
         tree,
         paths: vec!["/".into()],
         hostname: "host".into(),

@@ -13,7 +13,14 @@ use crate::store::{Act, Fault, Harm};
 /// Writes down what goes.
 #[derive(Default)]
 pub(super) struct Office {
-    pub(super) deletions: Mutex<Vec<Deletion>>,
+    deletions: Mutex<Vec<Deletion>>,
+    known: Known,
+}
+
+impl Office {
+    pub(super) fn knowing(known: Known) -> Self {
+        Self { known, ..Self::default() }
+    }
 }
 
 #[async_trait]
@@ -23,7 +30,7 @@ impl Keeper for Office {
     }
 
     async fn known(&self) -> Result<Known, Refused> {
-        Ok(Known::default())
+        Ok(self.known.clone())
     }
 
     async fn deleting(&self, what: &Deletion) -> Result<(), Refused> {
@@ -35,7 +42,7 @@ impl Keeper for Office {
 }
 
 impl Bench {
-    fn repair_index(&self) -> Result<IndexPlan, Error> {
+    pub(super) fn repair_index(&self) -> Result<IndexPlan, Error> {
         self.repair_index_through(self.store.clone(), &Office::default())
     }
 

@@ -45,6 +45,8 @@ pub struct Affected {
     pub lost: Vec<Gap>,
     /// How many are not named.
     pub more: u64,
+    /// What a repair left of it, the newest.
+    pub repaired: Option<SnapshotId>,
 }
 
 /// A file or folder that cannot be restored.
@@ -60,20 +62,23 @@ pub struct Gap {
 pub(super) async fn name(
     reader: &Reader,
     index: &SharedIndex,
-    mut snapshots: Vec<(SnapshotId, Snapshot)>,
+    snapshots: &[(SnapshotId, Snapshot)],
     lost: &Lost,
     found: &mut Verified,
     progress: &dyn Progress,
 ) -> Result<(), VerifyError> {
     progress.phase("find what is affected", None);
+    let mut snapshots: Vec<_> = snapshots.iter().collect();
     snapshots.sort_by_key(|(id, snapshot)| std::cmp::Reverse((snapshot.time, *id)));
     let objects = found.errors.iter().map(|damage| damage.object.clone());
     let uses = objects.map(|object| (object, Uses::default())).collect();
     let Some((newest, _)) = snapshots.first() else { return Ok(()) };
     let mut naming = Naming { index, lost, snapshot: *newest, uses };
     let mut known = HashMap::new();
+    let repaired: HashMap<_, _> =
+        snapshots.iter().rev().filter_map(|(id, other)| Some((other.original?, *id))).collect();
     for (id, snapshot) in snapshots {
-        naming.snapshot = id;
+        naming.snapshot = *id;
         let Gaps { files, folders } = fold(reader, snapshot.tree, &mut known, &mut naming).await?;
         progress.advance(1, 0);
         if files == 0 && folders == 0 {
@@ -84,14 +89,15 @@ pub(super) async fn name(
             _ => Vec::new(),
         };
         found.affected.push(Affected {
-            snapshot: id,
+            snapshot: *id,
             time: snapshot.time,
-            host: snapshot.hostname,
-            tags: snapshot.tags,
+            host: snapshot.hostname.clone(),
+            tags: snapshot.tags.clone(),
             files,
             folders,
             more: files.saturating_add(folders).saturating_sub(first.len() as u64),
             lost: first,
+            repaired: repaired.get(id).copied(),
         });
     }
     for damage in &mut found.errors {

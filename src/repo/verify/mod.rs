@@ -20,7 +20,7 @@ use self::part::{Candidate, Forgetful};
 pub use self::part::{Coverage, Memory, NotAShare, Share};
 use super::prune::Refused;
 use super::reader::{ReadError, Reader};
-use super::{Error, Index, PackId, Repository, SharedIndex, Snapshot, SnapshotId};
+use super::{Error, Index, PackId, Repository, SharedIndex, Snapshot, SnapshotId, layout};
 use crate::ground::progress::Progress;
 use crate::store;
 
@@ -56,6 +56,12 @@ impl Damage {
     /// A damage of which nothing more is known.
     pub fn of(object: impl Into<String>, what: impl Into<String>) -> Self {
         Self { object: object.into(), what: what.into(), files: Vec::new(), more_files: 0 }
+    }
+
+    /// Causes before what follows from them.
+    fn rank(&self) -> usize {
+        let kinds = ["snapshot ", "index ", "pack ", "tree "];
+        kinds.iter().position(|kind| self.object.starts_with(kind)).unwrap_or(kinds.len())
     }
 }
 
@@ -140,6 +146,27 @@ pub async fn verify_with(
     depth: Depth,
     progress: &dyn Progress,
 ) -> Result<Verified, VerifyError> {
+    Ok(survey(memory, repository, known, depth, progress).await?.found)
+}
+
+/// What a verification saw.
+pub(super) struct Survey {
+    pub found: Verified,
+    /// Those that can be read.
+    pub snapshots: HashMap<SnapshotId, Snapshot>,
+    /// As far as index files can be read.
+    pub index: SharedIndex,
+    pub losses: Losses,
+}
+
+/// As [`verify_with`], with all that it saw.
+pub(super) async fn survey(
+    memory: &dyn Memory,
+    repository: &Arc<Repository>,
+    known: &[SnapshotId],
+    depth: Depth,
+    progress: &dyn Progress,
+) -> Result<Survey, VerifyError> {
     let mut found = Verified::default();
     // First, for a backup publishes last: what its snapshot refers to is in what is read next.
     let snapshots = read_snapshots(repository, known, &mut found, progress).await?;
@@ -150,6 +177,9 @@ pub async fn verify_with(
 
     let mut losses = Losses::default();
     packs::compare_with_listing(&index, &listed, &mut losses, &mut found);
+    let marks = repository.packs_aside().await.map_err(VerifyError::ListPacks)?;
+    let marked = marks.iter().filter_map(layout::pack_aside).collect();
+    packs::tell_unnamed(&index, &listed, &marked, &mut found);
     let candidate = |pack: PackId| {
         let (bytes, written) = *stored.get(&pack)?;
         Some(Candidate { pack, bytes, written })
@@ -175,12 +205,12 @@ pub async fn verify_with(
     let roots = snapshots.iter().map(|(_, snapshot)| snapshot.tree);
     let lost = trees::follow(&reader, &index, roots, &losses, &mut found, progress).await?;
     lost.tell(&mut found);
-    found.errors.sort();
+    found.errors.sort_by(|a, b| (a.rank(), a).cmp(&(b.rank(), b)));
     found.errors.dedup();
     if !lost.is_empty() {
-        affected::name(&reader, &index, snapshots, &lost, &mut found, progress).await?;
+        affected::name(&reader, &index, &snapshots, &lost, &mut found, progress).await?;
     }
-    Ok(found)
+    Ok(Survey { found, snapshots: snapshots.into_iter().collect(), index, losses })
 }
 /// What is covered after a reading; packs that are gone are forgotten.
 async fn look_back(

@@ -28,7 +28,11 @@ const NAMED: usize = 3;
 
 /// What cannot be read of which pack.
 #[derive(Debug, Default)]
-pub(super) struct Losses(HashMap<PackId, Loss>);
+pub(in crate::repo) struct Losses {
+    lost: HashMap<PackId, Loss>,
+    /// Packs that are not as they should be, whether or not a blob is lost.
+    unsound: HashSet<PackId>,
+}
 
 #[derive(Debug)]
 enum Loss {
@@ -40,12 +44,22 @@ enum Loss {
 impl Losses {
     /// Whether this place gives the blob no more.
     pub(super) fn include(&self, id: &BlobId, place: &Location) -> bool {
-        match self.0.get(&place.pack) {
+        match self.lost.get(&place.pack) {
             None => false,
             Some(Loss::All) => true,
             Some(Loss::Beyond(size)) => u64::from(place.offset) + u64::from(place.length) > *size,
             Some(Loss::Blobs(lost)) => lost.contains(id),
         }
+    }
+
+    /// Packs that are not as they should be.
+    pub(in crate::repo) fn unsound(&self) -> &HashSet<PackId> {
+        &self.unsound
+    }
+
+    fn lose(&mut self, pack: PackId, loss: Loss) {
+        self.lost.insert(pack, loss);
+        self.unsound.insert(pack);
     }
 }
 
@@ -63,15 +77,16 @@ pub(super) fn compare_with_listing(
             None => {
                 found
                     .damaged(object(), format!("it is missing, and with it {} blobs", blobs.len()));
-                losses.0.insert(pack, Loss::All);
+                losses.lose(pack, Loss::All);
             }
             Some(size) if *size != expected => {
                 let what = format!("it has {size} bytes, its index says {expected}");
                 found.damaged(object(), what);
-                losses.0.insert(pack, Loss::Beyond(*size));
+                losses.lose(pack, Loss::Beyond(*size));
             }
             Some(_) if !lie_end_to_end(&blobs) => {
                 found.damaged(object(), "its index gives blobs that overlap or leave gaps");
+                losses.unsound.insert(pack);
             }
             Some(_) => {}
         }
@@ -80,12 +95,23 @@ pub(super) fn compare_with_listing(
     let doomed: HashSet<PackId> = index.doomed_packs().map(|(pack, _)| pack).collect();
     for pack in &doomed {
         if !listed.contains_key(pack) && !index.has_pack(pack) {
-            losses.0.insert(*pack, Loss::All);
+            losses.lost.insert(*pack, Loss::All);
         }
     }
+}
+
+/// Packs that no index file names, without those that a repair left out of it.
+pub(super) fn tell_unnamed(
+    index: &Index,
+    listed: &HashMap<PackId, u64>,
+    left_out: &HashSet<PackId>,
+    found: &mut Verified,
+) {
+    let is_known =
+        |pack: &&PackId| index.has_pack(pack) || index.is_doomed(pack) || left_out.contains(*pack);
     let mut unknown: Vec<_> = listed
         .keys()
-        .filter(|pack| !index.has_pack(pack) && !doomed.contains(pack))
+        .filter(|pack| !is_known(pack))
         .map(|pack| format!("pack {pack} is in no index file: left by an interrupted run"))
         .collect();
     unknown.sort();
@@ -138,7 +164,7 @@ impl<'a> Reading<'a> {
             };
             if size > LARGEST {
                 found.damaged(format!("pack {pack}"), format!("it has {size} bytes, no pack has"));
-                losses.0.insert(pack, Loss::All);
+                losses.lose(pack, Loss::All);
                 continue;
             }
             // Blobs are opened one by one; a few bytes may expand to very many.
@@ -171,11 +197,14 @@ impl<'a> Reading<'a> {
         let Findings { pack, size, read, what, lost } = findings;
         found.bytes_read += read;
         self.read.push((pack, what.is_empty()));
+        if !what.is_empty() {
+            losses.unsound.insert(pack);
+        }
         for what in what {
             found.damaged(format!("pack {pack}"), what);
         }
         if let Some(loss) = lost {
-            losses.0.insert(pack, loss);
+            losses.lose(pack, loss);
         }
         progress.advance(1, size);
         if self.read.len() >= REMEMBERED_AT_ONCE {

@@ -228,6 +228,7 @@ pub(super) fn snapshot(tree: BlobId, time: Timestamp) -> Snapshot {
     Snapshot {
         time,
         parent: None,
+        original: None,
         tree,
         paths: Vec::new(),
         hostname: String::new(),

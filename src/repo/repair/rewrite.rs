@@ -1,0 +1,83 @@
+//! What is left of a tree: without the files that need what is lost, and without the folders that
+//! nobody can read. A file is whole or it is left out.
+
+use std::collections::HashSet;
+use std::sync::PoisonError;
+
+use super::Error;
+use crate::ground::digest::Digest;
+use crate::repo::fold::Fold;
+use crate::repo::reader::ReadError;
+use crate::repo::writer::Writer;
+use crate::repo::{BlobId, BlobKind, NodeKind, SharedIndex, Tree};
+
+/// What is left of one tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Left {
+    /// Itself where nothing below it is lost; none where nobody can read it.
+    pub tree: Option<BlobId>,
+    /// Files and folders below it that are left out.
+    pub files: u64,
+    pub folders: u64,
+}
+
+pub(super) struct Rewriting<'a> {
+    pub index: &'a SharedIndex,
+    pub lost: &'a HashSet<(BlobKind, BlobId)>,
+    /// None: nothing is stored.
+    pub writer: Option<&'a Writer>,
+}
+
+impl Fold for Rewriting<'_> {
+    type Out = Left;
+    type Error = Error;
+
+    fn unreadable(&mut self, _: &[u8], _: BlobId, _: &ReadError) -> Left {
+        Left { tree: None, files: 0, folders: 1 }
+    }
+
+    fn leave(&mut self, _: &[u8], id: BlobId, tree: Tree, below: Vec<Left>) -> Result<Left, Error> {
+        let mut left = Left { tree: Some(id), files: 0, folders: 0 };
+        let mut below = below.into_iter();
+        let mut nodes = Vec::with_capacity(tree.nodes.len());
+        let mut is_changed = false;
+        for mut node in tree.nodes {
+            match &mut node.kind {
+                NodeKind::File { content, .. } if !content.iter().all(|blob| self.has(blob)) => {
+                    left.files = left.files.saturating_add(1);
+                    is_changed = true;
+                    continue;
+                }
+                NodeKind::Dir { subtree } => {
+                    let inner = below.next().expect("a fold gives one for each folder");
+                    left.files = left.files.saturating_add(inner.files);
+                    left.folders = left.folders.saturating_add(inner.folders);
+                    is_changed |= inner.tree != Some(*subtree);
+                    let Some(tree) = inner.tree else { continue };
+                    *subtree = tree;
+                }
+                _ => {}
+            }
+            nodes.push(node);
+        }
+        if is_changed {
+            left.tree = Some(self.store(&Tree { nodes })?);
+        }
+        Ok(left)
+    }
+}
+
+impl Rewriting<'_> {
+    fn has(&self, blob: &BlobId) -> bool {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        index.places(BlobKind::Data, blob).next().is_some()
+            && !self.lost.contains(&(BlobKind::Data, *blob))
+    }
+
+    fn store(&self, tree: &Tree) -> Result<BlobId, Error> {
+        match self.writer {
+            Some(writer) => writer.store_tree(tree).map_err(Error::Write),
+            None => Ok(BlobId(Digest::of(&tree.encode()))),
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Snapshots that lost data: what is left of each is published beside it.
+//!
+//! The order is the promise: what can be read of damaged packs is stored anew and indexed; trees
+//! without what is lost are; then what is left of each snapshot is published, marked, and tied to the
+//! original, which stays; last, damaged packs are marked, and index files name them no more. The packs
+//! stay where they are until a prune, which removes them only once no snapshot needs what they held.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, RwLock};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+
+use super::exchange::Exchange;
+use super::rewrite::{Left, Rewriting};
+use super::salvage::Salvaged;
+use super::{Error, Repair, aside};
+use crate::repo::fold::fold;
+use crate::repo::lock::Lock;
+use crate::repo::prune::Refused;
+use crate::repo::reader::Reader;
+use crate::repo::verify::{Memory, Survey, survey};
+use crate::repo::{
+    Added, BlobId, BlobKind, Depth, Index, IndexPack, PackId, SharedIndex, Snapshot, SnapshotId,
+    Verified,
+};
+
+/// Says what a repaired snapshot looks like, and writes down that it was published.
+#[async_trait]
+pub trait Editor: Send + Sync {
+    /// The tags of what is left of a snapshot with these: nobody may take it for the original.
+    fn tags(&self, original: &[String]) -> Vec<String>;
+    /// What is left of a snapshot is published, now or by an earlier repair.
+    async fn published(&self, what: &Remains) -> Result<(), Refused>;
+}
+
+/// A snapshot that lost something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remains {
+    pub original: SnapshotId,
+    pub time: Timestamp,
+    /// The original's.
+    pub tags: Vec<String>,
+    /// Files, and folders that nobody can read, that are left out.
+    pub files: u64,
+    pub folders: u64,
+    /// What is left; none on a dry run, and where its root cannot be read.
+    pub repaired: Option<SnapshotId>,
+    /// Whether an earlier repair published it.
+    pub was_there: bool,
+}
+
+/// What was found, and done.
+#[derive(Debug)]
+pub struct SnapshotsRepaired {
+    pub found: Verified,
+    /// What of damaged packs was stored anew.
+    pub salvaged: Added,
+    /// Blobs that nobody can read any more, needed or not.
+    pub lost_blobs: u64,
+    /// Packs, damaged or gone, that the index names no more, or on a dry run would not.
+    pub dropped: Vec<PackId>,
+    /// Newest first.
+    pub snapshots: Vec<Remains>,
+}
+
+/// How a repair of snapshots goes about it.
+#[derive(Clone, Copy)]
+pub struct How<'a> {
+    /// How packs are looked at first.
+    pub depth: Depth,
+    pub dry_run: bool,
+    /// What is remembered of packs that were read.
+    pub memory: &'a dyn Memory,
+    pub editor: &'a dyn Editor,
+}
+
+impl Repair<'_> {
+    /// Saves what can be read of damaged packs, and publishes what is left of snapshots that lost
+    /// something. The index must be readable.
+    pub async fn snapshots(&self, how: How<'_>) -> Result<SnapshotsRepaired, Error> {
+        if how.dry_run {
+            let look = self.look(how).await?;
+            return self.publish(how, look, None).await.map(|(repaired, _)| repaired);
+        }
+        let claim = self.keeper.claim().await.map_err(Error::Keeper)?;
+        let lock = Lock::shared(self.repository, self.clock, &claim).await?;
+        let outcome = async {
+            let look = self.look(how).await?;
+            self.publish(how, look, Some(&lock)).await
+        };
+        let outcome = outcome.await;
+        let released = lock.release().await;
+        let (repaired, lost) = outcome?;
+        released?;
+        if !repaired.dropped.is_empty() {
+            self.drop_packs(&repaired.dropped, &lost).await?;
+        }
+        tracing::info!(phase = "done");
+        Ok(repaired)
+    }
+
+    async fn look(&self, how: How<'_>) -> Result<Survey, Error> {
+        tracing::info!(phase = "survey");
+        let known = self.keeper.known().await.map_err(Error::Keeper)?;
+        let mut published = known.published;
+        published.retain(|id| !known.given_up.contains(id));
+        let looked =
+            survey(how.memory, self.repository, &published, how.depth, self.progress).await?;
+        let is_index = |object: &&str| object.starts_with("index ");
+        let objects = looked.found.errors.iter().map(|damage| &*damage.object);
+        match objects.into_iter().find(is_index) {
+            Some(object) => Err(Error::IndexFirst { object: object.to_owned() }),
+            None => Ok(looked),
+        }
+    }
+
+    async fn publish(
+        &self,
+        how: How<'_>,
+        look: Survey,
+        lock: Option<&Lock>,
+    ) -> Result<(SnapshotsRepaired, HashSet<(BlobKind, BlobId)>), Error> {
+        let Survey { found, snapshots, index, losses } = look;
+        let unsound = losses.unsound().clone();
+        tracing::info!(phase = "salvage");
+        let Salvaged { added, lost } = self.salvage(&index, &unsound, how.dry_run).await?;
+        tracing::info!(phase = "rewrite");
+        let left = self.rewrite(&index, &lost, &snapshots, lock.is_some()).await?;
+        tracing::info!(phase = "publish");
+        let mut remains = Vec::new();
+        for (id, left) in left {
+            let original = &snapshots[&id];
+            let (repaired, was_there) = match (left.tree, lock) {
+                (Some(tree), Some(lock)) => {
+                    self.publish_one(how, lock, id, original, tree, &snapshots).await?
+                }
+                _ => (None, false),
+            };
+            let one = Remains {
+                original: id,
+                time: original.time,
+                tags: original.tags.clone(),
+                files: left.files,
+                folders: left.folders,
+                repaired,
+                was_there,
+            };
+            if repaired.is_some() {
+                how.editor.published(&one).await.map_err(Error::Keeper)?;
+            }
+            remains.push(one);
+        }
+        remains.sort_by_key(|one| std::cmp::Reverse((one.time, one.original)));
+        let mut dropped: Vec<_> = unsound.into_iter().collect();
+        dropped.sort();
+        let repaired = SnapshotsRepaired {
+            found,
+            salvaged: added,
+            lost_blobs: lost.len() as u64,
+            dropped,
+            snapshots: remains,
+        };
+        Ok((repaired, lost))
+    }
+
+    /// What is left of those snapshots that lost something; new trees are durable on return.
+    async fn rewrite(
+        &self,
+        index: &SharedIndex,
+        lost: &HashSet<(BlobKind, BlobId)>,
+        snapshots: &HashMap<SnapshotId, Snapshot>,
+        stores: bool,
+    ) -> Result<Vec<(SnapshotId, Left)>, Error> {
+        self.progress.phase("write trees", None);
+        let reader = Reader::new(self.repository.clone(), index.clone());
+        // What is stored anew needs not be stored again: the index as it is now knows it.
+        let current = self.repository.load_index().await.map_err(Error::Read)?;
+        let current = Arc::new(RwLock::new(current));
+        let writer = self.repository.writer(current, Handle::current(), self.clock.clone());
+        let mut rewriting = Rewriting { index, lost, writer: stores.then_some(&writer) };
+        let mut known = HashMap::new();
+        let mut all = Vec::new();
+        for (id, snapshot) in snapshots {
+            let left = fold(&reader, snapshot.tree, &mut known, &mut rewriting).await?;
+            self.progress.advance(1, 0);
+            if left.tree != Some(snapshot.tree) {
+                all.push((*id, left));
+            }
+        }
+        writer.finish().await.map_err(Error::Write)?;
+        Ok(all)
+    }
+
+    /// Publishes a tree as what is left of a snapshot, unless an earlier repair did.
+    async fn publish_one(
+        &self,
+        how: How<'_>,
+        lock: &Lock,
+        id: SnapshotId,
+        original: &Snapshot,
+        tree: BlobId,
+        snapshots: &HashMap<SnapshotId, Snapshot>,
+    ) -> Result<(Option<SnapshotId>, bool), Error> {
+        let of = original.original.unwrap_or(id);
+        let is_it = |other: &Snapshot| other.original == Some(of) && other.tree == tree;
+        if let Some((there, _)) = snapshots.iter().find(|(_, other)| is_it(other)) {
+            return Ok((Some(*there), true));
+        }
+        lock.confirm().await?;
+        let snapshot = Snapshot {
+            tree,
+            original: Some(of),
+            tags: how.editor.tags(&original.tags),
+            program_version: format!("lifeboat {}", env!("CARGO_PKG_VERSION")),
+            // What it counts is not what is left.
+            summary: None,
+            ..original.clone()
+        };
+        let saved = self.repository.save_snapshot(&snapshot).await.map_err(Error::Store)?;
+        Ok((Some(saved), false))
+    }
+
+    /// Index files name these packs no more; what can be read of them is in others.
+    async fn drop_packs(
+        &self,
+        packs: &[PackId],
+        lost: &HashSet<(BlobKind, BlobId)>,
+    ) -> Result<(), Error> {
+        let lock = self.exclusive().await?;
+        let outcome = self.drop_locked(&lock, packs, lost).await;
+        // A lock that stays is in nobody's way for long, and the reason to stop is the one to tell.
+        let released = lock.release().await;
+        outcome?;
+        Ok(released?)
+    }
+
+    async fn drop_locked(
+        &self,
+        lock: &Lock,
+        packs: &[PackId],
+        lost: &HashSet<(BlobKind, BlobId)>,
+    ) -> Result<(), Error> {
+        let mut files = HashMap::new();
+        for (id, file) in self.repository.index_files().await.map_err(Error::Read)? {
+            files.insert(id, file.map_err(Error::Read)?);
+        }
+        let named = files.values().flat_map(|file| file.supersedes.iter().copied());
+        let superseded: HashSet<_> = named.filter(|id| files.contains_key(id)).collect();
+        let in_force: Vec<_> = files.iter().filter(|(id, _)| !superseded.contains(id)).collect();
+        let mut index = Index::new();
+        in_force.iter().for_each(|(_, file)| index.insert_file(file));
+        let going: HashSet<_> = packs.iter().copied().collect();
+        check_saved(&index, &going, lost)?;
+        for (pack, blobs) in index.packs().filter(|(pack, _)| going.contains(pack)) {
+            let losing = blobs.iter().any(|blob| lost.contains(&(blob.kind, blob.id)));
+            aside::mark(self, pack, losing).await?;
+        }
+
+        let names_one =
+            |file: &crate::repo::IndexFile| file.packs.iter().any(|pack| going.contains(&pack.id));
+        let old: Vec<_> = in_force.iter().filter(|(_, file)| names_one(file)).collect();
+        let of_old: HashSet<PackId> =
+            old.iter().flat_map(|(_, file)| &file.packs).map(|pack| pack.id).collect();
+        let doomed =
+            old.iter().flat_map(|(_, file)| file.packs_to_delete.iter().cloned()).collect();
+        let old = old.iter().map(|(id, _)| **id).chain(superseded.iter().copied()).collect();
+        let staying = || index.packs().filter(|(pack, _)| !going.contains(pack));
+        let must_name = staying().map(|(pack, blobs)| (pack, blobs.len())).collect();
+        let again = staying().filter(|(pack, _)| of_old.contains(pack));
+        let packs = again.map(|(id, blobs)| IndexPack { id, blobs }).collect();
+        let mut unnamed: Vec<_> =
+            going.iter().filter(|pack| index.has_pack(pack)).copied().collect();
+        if !unnamed.is_empty() {
+            unnamed.sort();
+            let damaged = Vec::new();
+            let exchange =
+                Exchange { files, superseded, old, damaged, packs, doomed, must_name, unnamed };
+            exchange.carry_out(self, lock).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether everything that the packs `going` hold is in others, or lost.
+fn check_saved(
+    index: &Index,
+    going: &HashSet<PackId>,
+    lost: &HashSet<(BlobKind, BlobId)>,
+) -> Result<(), Error> {
+    for (pack, blobs) in index.packs().filter(|(pack, _)| going.contains(pack)) {
+        for blob in blobs.iter().filter(|blob| !lost.contains(&(blob.kind, blob.id))) {
+            let mut places = index.places(blob.kind, &blob.id);
+            if !places.any(|place| index.has_pack(&place.pack) && !going.contains(&place.pack)) {
+                return Err(Error::WouldLose { pack });
+            }
+        }
+    }
+    Ok(())
+}
