@@ -236,3 +236,45 @@ fn damage_to_the_ledger_is_named_by_its_verification_and_hides_no_data() {
         }
     }
 }
+
+#[test]
+fn repairs_save_what_the_damage_left_and_stock_restic_agrees_in_the_end() {
+    let bucket = Bucket::new();
+    let bench = &bucket.bench;
+    let older = ["restore", "shop", "--to", "older", "--snapshot", &bucket.older, "--json"];
+    bench.run(&older).exits(0);
+    let whole = bench::contents(&bench.path("older"));
+    for kind in ["data pack", "tree pack", "index"] {
+        for action in ["flipped", "cut", "deleted", "swapped"] {
+            let what = format!("{kind} {action}");
+            let (ran, _) = over(&bucket, kind, action, &["repair", "index", "shop"]);
+            assert!(matches!(ran.code, 0 | 1), "{what}: {}", ran.stderr);
+            let ran = bench.run(&["repair", "snapshots", "shop", "--read-data", "--json"]);
+            assert!(matches!(ran.code, 0 | 3), "{what}: {}", ran.stderr);
+            let lacking: Vec<_> = ran.json()["snapshots"].as_array().unwrap().clone();
+            assert!(lacking.iter().all(|one| one["original"] == bucket.newer), "{what}");
+            assert!(kind != "index" || lacking.is_empty(), "{what}");
+            for one in lacking.iter().filter_map(|one| one["repaired"].as_str()) {
+                let _ = fs::remove_dir_all(bench.path("newer"));
+                bench.run(&["restore", "shop", "--to", "newer", "--snapshot", one]).exits(0);
+            }
+            let _ = fs::remove_dir_all(bench.path("older"));
+            bench.run(&older).exits(0);
+            assert_eq!(bench::contents(&bench.path("older")), whole, "{what}");
+
+            let snapshot = bench.backup()["snapshot"].as_str().unwrap().to_owned();
+            let verified = bench.run(&["verify", "shop", "--read-data", "--json"]).json();
+            for lost in verified["affected"].as_array().unwrap() {
+                assert_eq!(lost["snapshot"], bucket.newer, "{what}: {verified:#}");
+                bench.run(&["prune", "shop"]).exits(1);
+                let lost = lost["snapshot"].as_str().unwrap();
+                must(bench.restic(&bench::new_restic()).args(["forget", lost]));
+                bench.run(&["forget", "shop", "--accept-lost"]).exits(0);
+            }
+            bench.run(&["prune", "shop"]).exits(0);
+            must(bench.restic(&bench::new_restic()).args(["check", "--read-data"]));
+            let _ = fs::remove_dir_all(bench.path("newer"));
+            bench.run(&["restore", "shop", "--to", "newer", "--snapshot", &snapshot]).exits(0);
+        }
+    }
+}

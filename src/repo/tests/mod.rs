@@ -2,6 +2,7 @@
 
 mod damage;
 mod failure;
+mod matrix;
 mod parts;
 mod repair_index;
 mod repair_snapshots;
