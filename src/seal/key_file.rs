@@ -21,8 +21,8 @@ impl Cost {
     pub const DEFAULT: Self = Self { log_n: 15, r: 8, p: 1 };
 }
 
-/// The most memory that a key file may ask for, in bytes.
-const MOST_MEMORY: u128 = 1 << 30;
+/// The most memory that a key file may ask for, in bytes: 1 GiB for N blocks, and room for p.
+const MOST_MEMORY: u128 = (1 << 30) + (16 << 20);
 
 /// The most memory to be filled, p times N blocks: some ten seconds; restic calibrates its own to half
 /// a second.
@@ -34,7 +34,7 @@ const MOST_WORK: u128 = 4 << 30;
 pub enum Error {
     #[error("the key file is not one of restic's: {0}")]
     Malformed(String),
-    #[error("the key file asks for {bytes} bytes of memory; at most 1 GiB is allowed")]
+    #[error("the key file asks for {bytes} bytes of memory; at most 1040 MiB are allowed")]
     TooDear { bytes: u128 },
     #[error("the key file asks for {work} bytes of scrypt's work; at most 4 GiB are allowed")]
     TooSlow { work: u128 },
@@ -104,7 +104,7 @@ impl KeyFile {
         }
     }
 
-    /// Opens the file with `password`; takes scrypt's time and memory, at most 1 GiB.
+    /// Opens the file with `password`; takes scrypt's time and memory, at most 1040 MiB.
     pub fn open(&self, password: &SecretString) -> Result<MasterKey, Error> {
         let malformed = |what: &str| Error::Malformed(what.to_owned());
         if self.kdf != "scrypt" {
@@ -193,7 +193,7 @@ mod tests {
         file.n = 1 << 40;
 
         assert!(matches!(file.open(&"right".to_owned().into()), Err(Error::TooDear { .. })));
-        (file.n, file.p) = (1 << 19, 64);
+        (file.n, file.p) = (1 << 20, 64);
         assert!(matches!(file.open(&"right".to_owned().into()), Err(Error::TooSlow { .. })));
         // Little for each of very many blocks: 2 GiB that are not N's.
         (file.n, file.r, file.p) = (2, 1, 1 << 24);
