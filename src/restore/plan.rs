@@ -214,7 +214,13 @@ impl Plan {
                 true
             }
             Names::InOrder { .. } => {
-                let inside = (0..self.entries.len())
+                // What is in a folder comes after it: a search from the begin for each of very many
+                // folders would take for ever.
+                let first = match &around.folder {
+                    Folder::Entry(folder) => *folder as usize + 1,
+                    Folder::Target | Folder::Path(_) => 0,
+                };
+                let inside = (first..self.entries.len())
                     .filter(|index| self.entries.folder(*index) == around.folder);
                 let mut names: HashSet<_> =
                     inside.map(|index| self.entries.name(index).to_vec()).collect();
