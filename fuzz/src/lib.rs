@@ -13,6 +13,8 @@ mod restore;
 mod source;
 mod state;
 
+pub use bounded::bounded;
+
 /// Every target with what it checks.
 pub const TARGETS: [(&str, fn(&[u8])); 22] = [
     ("archive", source::archive),
