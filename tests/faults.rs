@@ -389,3 +389,43 @@ fn a_service_that_creates_twice_holds_no_ledger() {
     assert!(doctor.stdout.contains("a repository, but no ledger"), "{}", doctor.stdout);
     bench.backup();
 }
+
+/// Runs `words` while a forget removes one of two snapshots after the ledger was read and before the
+/// listing; no lock keeps them apart.
+fn run_while_forgetting(bucket: &str, words: &'static [&'static str]) -> Ran {
+    let (bench, proxy) = fresh(bucket);
+    bench.edit("policies/shop.toml", "[objectives]", "[retention]\nlast = 1\n\n[objectives]");
+    bench.edit("drills/weekly.toml", "controls = true", "pick = \"oldest\"");
+    bench.backup();
+    bench.backup();
+    let harm = Harm::Slow(Duration::from_secs(6));
+    let late = Fault { act: "LIST", name: "snapshots", calls: 0..1, harm };
+    let harm = Harm::Refuse(403, "AccessDenied");
+    proxy.arm(&[late, Fault { act: "PUT", name: "/locks/", calls: 0..1, harm }]);
+    let mut command = bench.command(words);
+    let reader = std::thread::spawn(move || Ran::from(command.output().unwrap()));
+    // By then it has read the ledger, and waits for its listing.
+    std::thread::sleep(Duration::from_secs(2));
+    if words[0] != "drill" {
+        // It asked for no lock; the forget is to get its own.
+        proxy.disarm();
+    }
+
+    let forgotten = bench.run(&["forget", "shop", "--json"]).exits(0).json();
+
+    assert!(!reader.is_finished(), "the listing did not wait");
+    assert_eq!(forgotten["removed"].as_array().map(Vec::len), Some(1), "{forgotten}");
+    reader.join().unwrap()
+}
+
+#[test]
+fn what_is_forgotten_between_ledger_and_listing_is_not_missed() {
+    let listing = &["snapshots", "shop", "--json"];
+    let listed = run_while_forgetting("forgotten-while-listing", listing).exits(0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "{listed}");
+
+    let drill = &["drill", "shop", "--json"];
+    let drilled = run_while_forgetting("forgotten-while-drilling", drill).exits(0);
+    assert_eq!(drilled.json()["verdict"], "pass", "{}", drilled.stdout);
+    assert!(drilled.stderr.contains("read without a lock"), "{}", drilled.stderr);
+}

@@ -288,7 +288,12 @@ impl Account {
         });
         let named = backups.chain(repaired).collect();
         let is_gone = |id: &SnapshotId| !there.contains(id) && !announced.contains(id);
-        let gone = published.into_iter().filter(is_gone).collect();
+        let mut gone: Vec<_> = published.into_iter().filter(is_gone).collect();
+        if !gone.is_empty() {
+            // No lock is held: they may have been forgotten since the ledger was read.
+            let announced = self::announced(&self.records().await?);
+            gone.retain(|id| !announced.contains(id));
+        }
         Ok(Snapshots { files, gone, named })
     }
 

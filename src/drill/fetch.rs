@@ -200,7 +200,15 @@ async fn point(
     }
     readable.sort_by_key(|(_, snapshot)| snapshot.time);
     let picked = pick::pick(request, readable, &records, &living, rooms.clock.now());
-    integrity.damage.extend(pick::lost(request, picked.as_ref().ok(), &records, &listed));
+    let mut lost = pick::lost(request, picked.as_ref().ok(), &records, &listed);
+    if !lost.is_empty() && doubt.is_none() {
+        // Where no lock could be taken they may have been forgotten since the ledger was read.
+        let anew = account.testimony(rooms).await.map_err(|error| unknown(&error))?;
+        let announced = account::announced(&anew.records);
+        lost.retain(|(id, _)| !announced.contains(id));
+        doubt = anew.doubt;
+    }
+    integrity.damage.extend(lost.into_iter().map(|(_, place)| place));
     let picked = picked.map_err(|none| match none {
         NoPoint::None(why) => integrity.damaged("recovery point", why),
         NoPoint::Named(why) => Stop::Environment(why),

@@ -96,19 +96,22 @@ pub(super) fn lost(
     picked: Option<&Picked>,
     records: &[Record],
     listed: &[SnapshotId],
-) -> Vec<Place> {
+) -> Vec<(SnapshotId, Place)> {
     let rivals = rivals(request, picked, records);
     let announced = account::announced(records);
     let gone = rivals.filter(|(_, finished)| {
         let id = SnapshotId(finished.snapshot);
         !listed.contains(&id) && !announced.contains(&id)
     });
-    gone.map(|(record, finished)| Place {
-        object: format!("snapshot {}", finished.snapshot),
-        what: format!(
-            "ledger record {} says that it was published; the repository lacks it",
-            record.seq
-        ),
+    gone.map(|(record, finished)| {
+        let place = Place {
+            object: format!("snapshot {}", finished.snapshot),
+            what: format!(
+                "ledger record {} says that it was published; the repository lacks it",
+                record.seq
+            ),
+        };
+        (SnapshotId(finished.snapshot), place)
     })
     .collect()
 }
