@@ -237,6 +237,9 @@ fn of_prune(error: &repo::prune::Error) -> Option<&'static str> {
             "nothing is removed while the store's listings are wrong; where somebody removed a \
              snapshot on purpose, `lifeboat forget --accept-lost` records that",
         ),
+        Error::Rival { .. } => {
+            Some("run it again when that one is done: one host should prune a repository")
+        }
         Error::Snapshot(_) => Some(
             "nothing is removed that it may need: bring it back from a copy of the store; where it is \
              lost for good remove it from `snapshots/` there, record that with `lifeboat forget \

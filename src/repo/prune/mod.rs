@@ -29,7 +29,7 @@ use self::view::View;
 use super::index::FILE_BLOBS;
 use super::lock::{Lock, LockError};
 use super::reader::{ReadError, Reader};
-use super::{BlobId, Error as RepositoryError, Repository, WriteError};
+use super::{BlobId, Error as RepositoryError, IndexId, Repository, WriteError};
 use crate::ground::clock::Clock;
 use crate::ground::progress::Progress;
 use crate::store::{self, ObjectName};
@@ -42,6 +42,8 @@ pub enum Error {
     NoSnapshots,
     #[error("the store's listing lacks {object}, which must be there")]
     Unlisted { object: String },
+    #[error("another prune removed index {index} meanwhile")]
+    Rival { index: IndexId },
     #[error("cannot list the repository's objects")]
     List(#[source] store::Error),
     #[error("cannot read a snapshot, so nobody knows what it needs")]

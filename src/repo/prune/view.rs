@@ -14,6 +14,7 @@ use crate::repo::{
     BlobId, Error as RepositoryError, Index, IndexFile, IndexId, PackId, Repository, Snapshot,
     SnapshotId,
 };
+use crate::store;
 
 /// How many small objects are fetched at once.
 const FETCHES: usize = 16;
@@ -50,7 +51,9 @@ impl View {
         let expected = seen.into_iter().chain(known.published.iter().copied());
         for snapshot in expected.filter(|id| !snapshots.contains_key(id)) {
             let is_gone = repository.is_gone(&snapshot).await.map_err(Error::Snapshot)?;
-            if !is_gone || !known.given_up.contains(&snapshot) {
+            // restic forgets its own, and the ledger never knew of them.
+            let is_known = known.published.contains(&snapshot);
+            if !is_gone || is_known && !known.given_up.contains(&snapshot) {
                 return Err(Error::Unlisted { object: format!("snapshot {snapshot}") });
             }
         }
@@ -62,7 +65,7 @@ impl View {
         let files: HashMap<_, _> =
             files.into_iter().map(|(id, file)| (IndexId(id), file)).collect();
         if let Some(lost) = seen.iter().find(|id| !files.contains_key(id)) {
-            return Err(Error::Unlisted { object: format!("index {lost}") });
+            return Err(not_listed(repository, *lost).await);
         }
 
         let packs = Folder::Data.list(&**repository.store()).await.map_err(Error::List)?;
@@ -89,6 +92,14 @@ impl View {
             index.insert_file(file);
         }
         index
+    }
+}
+
+/// Why an index file that was read before is not listed.
+async fn not_listed(repository: &Repository, index: IndexId) -> Error {
+    match repository.load(Folder::Index, &index.0, IndexFile::decode).await {
+        Err(RepositoryError::Store(store::Error::Missing { .. })) => Error::Rival { index },
+        _ => Error::Unlisted { object: format!("index {index}") },
     }
 }
 

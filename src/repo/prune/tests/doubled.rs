@@ -39,15 +39,15 @@ impl Keeper for Alone {
     async fn pause(&self, _: Duration) {}
 }
 
-struct Bench {
-    memory: Arc<Memory>,
-    repository: Arc<Repository>,
+pub(super) struct Bench {
+    pub memory: Arc<Memory>,
+    pub repository: Arc<Repository>,
     clock: Arc<dyn Clock>,
 }
 
 impl Bench {
     /// A repository with one snapshot, all of which is stored twice.
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let memory = Arc::new(Memory::new());
         let repository = Arc::new(create_in(memory.clone()).await);
         let clock = Arc::new(SetClock::at(Timestamp::from_second(1_000_000).unwrap()));
@@ -67,12 +67,16 @@ impl Bench {
     }
 
     fn prune(&self) -> Prune<'_> {
-        let (repository, clock) = (&self.repository, &self.clock);
-        let limits = Limits::default();
-        Prune { repository, clock, keeper: &Alone, progress: &Silent, limits }
+        self.prune_for(&Alone)
     }
 
-    async fn packs(&self) -> HashSet<PackId> {
+    pub fn prune_for<'a>(&'a self, keeper: &'a dyn Keeper) -> Prune<'a> {
+        let (repository, clock) = (&self.repository, &self.clock);
+        let limits = Limits::default();
+        Prune { repository, clock, keeper, progress: &Silent, limits }
+    }
+
+    pub async fn packs(&self) -> HashSet<PackId> {
         let listed = Folder::Data.list(&*self.memory).await.unwrap();
         listed.into_iter().map(|(id, _)| PackId(id)).collect()
     }
