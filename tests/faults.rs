@@ -34,6 +34,9 @@ enum Act {
 
 const ACTS: [Act; 4] = [Act::Backup, Act::Restore, Act::Verify, Act::Drill];
 
+/// Those that list snapshots; a backup asks for the one before it by name.
+const LISTING: [Act; 3] = [Act::Restore, Act::Verify, Act::Drill];
+
 /// How acts may end under a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -218,7 +221,7 @@ fn refusals_and_breaks_that_last_are_told_and_harm_nothing() {
         ("reset", on("", "/data/", Harm::Reset)),
         ("body cut", on("GET", "/data/", Harm::Truncate)),
         ("error inside", on("GET", "/data/", Harm::ErrorInside)),
-        ("listing without end", on("LIST", "snapshots", Harm::Endless)),
+        ("listing without end", on("LIST", "index", Harm::Endless)),
         ("listing that breaks off", on("LIST", "index", Harm::Lost)),
     ] {
         stage.suffer(what, &faults, &ACTS, End::Told);
@@ -324,9 +327,9 @@ fn a_removal_whose_answer_was_lost_is_not_taken_for_a_loss() {
 fn listings_that_lack_snapshots_records_or_packs_change_nothing() {
     let stage = Stage::new("lying-listings");
     for harm in [Harm::Empty, Harm::Partial, Harm::Stale] {
-        for name in ["snapshots", "segments"] {
-            stage.suffer(&format!("{harm:?} {name}"), &on("LIST", name, harm), &ACTS, End::Well);
-        }
+        let (snapshots, segments) = (on("LIST", "snapshots", harm), on("LIST", "segments", harm));
+        stage.suffer(&format!("{harm:?} snapshots"), &snapshots, &LISTING, End::Well);
+        stage.suffer(&format!("{harm:?} segments"), &segments, &ACTS, End::Well);
         let (data, checkpoints) = (on("LIST", "%2Fdata", harm), on("LIST", "checkpoints", harm));
         let packs = [Act::Backup, Act::Verify];
         stage.suffer(&format!("{harm:?} data"), &data, &packs, End::Well);

@@ -1,12 +1,14 @@
 //! Everything through the built binary on a real S3 service, and stock restic on the same bucket.
 
 mod bench;
+mod proxy;
 mod seaweed;
 
 use std::path::Path;
 use std::process::Command;
 
 use bench::{Bench, Ran, contents, must, new_restic, old_restic};
+use proxy::Proxy;
 use seaweed::{ADMIN, GRANTED, PRINCIPAL, Seaweed, free_ports, identities, seaweed, wait_for};
 
 /// A site whose store is a folder of a new bucket.
@@ -60,6 +62,29 @@ fn a_policy_is_backed_up_restored_verified_and_drilled_in_a_bucket() {
     assert_eq!(status[0]["last_backup"]["snapshot"], second["snapshot"]);
     assert_eq!(status[0]["last_drill"]["verdict"], "pass");
     assert!(bench.leftovers().is_empty());
+}
+
+/// Requests cost money and, far away, time. Each has its reason in docs/performance.md.
+#[test]
+fn a_run_makes_no_more_requests_than_it_has_reasons_for() {
+    let bench = on_s3("counted");
+    let proxy = Proxy::start(seaweed().port(), |_| ());
+    bench.edit("lifeboat.toml", &seaweed().endpoint(), &proxy.endpoint());
+    let requests_of = |command: &[&str]| {
+        bench.run(command).exits(0);
+        proxy.requests()
+    };
+
+    let first = requests_of(&["backup", "shop"]);
+    let unchanged = requests_of(&["backup", "shop"]);
+    let restore = requests_of(&["restore", "shop", "--to", "back"]);
+    let verify = requests_of(&["verify", "shop", "--read-data"]);
+
+    let made =
+        [("first", first), ("unchanged", unchanged), ("restore", restore), ("verify", verify)];
+    for ((step, made), most) in made.into_iter().zip([21, 22, 26, 29]) {
+        assert!(made <= most, "{step}: {made} requests, at most {most} have a reason");
+    }
 }
 
 #[test]

@@ -29,8 +29,11 @@ const REST: Duration = Duration::from_secs(3);
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
     if let [mode, source, store] = words.as_slice()
-        && mode == "--cost-model"
+        && mode.starts_with("--cost-model")
     {
+        if mode == "--cost-model-with-key" {
+            model::derive_key();
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         model::first_backup(Path::new(source), Path::new(store), cores);
         return;

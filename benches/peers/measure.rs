@@ -1,4 +1,5 @@
 //! What a command costs: wall, CPU of all its processes, and the memory that they held at most.
+#![allow(dead_code, reason = "each bench uses the part that it needs")]
 
 use std::fs;
 use std::process::{Command, Stdio};

@@ -13,6 +13,8 @@ const PASSWORD: &str = "canary-password-of-the-bench";
 pub enum Tool {
     /// The least work: see `model.rs`. Only ever makes a first backup.
     Model,
+    /// The same, and the key derivation that making a repository takes.
+    KeyedModel,
     Lifeboat,
     Restic,
     Rustic,
@@ -43,8 +45,9 @@ pub struct Bench<'a> {
 }
 
 impl Tool {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Model,
+        Self::KeyedModel,
         Self::Lifeboat,
         Self::Restic,
         Self::Rustic,
@@ -56,6 +59,7 @@ impl Tool {
     pub fn name(self) -> &'static str {
         match self {
             Self::Model => "cost model",
+            Self::KeyedModel => "cost model + key",
             Self::Lifeboat => "lifeboat",
             Self::Restic => "restic",
             Self::Rustic => "rustic",
@@ -68,7 +72,7 @@ impl Tool {
     /// Whether it is here and can do this.
     pub fn does(self, step: Step, on_s3: bool) -> bool {
         let does = match self {
-            Self::Model => step == Step::First,
+            Self::Model | Self::KeyedModel => step == Step::First,
             Self::Bupstash => step != Step::Verify,
             _ => true,
         };
@@ -86,7 +90,7 @@ fn program(tool: Tool) -> Option<PathBuf> {
     };
     let in_tools = |name: &str| Some(tools.join(name)).filter(|path| path.exists());
     match tool {
-        Tool::Model => std::env::current_exe().ok(),
+        Tool::Model | Tool::KeyedModel => std::env::current_exe().ok(),
         // Another build of it, to compare two.
         Tool::Lifeboat => Some(
             std::env::var_os("LIFEBOAT_BIN")
@@ -188,6 +192,10 @@ impl Bench<'_> {
         match self.tool {
             Tool::Model => {
                 vec![self.tool(&["--cost-model"], &[self.source, &self.place.join("repo")])]
+            }
+            Tool::KeyedModel => {
+                let paths = [self.source, &self.place.join("repo")];
+                vec![self.tool(&["--cost-model-with-key"], &paths)]
             }
             Tool::Lifeboat => vec![self.lifeboat(step, target)],
             Tool::Restic | Tool::Rustic => self.restic(step, target),

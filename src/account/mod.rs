@@ -30,7 +30,7 @@ use crate::ground::ids::Name;
 use crate::ground::progress::Progress;
 use crate::ground::secret;
 use crate::ledger::outbox::Outbox;
-use crate::ledger::record::{Actor, Body, Record, publications};
+use crate::ledger::record::{Actor, BackupFinished, Body, Record, publications};
 use crate::ledger::sign::{self, Signer};
 use crate::ledger::{self, Ledger, Remembered};
 use crate::policy::{Customer, Setup};
@@ -39,7 +39,7 @@ use crate::sandbox;
 use crate::seal;
 use crate::source;
 use crate::state::{self, State};
-use crate::store::{Creation, ObjectName, Prefixed, Shared, probe};
+use crate::store::{ObjectName, Prefixed, Shared};
 
 /// How soon waiting work learns that somebody asked for an end.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -188,11 +188,21 @@ impl Account {
     /// [`repo::OpenError`] inside [`Error::Repository`].
     pub async fn open(setup: &Setup, customer: &Customer, rooms: &Rooms) -> Result<Self, Error> {
         let place = Place::open(setup, customer).await?;
+        Self::at(&place, setup, customer, rooms).await
+    }
+
+    async fn at(
+        place: &Place,
+        setup: &Setup,
+        customer: &Customer,
+        rooms: &Rooms,
+    ) -> Result<Self, Error> {
         let password = customer.repository_password.reveal().map_err(Error::Password)?;
         let opened = Repository::open(place.repository.clone(), &password).await;
         let repository = opened
             .map_err(|source| Error::Repository { place: place.repository.place(), source })?;
-        Self::with(repository, &place, setup, customer, rooms)
+        let ledger = Ledger::open(place.ledger.clone(), repository.key().clone());
+        Self::with(repository, ledger, setup, customer, rooms)
     }
 
     /// Opens what is there; `None` where nothing was begun yet. A repository of which only a trace
@@ -202,11 +212,20 @@ impl Account {
         customer: &Customer,
         rooms: &Rooms,
     ) -> Result<Option<Self>, Error> {
-        match Self::open(setup, customer, rooms).await {
+        let place = Place::open(setup, customer).await?;
+        Self::if_begun(&place, setup, customer, rooms).await
+    }
+
+    async fn if_begun(
+        place: &Place,
+        setup: &Setup,
+        customer: &Customer,
+        rooms: &Rooms,
+    ) -> Result<Option<Self>, Error> {
+        match Self::at(place, setup, customer, rooms).await {
             Err(Error::Repository { source: repo::OpenError::Missing { .. }, .. }) => {}
             opened => return opened.map(Some),
         }
-        let place = Place::open(setup, customer).await?;
         match place.trace(rooms).await? {
             Some(trace) => Err(Error::RepositoryLost { place: place.repository.place(), trace }),
             None => Ok(None),
@@ -219,34 +238,32 @@ impl Account {
         customer: &Customer,
         rooms: &Rooms,
     ) -> Result<Self, Error> {
-        if let Some(account) = Self::open_if_begun(setup, customer, rooms).await? {
-            return Ok(account);
-        }
         let place = Place::open(setup, customer).await?;
-        let name = place.repository.place();
-        match probe(&*place.repository, "locks").await {
-            Ok(Creation::Refused) => {}
-            Ok(Creation::Replaced) => return Err(Error::NoLedger { place: name }),
-            Err(source) => return Err(Error::Store { place: name, source }),
+        if let Some(account) = Self::if_begun(&place, setup, customer, rooms).await? {
+            return Ok(account);
         }
         let password = customer.repository_password.reveal().map_err(Error::Password)?;
         let cost = seal::Cost::DEFAULT;
         let created =
             Repository::create(place.repository.clone(), &password, cost, &*rooms.clock).await;
-        let repository = created.map_err(|source| Error::Create { place: name, source })?;
-        Self::with(repository, &place, setup, customer, rooms)
+        let repository = created.map_err(|source| match source {
+            repo::OpenError::Replaced { place } => Error::NoLedger { place },
+            source => Error::Create { place: place.repository.place(), source },
+        })?;
+        // Looked for a moment ago: it has no record.
+        let ledger = Ledger::begin(place.ledger.clone(), repository.key().clone());
+        Self::with(repository, ledger, setup, customer, rooms)
     }
 
     fn with(
         repository: Repository,
-        place: &Place,
+        ledger: Ledger,
         setup: &Setup,
         customer: &Customer,
         rooms: &Rooms,
     ) -> Result<Self, Error> {
-        let kept = rooms.outbox.with_file_name("ledgers").join(segments_of(&place.ledger.place()));
-        let ledger = Ledger::open(place.ledger.clone(), repository.key().clone()).keeping_in(&kept);
-        let journal = open_journal(customer, rooms, Reach::Ledger(ledger))?;
+        let kept = rooms.outbox.with_file_name("ledgers").join(segments_of(&ledger.place()));
+        let journal = open_journal(customer, rooms, Reach::Ledger(ledger.keeping_in(&kept)))?;
         Ok(Self { repository: Arc::new(repository), journal, signer: signer(setup)? })
     }
 
@@ -271,6 +288,13 @@ impl Account {
     pub async fn records(&self) -> Result<Vec<Record>, Error> {
         let Some(ledger) = self.journal.ledger() else { return Ok(Vec::new()) };
         let reading = ledger.read_quickly().await.map_err(Error::Checkpoint)?;
+        Ok(reading.lines.into_iter().map(|line| line.record).collect())
+    }
+
+    /// Every record that this run has read or written; none is asked for again.
+    pub async fn seen_records(&self) -> Result<Vec<Record>, Error> {
+        let Some(ledger) = self.journal.ledger() else { return Ok(Vec::new()) };
+        let reading = ledger.seen().await.map_err(Error::Checkpoint)?;
         Ok(reading.lines.into_iter().map(|line| line.record).collect())
     }
 
@@ -347,8 +371,21 @@ impl Account {
 /// The snapshots that `records` say were published and not given up, in their order. They must be
 /// in the repository, whatever a listing of it says.
 pub fn published(records: &[Record]) -> Vec<SnapshotId> {
+    published_where(records, |_| true)
+}
+
+/// Those of [`published`] that are `policy`'s.
+pub fn published_by(records: &[Record], policy: &Name) -> Vec<SnapshotId> {
+    published_where(records, |finished| finished.policy == *policy)
+}
+
+fn published_where(
+    records: &[Record],
+    counts: impl Fn(&BackupFinished) -> bool,
+) -> Vec<SnapshotId> {
     let given_up = given_up(records);
-    let ids = publications(records).map(|(_, backup)| SnapshotId(backup.snapshot));
+    let backups = publications(records).map(|(_, backup)| backup);
+    let ids = backups.filter(|backup| counts(backup)).map(|backup| SnapshotId(backup.snapshot));
     ids.filter(|id| !given_up.contains(id)).collect()
 }
 

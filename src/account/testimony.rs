@@ -69,11 +69,15 @@ impl Account {
         ledger.proven(&signers, remembered).await.map_err(Error::Checkpoint)
     }
 
-    /// Why the ledger does not hold together, or is not what this host signed last; looked at as
-    /// [`Self::sound_records`] does. That it is out of reach is no alarm and noted.
+    /// Why the ledger, as this run read and wrote it, does not hold together or is not what this host
+    /// signed last. That it is out of reach is no alarm and noted.
     pub async fn alarm(&self, rooms: &Rooms) -> Option<Error> {
-        match self.sound_records(rooms).await {
-            Ok(_) => None,
+        let looked = async {
+            let Some(ledger) = self.journal.ledger() else { return Ok(()) };
+            ledger.was_sound(self.remembered(rooms).await?).await.map_err(Error::Checkpoint)
+        };
+        match looked.await {
+            Ok(()) => None,
             Err(Error::Checkpoint(error)) if !error.is_out_of_reach() => {
                 Some(Error::Checkpoint(error))
             }

@@ -347,6 +347,9 @@ async fn record(
 async fn stored_index(account: &Account, progress: &dyn Progress) -> Result<SharedIndex, Error> {
     let repository = &account.repository;
     let index = repository.load_index().await.map_err(account::Error::from)?;
+    if index.packs().next().is_none() {
+        return Ok(Arc::new(RwLock::new(index)));
+    }
     let sizes = repository.pack_sizes(&index).await;
     let sizes = sizes.map_err(|error| account::Error::from(repo::Error::Store(error)))?;
     let Some((rest, lost)) = index.without(&sizes) else {
@@ -364,26 +367,21 @@ async fn newest_of(
     account: &Account,
     policy: &Policy,
     progress: &dyn Progress,
-) -> Result<Option<(SnapshotId, Snapshot)>, Error> {
+) -> Result<Parent, Error> {
     let tag = policy_tag(&policy.name);
-    let records = account.records().await?;
-    let published = account::published(&records);
-    let mut newest: Option<(SnapshotId, Snapshot)> = None;
-    let files = account.repository.snapshot_files_with(&published).await;
-    for (id, file) in files.map_err(account::Error::from)? {
-        match file {
-            Ok(snapshot) => {
-                let is_newer = newest.as_ref().is_none_or(|(_, other)| snapshot.time > other.time);
-                let is_ours = || snapshot.tags.contains(&tag) && published.contains(&id);
-                if is_newer && is_ours() {
-                    newest = Some((id, snapshot));
-                }
+    let records = account.seen_records().await?;
+    for id in account::published_by(&records, &policy.name).into_iter().rev() {
+        match account.repository.snapshot(&id).await {
+            Ok(snapshot) if snapshot.tags.contains(&tag) => return Ok(Some((id, snapshot))),
+            Ok(_) => {}
+            Err(error) if error.is_environment() => {
+                return Err(account::Error::from(error).into());
             }
             // It costs reading files again. That one is damaged must not leave today without any.
             Err(error) => progress.note(&chain(&error)),
         }
     }
-    Ok(newest)
+    Ok(None)
 }
 
 fn describe(

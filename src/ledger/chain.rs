@@ -39,6 +39,11 @@ pub(super) struct Tail {
 impl Tail {
     /// The end of an empty ledger.
     pub const START: Self = Self { seq: 0, digest: Digest::ZERO };
+
+    /// The end of a chain that ends with `lines`; none where they are none.
+    pub fn after(lines: &[Line]) -> Option<Self> {
+        lines.last().map(|line| Self { seq: line.record.seq, digest: line.digest })
+    }
 }
 
 /// Chains `events` to `tail`.
@@ -150,13 +155,6 @@ impl Walk {
 
     fn fault(&mut self, seq: u64, what: String) {
         self.faults.entry(seq).or_insert(what);
-    }
-
-    /// Where the chain ends.
-    pub fn tail(&self) -> Tail {
-        self.lines
-            .last()
-            .map_or(Tail::START, |line| Tail { seq: line.record.seq, digest: line.digest })
     }
 
     /// Everything that was read, and every fault by its record.

@@ -168,10 +168,19 @@ impl Ledger {
     /// Every record, found to hold together and to be what this host signed last. What is kept on this
     /// host is not fetched: that the store still has it, and what others signed, is not shown.
     pub async fn sound(&self, remembered: Option<Remembered>) -> Result<Vec<Record>, Error> {
-        let lines = self.read_quickly().await?.sound()?;
-        let computed = Checkpoint::at(&lines, &remembered.iter().map(|one| one.size).collect());
-        is_as_remembered(remembered, &computed)?;
+        let lines = self.read_kept().await?.sound()?;
+        as_remembered(&lines, remembered)?;
         Ok(lines.into_iter().map(|line| line.record).collect())
+    }
+
+    /// As [`Self::sound`], of what this run has read and written already; nothing is asked for again
+    /// unless this host has signed more meanwhile.
+    pub async fn was_sound(&self, remembered: Option<Remembered>) -> Result<(), Error> {
+        let mut lines = self.seen().await?.sound()?;
+        if remembered.is_some_and(|one| one.size > lines.len() as u64) {
+            lines = self.read_quickly().await?.sound()?;
+        }
+        as_remembered(&lines, remembered)
     }
 
     /// What there is to remember of the newest checkpoint that one of `signers` signed, after it was
@@ -268,6 +277,12 @@ impl Ledger {
         let signature = there(self.store.get(&signature_name(size), None).await)?;
         Ok(Some(Stored { size, text, signature }))
     }
+}
+
+/// Whether `lines` are what this host signed last, and more.
+fn as_remembered(lines: &[Line], remembered: Option<Remembered>) -> Result<(), Error> {
+    let computed = Checkpoint::at(lines, &remembered.iter().map(|one| one.size).collect());
+    is_as_remembered(remembered, &computed)
 }
 
 /// Whether what this host signed last is among what was computed.

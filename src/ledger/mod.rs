@@ -15,6 +15,7 @@ pub mod outbox;
 mod owed;
 pub mod record;
 mod seals;
+mod seen;
 mod segment;
 pub mod sign;
 mod verify;
@@ -77,8 +78,8 @@ impl Error {
 pub struct Ledger {
     store: store::Shared,
     key: MasterKey,
-    /// Where our last append ended; only saves reading, the store decides who was first.
-    tail: tokio::sync::Mutex<Option<chain::Tail>>,
+    /// What we read and appended so far; only saves reading, the store decides who was first.
+    seen: tokio::sync::Mutex<seen::Seen>,
     /// Only saves reading, too.
     kept: Option<kept::Kept>,
 }
@@ -95,7 +96,13 @@ enum Created {
 impl Ledger {
     /// The ledger in `store` (rooted at `<customer>/ledger/`), sealed with `key`. Reads nothing.
     pub fn open(store: store::Shared, key: MasterKey) -> Self {
-        Self { store, key, tail: tokio::sync::Mutex::new(None), kept: None }
+        Self { store, key, seen: tokio::sync::Mutex::default(), kept: None }
+    }
+
+    /// The same, found to be empty a moment ago: what was written since is looked for by name.
+    pub fn begin(store: store::Shared, key: MasterKey) -> Self {
+        let seen = tokio::sync::Mutex::new(seen::Seen::nothing());
+        Self { seen, ..Self::open(store, key) }
     }
 
     /// Keeps what [`Self::read_quickly`] reads in `folder`, as sealed as it is in the store.

@@ -11,6 +11,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::chain::{self, Fault, Line, Tail, Walk};
 use super::record::{Event, Record};
+use super::seen::Seen;
 use super::{Created, Error, Ledger, object};
 use crate::seal::MasterKey;
 use crate::store::{self, ObjectName};
@@ -42,6 +43,19 @@ struct Listed {
 }
 
 impl Reading {
+    /// What was found to hold together before.
+    fn of(seen: &Seen) -> Self {
+        let lines = seen.lines().unwrap_or_default().to_vec();
+        Self { lines, faults: Vec::new(), strays: Vec::new() }
+    }
+
+    /// What holds together need not be read again where nothing is proven by it.
+    fn remember_in(&self, seen: &mut Seen) {
+        if self.faults.is_empty() && self.strays.is_empty() {
+            *seen = Seen::all(self.lines.clone());
+        }
+    }
+
     /// The lines of a ledger without faults; [`Error::Broken`] names the first one otherwise.
     pub fn sound(self) -> Result<Vec<Line>, Error> {
         match self.faults.into_iter().next() {
@@ -62,24 +76,29 @@ impl Ledger {
             return Ok(Vec::new());
         }
         let events: Vec<_> = events.into_iter().map(Event::in_milliseconds).collect();
-        let mut kept = self.tail.lock().await;
-        let mut tail = match kept.take() {
-            Some(tail) => tail,
-            None => self.last().await?,
-        };
+        let mut seen = self.seen.lock().await;
+        if seen.tail().is_none() {
+            *seen = Seen::up_to(self.last().await?);
+        }
         for _ in 0..ATTEMPTS {
+            let tail = seen.tail().unwrap_or(Tail::START);
             let lines = chain::chain(tail, &events)?;
-            let name = name(tail.seq + 1);
+            let first = tail.seq + 1;
             let sealed = Bytes::from(self.key.seal(&join(&lines)?));
-            match self.create(&name, sealed).await? {
-                Created::Ours => {
-                    *kept =
-                        lines.last().map(|line| Tail { seq: line.record.seq, digest: line.digest });
+            match self.create(&name(first), sealed.clone()).await {
+                Ok(Created::Ours) => {
+                    seen.go_on(lines.clone());
+                    self.keep(vec![(first, sealed)]).await;
                     return Ok(lines.into_iter().map(|line| line.record).collect());
                 }
-                Created::Theirs(sealed) => tail = self.after(tail.seq + 1, &sealed)?,
+                Ok(Created::Theirs(sealed)) => seen.go_on(self.lines_of(first, &sealed)?),
+                Err(error) => {
+                    // Whether it is there is not known.
+                    *seen = Seen::default();
+                    return Err(error);
+                }
             }
-            tail = self.forward(tail).await?;
+            self.forward(&mut seen).await?;
         }
         Err(Error::Contended { attempts: ATTEMPTS })
     }
@@ -89,18 +108,54 @@ impl Ledger {
     /// Fails only where the store does; damaged, missing and foreign segments are faults. What the
     /// listing leaves out is asked for by name: a segment's name follows from the one before.
     pub async fn read(&self) -> Result<Reading, Error> {
+        let reading = self.read_whole().await?;
+        reading.remember_in(&mut *self.seen.lock().await);
+        Ok(reading)
+    }
+
+    async fn read_whole(&self) -> Result<Reading, Error> {
         let listed = self.segments().await?;
         Ok(self.reading(&listed, BTreeMap::new()).await?.0)
     }
 
-    /// As [`Self::read`], without fetching what is kept on this host and listed at the same size.
+    /// Every line, by what is kept on this host and listed at the same size; once all of it was read,
+    /// only what follows is asked for, by name.
     ///
     /// What it answers holds together, but that the store still has it is not shown: nothing may be
     /// signed or proven by it.
     pub async fn read_quickly(&self) -> Result<Reading, Error> {
-        let Some(kept) = self.kept.clone() else { return self.read().await };
+        let mut seen = self.seen.lock().await;
+        if seen.lines().is_some() {
+            match self.forward(&mut seen).await {
+                Ok(()) if seen.lines().is_some() => return Ok(Reading::of(&seen)),
+                Ok(()) => {}
+                Err(error) if error.is_out_of_reach() => return Err(error),
+                // Damaged: reading all of it tells what else is.
+                Err(_) => *seen = Seen::default(),
+            }
+        }
+        let reading = self.read_kept().await?;
+        reading.remember_in(&mut seen);
+        Ok(reading)
+    }
+
+    /// What [`Self::read_quickly`] answered last and what was appended since, without asking the
+    /// store; read where nothing was yet.
+    pub async fn seen(&self) -> Result<Reading, Error> {
+        {
+            let seen = self.seen.lock().await;
+            if seen.lines().is_some() {
+                return Ok(Reading::of(&seen));
+            }
+        }
+        self.read_quickly().await
+    }
+
+    /// As [`Self::read`], without fetching what is kept on this host and listed at the same size.
+    pub(super) async fn read_kept(&self) -> Result<Reading, Error> {
+        let Some(kept) = self.kept.clone() else { return self.read_whole().await };
         let listed = self.segments().await?;
-        let asked = (kept.clone(), listed.firsts.clone());
+        let asked = (kept, listed.firsts.clone());
         let known = self.on_thread(asked, |_, (kept, firsts)| kept.get(&firsts)).await?;
         let (mut reading, mut fetched) = self.reading(&listed, known).await?;
         if !reading.faults.is_empty() {
@@ -108,9 +163,18 @@ impl Ledger {
             (reading, fetched) = self.reading(&listed, BTreeMap::new()).await?;
         }
         if reading.faults.is_empty() {
-            self.on_thread((kept, fetched), |_, (kept, fetched)| kept.put(&fetched)).await?;
+            self.keep(fetched).await;
         }
         Ok(reading)
+    }
+
+    /// Keeps segments on this host. Where that does not work out they are fetched again.
+    async fn keep(&self, segments: Vec<(u64, Bytes)>) {
+        let Some(kept) = self.kept.clone() else { return };
+        let put = self.on_thread((kept, segments), |_, (kept, segments)| kept.put(&segments)).await;
+        if let Err(error) = put {
+            tracing::debug!(error = &error as &dyn std::error::Error, "segments are not kept");
+        }
     }
 
     /// Reads what is listed, `known` segments from memory; also answers what it fetched.
@@ -209,33 +273,42 @@ impl Ledger {
         }
     }
 
-    /// The end of the chain as the last segment has it.
+    /// The end of the chain as the last listed segment has it, and what follows it.
     async fn last(&self) -> Result<Tail, Error> {
         let Listed { firsts, .. } = self.segments().await?;
-        let Some((first, _)) = firsts.last() else { return Ok(Tail::START) };
-        let sealed = self.store.get(&name(*first), None).await?;
-        let tail = self.after(*first, &sealed)?;
-        self.forward(tail).await
+        let mut seen = match firsts.last() {
+            None => Seen::up_to(Tail::START),
+            Some((first, _)) => {
+                let sealed = self.store.get(&name(*first), None).await?;
+                let lines = self.lines_of(*first, &sealed)?;
+                Seen::up_to(Tail::after(&lines).unwrap_or(Tail::START))
+            }
+        };
+        self.forward(&mut seen).await?;
+        Ok(seen.tail().unwrap_or(Tail::START))
     }
 
-    /// Follows the chain from `tail` over segments that others have added since.
-    async fn forward(&self, mut tail: Tail) -> Result<Tail, Error> {
+    /// Follows the chain over segments that others have added since.
+    async fn forward(&self, seen: &mut Seen) -> Result<(), Error> {
         loop {
-            match self.store.get(&name(tail.seq + 1), None).await {
-                Ok(sealed) => tail = self.after(tail.seq + 1, &sealed)?,
-                Err(store::Error::Missing { .. }) => return Ok(tail),
+            let first = seen.tail().unwrap_or(Tail::START).seq + 1;
+            match self.store.get(&name(first), None).await {
+                Ok(sealed) => {
+                    seen.go_on(self.lines_of(first, &sealed)?);
+                    self.keep(vec![(first, sealed)]).await;
+                }
+                Err(store::Error::Missing { .. }) => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Where the chain ends after the segment that begins with record `first`.
-    fn after(&self, first: u64, sealed: &[u8]) -> Result<Tail, Error> {
+    /// The lines of the segment that begins with record `first`; whatever it is chained to.
+    fn lines_of(&self, first: u64, sealed: &[u8]) -> Result<Vec<Line>, Error> {
         let mut walk = Walk::from(first);
         walk.text(&self.unseal(&name(first), sealed)?);
-        let tail = walk.tail();
         let (lines, faults) = walk.finish();
-        Reading { lines, faults, strays: Vec::new() }.sound().map(|_| tail)
+        Reading { lines, faults, strays: Vec::new() }.sound()
     }
 }
 

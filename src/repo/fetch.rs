@@ -8,13 +8,25 @@ use std::ops::Range;
 use super::pack::PackedBlob;
 use super::{BlobId, BlobKind, PackId};
 
-/// The most stored bytes of one request, and the most plain bytes that may come of it, unless a
-/// single blob has more: a few bytes of a compressed zero-filled file expand to megabytes.
-const RANGE: u64 = 8 << 20;
-const PLAIN: u64 = 16 << 20;
+/// How much one request asks for, unless a single blob has more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reach {
+    /// The most stored bytes.
+    stored: u64,
+    /// The most plain bytes that may come of it: a few bytes of a compressed zero-filled file expand
+    /// to megabytes.
+    plain: u64,
+    /// Unwanted bytes up to here are read along: cheaper than another request.
+    gap: u64,
+}
 
-/// Unwanted bytes up to here are read along: cheaper than another request.
-const GAP: u64 = 256 << 10;
+impl Reach {
+    /// Where all that comes of a request is held at once.
+    pub(super) const HELD: Self = Self { stored: 8 << 20, plain: 16 << 20, gap: 256 << 10 };
+
+    /// Where blobs are opened one by one, and requests are dear: a pack of any usual size at once.
+    pub(super) const FAR: Self = Self { stored: 32 << 20, plain: u64::MAX, gap: 2 << 20 };
+}
 
 /// One use of a blob, and where the blob lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,7 +93,7 @@ impl Order {
     }
 
     /// The requests, one after the other.
-    pub(super) fn batches(&self) -> impl Iterator<Item = Batch> + Send + '_ {
+    pub(super) fn batches(&self, reach: Reach) -> impl Iterator<Item = Batch> + Send + '_ {
         let mut next = 0;
         std::iter::from_fn(move || {
             let first = self.uses.get(next)?;
@@ -91,15 +103,15 @@ impl Order {
             next += 1;
             while let Some(one) = self.uses.get(next)
                 && one.pack == first.pack
-                && u64::from(one.offset) <= end + GAP
-                && one.end().max(end) - begin <= RANGE.max(end - begin)
+                && u64::from(one.offset) <= end + reach.gap
+                && one.end().max(end) - begin <= reach.stored.max(end - begin)
             {
                 // The same again costs nothing.
                 let more = if one.offset == last.offset { 0 } else { one.plain_bytes() };
-                if more > 0 && plain + more > PLAIN {
+                if more > 0 && plain.saturating_add(more) > reach.plain {
                     break;
                 }
-                (plain, end, last) = (plain + more, one.end().max(end), one);
+                (plain, end, last) = (plain.saturating_add(more), one.end().max(end), one);
                 next += 1;
             }
             let pack = self.packs[first.pack as usize];
@@ -148,17 +160,21 @@ mod tests {
 
     /// Begin and end of each request.
     fn planned(blobs: &[PackedBlob]) -> Vec<(u64, u64)> {
+        planned_for(Reach::HELD, blobs)
+    }
+
+    fn planned_for(reach: Reach, blobs: &[PackedBlob]) -> Vec<(u64, u64)> {
         let pack = PackId(Digest::of(b"pack"));
         let wanted: Vec<_> = blobs.iter().rev().map(|blob| blob.id).collect();
         let (order, unknown) =
             Order::of(&wanted, |id| Some((pack, *blobs.iter().find(|blob| blob.id == *id)?)));
         assert!(unknown.is_empty());
-        order.batches().map(|batch| (batch.range.start, batch.range.end)).collect()
+        order.batches(reach).map(|batch| (batch.range.start, batch.range.end)).collect()
     }
 
     #[test]
     fn near_blobs_share_a_request_and_far_ones_do_not() {
-        let far = 100 + (GAP as u32) + 1;
+        let far = 100 + (Reach::HELD.gap as u32) + 1;
 
         assert_eq!(planned(&[blob(0, 50, None), blob(100, 50, None)]), [(0, 150)]);
         let apart = planned(&[blob(0, 100, None), blob(far, 50, None)]);
@@ -171,9 +187,18 @@ mod tests {
         let stored: Vec<_> = (0..20).map(|n| blob(n * mib, mib, None)).collect();
         let plain: Vec<_> = (0..20).map(|n| blob(n * 200, 200, Some(4 * mib))).collect();
 
-        assert!(planned(&stored).iter().all(|(begin, end)| end - begin <= RANGE));
+        assert!(planned(&stored).iter().all(|(begin, end)| end - begin <= Reach::HELD.stored));
         assert_eq!(planned(&plain).len(), 5);
         assert_eq!(planned(&[blob(0, 64 * mib, None)]), [(0, 64 << 20)]);
+    }
+
+    #[test]
+    fn a_pack_is_one_request_where_requests_are_dear() {
+        let mib = 1 << 20;
+        let pack: Vec<_> =
+            (0..24).filter(|n| n % 5 != 1).map(|n| blob(n * mib, mib, Some(9 * mib))).collect();
+
+        assert_eq!(planned_for(Reach::FAR, &pack), [(0, 24 << 20)]);
     }
 
     #[test]
@@ -191,7 +216,7 @@ mod tests {
         let wanted = [known.id, unknown, known.id, unknown];
         let (order, missing) = Order::of(&wanted, |id| (*id == known.id).then_some((pack, known)));
 
-        let batches: Vec<_> = order.batches().collect();
+        let batches: Vec<_> = order.batches(Reach::HELD).collect();
         assert_eq!((batches.len(), batches[0].range.clone()), (1, 0..10));
         let blobs = order.blobs(&batches[0], &wanted).map(|(blob, at)| (blob, at.collect()));
         assert_eq!(blobs.collect::<Vec<(_, Vec<u32>)>>(), [(known, vec![0, 2])]);

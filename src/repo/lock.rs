@@ -271,9 +271,9 @@ async fn keep(held: Arc<Held>, mut stopped: oneshot::Receiver<()>) -> Result<(),
     let ids = std::mem::take(&mut held.state().ids);
     let mut result = Ok(());
     for id in ids {
-        match remove(&held.repository, id).await {
-            Ok(_) => held.claim.tell(Fate::Removed, id).await,
-            Err(error) => result = result.and(Err(error)),
+        match held.repository.store().clear(&Folder::Locks.object(&id.0)).await {
+            Ok(()) => held.claim.tell(Fate::Removed, id).await,
+            Err(error) => result = result.and(Err(Error::Store(error))),
         }
     }
     result

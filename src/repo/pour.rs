@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::{SemaphorePermit, watch};
 
-use super::fetch::{Batch, Order};
+use super::fetch::{Batch, Order, Reach};
 use super::pack::{Opener, PackedBlob};
 use super::reader::{Fetched, GIANT, ReadError, Reader, is_environment, parallel};
 use super::writer::locked;
@@ -61,12 +61,14 @@ impl Reader {
             }
         }
         drop(take);
+        let is_far = self.repository.store().is_far();
+        let reach = if is_far { Reach::FAR } else { Reach::HELD };
         let pouring = Pouring {
             reader: self,
             kind,
             wanted,
             order: &order,
-            batches: Mutex::new(order.batches()),
+            batches: Mutex::new(order.batches(reach)),
             runtime: &Handle::current(),
             stop: watch::Sender::new(false),
             stopped: AtomicBool::new(false),

@@ -14,7 +14,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 
-use super::fetch::Order;
+use super::fetch::{Order, Reach};
 use super::near::{Near, window_around};
 use super::pack::{BlobError, PackedBlob, open_blob};
 use super::{BlobId, BlobKind, Location, PackId, Repository, SharedIndex, Tree, TreeError, layout};
@@ -85,6 +85,9 @@ pub struct Reader {
 /// From this plain size on a blob is a giant: the most that a batch of others makes.
 pub(super) const GIANT: u64 = 32 << 20;
 
+/// Up to this size a pack of trees is read whole wherever a part of it is wanted.
+const SMALL: u64 = 128 << 10;
+
 /// Up to this plain size opening a blob takes less than handing it to another thread.
 const AT_ONCE: u64 = 64 << 10;
 
@@ -149,7 +152,7 @@ impl Reader {
                 return Ok(Fetched { stopped: true, ..done });
             }
         }
-        let mut batches = order.batches().map(|batch| Batch {
+        let mut batches = order.batches(Reach::HELD).map(|batch| Batch {
             blobs: order.blobs(&batch, &wanted).map(|(blob, _)| blob).collect(),
             pack: batch.pack,
             range: batch.range,
@@ -196,14 +199,10 @@ impl Reader {
 
     async fn blob_at(&self, place: &Location, blob: PackedBlob) -> Result<Vec<u8>, ReadError> {
         let pack = place.pack;
-        let sealed = match blob.kind {
-            BlobKind::Tree => self.sealed_tree(&pack, &blob).await,
-            BlobKind::Data => None,
-        };
-        let sealed = match sealed {
+        let range = u64::from(blob.offset)..blob.end();
+        let sealed = match self.nearby(blob.kind, &pack, &range, u64::MAX).await {
             Some(sealed) => sealed,
             None => {
-                let range = u64::from(blob.offset)..blob.end();
                 let read = self.repository.store().get(&layout::pack(&pack), Some(range)).await;
                 read.map_err(|source| ReadError::Pack { blob: blob.id, pack, source })?
             }
@@ -219,20 +218,33 @@ impl Reader {
             .map_err(damaged)
     }
 
-    /// A tree's part of a pack, read with what lies around it: the trees that are wanted next. None
-    /// where that did not work out; reading the tree alone tells why.
-    async fn sealed_tree(&self, pack: &PackId, blob: &PackedBlob) -> Option<Bytes> {
-        if let Some(sealed) = self.near.find(pack, blob) {
+    /// A part of a pack of trees, read with what lies around it, up to `most` bytes: the trees that are
+    /// wanted next. None for data, where it would be more, and where that did not work out; reading
+    /// the part alone tells why.
+    async fn nearby(
+        &self,
+        kind: BlobKind,
+        pack: &PackId,
+        part: &Range<u64>,
+        most: u64,
+    ) -> Option<Bytes> {
+        if kind == BlobKind::Data {
+            return None;
+        }
+        if let Some(sealed) = self.near.find(pack, part) {
             return Some(sealed);
         }
         let end = {
             let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
             index.blobs_end(pack)?
         };
-        let window = window_around(blob, end);
+        let window = window_around(part, end);
+        if window.end - window.start > most {
+            return None;
+        }
         let read = self.repository.store().get(&layout::pack(pack), Some(window.clone())).await;
         self.near.keep(*pack, window, read.ok()?);
-        self.near.find(pack, blob)
+        self.near.find(pack, part)
     }
 
     /// What a batch gives; with a giant in it the permit to hold one, kept until it is handed over.
@@ -272,7 +284,13 @@ impl Reader {
         let nothing = || batch.blobs.iter().map(|_| None).collect();
         let Some(first) = batch.blobs.first() else { return Ok(nothing()) };
         let name = layout::pack(&batch.pack);
-        let bytes = match self.repository.store().get(&name, Some(batch.range.clone())).await {
+        // Trees wanted level by level lie in nearly all packs: of large ones only what is wanted is read.
+        let most = SMALL.max(2 * (batch.range.end - batch.range.start));
+        let read = match self.nearby(first.kind, &batch.pack, &batch.range, most).await {
+            Some(bytes) => Ok(bytes),
+            None => self.repository.store().get(&name, Some(batch.range.clone())).await,
+        };
+        let bytes = match read {
             Ok(bytes) => bytes,
             Err(source) if is_environment(&source) => {
                 return Err(ReadError::Pack { blob: first.id, pack: batch.pack, source });

@@ -4,9 +4,10 @@
 //! Async; what takes time on the CPU runs on tokio's blocking threads.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::pin::pin;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -45,6 +46,9 @@ pub enum OpenError {
     Missing { place: String },
     #[error("there is a repository in {place} already")]
     Exists { place: String },
+    /// Of two that write at once one would be lost.
+    #[error("the store at {place} creates what is there already")]
+    Replaced { place: String },
     #[error("the password opens none of the repository's keys")]
     WrongPassword,
     #[error("the repository in {place} has no keys")]
@@ -70,6 +74,7 @@ impl OpenError {
             }
             Self::Missing { .. }
             | Self::Exists { .. }
+            | Self::Replaced { .. }
             | Self::WrongPassword
             | Self::UnsupportedVersion { .. }
             | Self::Store(_) => false,
@@ -101,7 +106,9 @@ impl Error {
 }
 
 impl Repository {
-    /// Makes a repository in an empty store: a key first, the configuration last.
+    /// Makes a repository in a store in which [`Self::open`] found none a moment ago: a key first, the
+    /// configuration last. The key is created twice, which must be refused: nothing is begun in a
+    /// store that fails this probe. A key whose configuration may have been stored stays.
     ///
     /// Of several that try at once one wins, the others get [`OpenError::Exists`].
     pub async fn create(
@@ -110,12 +117,7 @@ impl Repository {
         cost: Cost,
         clock: &dyn Clock,
     ) -> Result<Self, OpenError> {
-        let exists = || OpenError::Exists { place: store.place() };
-        match store.get(&layout::config(), None).await {
-            Ok(_) => return Err(exists()),
-            Err(store::Error::Missing { .. }) => {}
-            Err(error) => return Err(OpenError::Store(error)),
-        }
+        let place = store.place();
         let key = MasterKey::generate();
         let (password, created, sealed) = (password.clone(), clock.now(), key.clone());
         let key_file =
@@ -123,7 +125,18 @@ impl Repository {
                 .await;
         let json = serde_json::to_vec(&key_file).expect("texts and numbers are always JSON");
         let key_name = Folder::Keys.object(&Digest::of(&json));
-        store.put(&key_name, json.into(), Put::Create).await.map_err(OpenError::Store)?;
+        let body = Bytes::from(json);
+        store.put(&key_name, body.clone(), Put::Create).await.map_err(OpenError::Store)?;
+        let refused = match store.put(&key_name, body, Put::Create).await {
+            Err(store::Error::Exists { .. }) => None,
+            Ok(()) => Some(OpenError::Replaced { place: place.clone() }),
+            Err(error) => Some(OpenError::Store(error)),
+        };
+        if let Some(error) = refused {
+            // What is told is why; a key that stays opens nothing, and `open` skips it.
+            let _ = store.clear(&key_name).await;
+            return Err(error);
+        }
 
         let config = Config::draw();
         let json = serde_json::to_vec(&config).expect("texts and numbers are always JSON");
@@ -132,8 +145,8 @@ impl Repository {
             Ok(()) => Ok(Self { store, key, config }),
             Err(store::Error::Exists { .. }) => {
                 // Another won; its repository has no use for this key, which `open` would skip.
-                let _ = store.delete(&key_name).await;
-                Err(exists())
+                let _ = store.clear(&key_name).await;
+                Err(OpenError::Exists { place })
             }
             Err(error) => Err(OpenError::Store(error)),
         }
@@ -219,26 +232,42 @@ impl Repository {
 
     /// The index of all packs; a damaged index file is an error that names it.
     pub async fn load_index(&self) -> Result<Index, Error> {
-        let files: Result<Vec<_>, Error> = self
-            .index_files()
-            .await?
-            .into_iter()
-            .map(|(id, file)| file.map(|file| (id, file)))
-            .collect();
-        Ok(Index::of_files(files?))
+        let (index, errors) = self.load_readable_index().await?;
+        errors.into_iter().next().map_or(Ok(index), Err)
     }
 
     /// The index as far as it can be read, and the errors of the index files that cannot: for those
     /// who save what there is.
     pub async fn load_readable_index(&self) -> Result<(Index, Vec<Error>), Error> {
-        let (mut files, mut errors) = (Vec::new(), Vec::new());
-        for (id, file) in self.index_files().await? {
-            match file {
-                Ok(file) => files.push((id, file)),
-                Err(error) => errors.push(error),
+        let (index, errors) = self.gather_index().await?;
+        Ok((index, errors.into_iter().map(|(_, error)| error).collect()))
+    }
+
+    /// The index as far as it can be read, and the index files that cannot. A failed listing or a
+    /// store that is out of reach is an error of the whole. Memory: the index and a few of its files.
+    pub(super) async fn gather_index(&self) -> Result<(Index, Vec<(IndexId, Error)>), Error> {
+        let mut superseded = HashSet::new();
+        loop {
+            let (mut index, mut errors, mut taken) = (Index::new(), Vec::new(), HashSet::new());
+            let mut files = pin!(self.each(Folder::Index, IndexFile::decode).await?);
+            while let Some((id, file)) = files.try_next().await? {
+                let id = IndexId(id);
+                match file {
+                    Ok(file) => {
+                        superseded.extend(file.supersedes.iter().copied());
+                        if !superseded.contains(&id) {
+                            taken.insert(id);
+                            index.insert_file(&file);
+                        }
+                    }
+                    Err(error) => errors.push((id, error)),
+                }
+            }
+            // One that another replaces may have come before it: rare, and read again.
+            if taken.is_disjoint(&superseded) {
+                return Ok((index, errors));
             }
         }
-        Ok((Index::of_files(files), errors))
     }
 
     /// The packs that the store has, and their sizes in bytes: those it lists, and those that
@@ -421,8 +450,17 @@ impl Repository {
         folder: Folder,
         decode: fn(&[u8]) -> Result<T, serde_json::Error>,
     ) -> Result<Vec<(Digest, Result<T, Error>)>, Error> {
+        self.each(folder, decode).await?.try_collect().await
+    }
+
+    /// Every file of a folder, the unreadable ones with their error, a few on their way at one time.
+    async fn each<T: Send + 'static>(
+        &self,
+        folder: Folder,
+        decode: fn(&[u8]) -> Result<T, serde_json::Error>,
+    ) -> Result<impl Stream<Item = Result<(Digest, Result<T, Error>), Error>>, Error> {
         let listed = folder.list(&*self.store).await.map_err(Error::Store)?;
-        let fetches = listed.into_iter().map(|(id, object)| async move {
+        let fetches = listed.into_iter().map(move |(id, object)| async move {
             if object.size > file::STORED_LIMIT {
                 let (size, limit) = (object.size, file::STORED_LIMIT);
                 let source = FileError::TooLarge { size, limit };
@@ -433,7 +471,7 @@ impl Repository {
                 result => Ok((id, result)),
             }
         });
-        stream::iter(fetches).buffered(FETCHES).try_collect().await
+        Ok(stream::iter(fetches).buffered(FETCHES))
     }
 }
 
@@ -471,7 +509,7 @@ pub(crate) mod tests {
     use crate::ground::clock::SystemClock;
     use crate::repo::pack::PackedBlob;
     use crate::repo::{BlobId, BlobKind, IndexPack, PackId};
-    use crate::store::Memory;
+    use crate::store::{Act, Fault, Memory, Store as _};
 
     pub(crate) const CHEAP: Cost = Cost { log_n: 4, r: 8, p: 1 };
 
@@ -516,6 +554,21 @@ pub(crate) mod tests {
         let error =
             Repository::create(store, &password("other"), CHEAP, &SystemClock).await.unwrap_err();
         assert!(matches!(error, OpenError::Exists { .. }), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_creates_what_is_there_gets_no_repository_and_keeps_nothing_of_it() {
+        let memory = Arc::new(Memory::new());
+        let again =
+            Fault { act: Act::Put, name: "keys".into(), calls: 1..2, harm: store::Harm::Hide };
+        let replacing = Arc::new(store::Faulty::new(memory.clone(), vec![again]));
+
+        let error = Repository::create(replacing, &password("right"), CHEAP, &SystemClock)
+            .await
+            .unwrap_err();
+
+        assert!(matches!(error, OpenError::Replaced { .. }), "{error:?}");
+        assert_eq!(memory.list(None).count().await, 0);
     }
 
     #[tokio::test]

@@ -28,6 +28,9 @@ use crate::store;
 /// A pack of data is closed at this size, as restic's are: four of them are in memory.
 const DATA_PACK: usize = 16 << 20;
 
+/// In a store where requests are dear. 32 MiB would take more memory than restic does.
+const FAR_DATA_PACK: usize = 24 << 20;
+
 /// Trees are read together and often; small packs keep them apart from data.
 const TREE_PACK: usize = 4 << 20;
 
@@ -107,6 +110,8 @@ pub struct Writer {
     encoders: Mutex<Vec<Encoder>>,
     /// Of pieces that were lent.
     rooms: Mutex<Vec<Vec<u8>>>,
+    /// Bytes at which a pack of data is closed.
+    data_pack: usize,
 }
 
 impl Repository {
@@ -129,6 +134,7 @@ impl Repository {
             chunkers: Mutex::default(),
             encoders: Mutex::default(),
             rooms: Mutex::default(),
+            data_pack: if self.store().is_far() { FAR_DATA_PACK } else { DATA_PACK },
         }
     }
 }
@@ -271,7 +277,7 @@ impl Writer {
         let encoded = encoder.encode(repository.key(), plain, repository.compresses())?;
 
         let (builder, target) = match kind {
-            BlobKind::Data => (&self.data, DATA_PACK),
+            BlobKind::Data => (&self.data, self.data_pack),
             BlobKind::Tree => (&self.trees, TREE_PACK),
         };
         let mut open = locked(builder);

@@ -53,6 +53,7 @@ async fn what_is_not_there_is_missing(store: &Shared) {
     }
     assert!(names(store, Some("no/such/folder")).await.is_empty());
     store.delete(&name("there/a")).await.unwrap();
+    store.clear(&name("there/a")).await.unwrap();
     let twice = store.delete(&name("there/a")).await.unwrap_err();
     assert!(matches!(twice, Error::Missing { .. }), "{twice:?}");
 }

@@ -156,6 +156,19 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Removes an object; one that is not there is [`Error::Missing`].
     async fn delete(&self, name: &ObjectName) -> Result<()>;
 
+    /// Sees to it that there is no such object, whether there was one or not.
+    async fn clear(&self, name: &ObjectName) -> Result<()> {
+        match self.delete(name).await {
+            Err(Error::Missing { .. }) => Ok(()),
+            cleared => cleared,
+        }
+    }
+
+    /// Whether a request takes as long as moving megabytes: then few large ones are the better ones.
+    fn is_far(&self) -> bool {
+        false
+    }
+
     /// Where this is, for messages; no secrets.
     fn place(&self) -> String;
 }

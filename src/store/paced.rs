@@ -62,6 +62,14 @@ impl Store for Paced {
         self.inner.delete(name).await
     }
 
+    async fn clear(&self, name: &ObjectName) -> Result<()> {
+        self.inner.clear(name).await
+    }
+
+    fn is_far(&self) -> bool {
+        self.inner.is_far()
+    }
+
     fn place(&self) -> String {
         self.inner.place()
     }

@@ -58,6 +58,14 @@ impl Store for Prefixed {
         self.inner.delete(&self.whole(name)?).await
     }
 
+    async fn clear(&self, name: &ObjectName) -> Result<()> {
+        self.inner.clear(&self.whole(name)?).await
+    }
+
+    fn is_far(&self) -> bool {
+        self.inner.is_far()
+    }
+
     fn place(&self) -> String {
         format!("{}/{}", self.inner.place(), self.folder)
     }

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -73,6 +74,8 @@ struct Armed {
 struct Shared {
     upstream: u16,
     armed: Mutex<Vec<Armed>>,
+    /// How many requests came.
+    requests: AtomicU64,
     /// The first listing seen of each target.
     listings: Mutex<HashMap<String, Vec<u8>>>,
     /// Deletes an object by its path, as the service's administrator.
@@ -93,6 +96,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             upstream,
             armed: Mutex::default(),
+            requests: AtomicU64::new(0),
             listings: Mutex::default(),
             delete: Box::new(delete),
         });
@@ -109,6 +113,11 @@ impl Proxy {
 
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Requests since the last time this was asked.
+    pub fn requests(&self) -> u64 {
+        self.shared.requests.swap(0, Ordering::Relaxed)
     }
 
     /// Replaces all faults; of several that meet one request the first fires.
@@ -135,6 +144,7 @@ impl Shared {
 
     /// Whether the connection goes on.
     fn pass(&self, client: &mut TcpStream, request: &Request) -> io::Result<bool> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
         let harm = self.harm(request);
         match harm {
             Some(Harm::Refuse(status, code)) => {

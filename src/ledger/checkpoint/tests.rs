@@ -140,3 +140,20 @@ async fn an_empty_ledger_is_not_signed() {
 
     assert!(matches!(ledger.checkpoint(&signer(), None).await, Err(Error::Empty)));
 }
+
+#[tokio::test]
+async fn what_another_act_on_this_host_signed_meanwhile_is_no_alarm() {
+    let (bucket, key, signer) = (Bucket::new(), MasterKey::generate(), signer());
+    let ours = bucket.ledger(&key);
+    ours.append(events(2)).await.unwrap();
+    ours.read_quickly().await.unwrap();
+    let theirs = bucket.ledger(&key);
+    theirs.append(events(1)).await.unwrap();
+    let signed = theirs.checkpoint(&signer, None).await.unwrap().remembered();
+
+    ours.was_sound(Some(signed)).await.unwrap();
+
+    let others = Remembered { root: Digest::ZERO, ..signed };
+    let error = ours.was_sound(Some(others)).await.unwrap_err();
+    assert!(matches!(error, Error::Inconsistent { size: 3, .. }), "{error:?}");
+}

@@ -210,6 +210,47 @@ async fn segments_that_were_read_once_are_not_fetched_again() {
 }
 
 #[tokio::test]
+async fn what_one_run_has_read_and_written_it_asks_for_no_more() {
+    let (bucket, key, folder) = thousand().await;
+    let ledger = bucket.ledger(&key).keeping_in(folder.path());
+    ledger.read_quickly().await.unwrap();
+    bucket.gets();
+
+    ledger.append(events(1)).await.unwrap();
+    assert_eq!(ledger.seen().await.unwrap().lines.len(), 1001);
+    assert_eq!(bucket.gets(), 0);
+    bucket.ledger(&key).append(events(1)).await.unwrap();
+    bucket.gets();
+
+    // Another's, and the question for what follows it.
+    assert_eq!(ledger.read_quickly().await.unwrap().lines.len(), 1002);
+    assert_eq!(bucket.gets(), 2);
+    let again = bucket.ledger(&key).keeping_in(folder.path());
+    assert_eq!(again.read_quickly().await.unwrap().lines.len(), 1002);
+    assert_eq!(bucket.gets(), 1, "what was appended is kept on the host");
+}
+
+#[tokio::test]
+async fn a_segment_chained_to_something_else_is_found_whatever_was_read_before() {
+    let (bucket, key) = (Bucket::new(), MasterKey::generate());
+    let ledger = bucket.ledger(&key);
+    ledger.append(events(2)).await.unwrap();
+    ledger.read_quickly().await.unwrap();
+    let other = Bucket::new();
+    other.ledger(&key).append(events(1)).await.unwrap();
+    other.ledger(&key).append(events(1)).await.unwrap();
+    other.ledger(&key).append(events(1)).await.unwrap();
+    let foreign = other.inner.get(&name(3), None).await.unwrap();
+    bucket.inner.put(&name(3), foreign, Put::Create).await.unwrap();
+
+    let reading = ledger.read_quickly().await.unwrap();
+
+    assert_eq!(reading.lines.len(), 3);
+    assert!(reading.faults[0].what.contains("altered"), "{:?}", reading.faults);
+    assert!(ledger.seen().await.unwrap().sound().is_err());
+}
+
+#[tokio::test]
 async fn a_kept_segment_that_was_altered_is_fetched_again_and_accuses_nobody() {
     let (bucket, key, folder) = thousand().await;
     let ledger = || bucket.ledger(&key).keeping_in(folder.path());

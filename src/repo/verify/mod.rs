@@ -232,16 +232,10 @@ async fn load_index(
     progress: &dyn Progress,
 ) -> Result<Index, VerifyError> {
     progress.phase("read index", None);
-    let mut files = Vec::new();
-    for (id, outcome) in repository.index_files().await? {
-        progress.advance(1, 0);
-        match outcome {
-            Ok(file) => files.push((id, file)),
-            Err(error) if error.is_environment() => return Err(error.into()),
-            Err(error) => found.damaged(format!("index {id}"), told(&error)),
-        }
+    let (index, errors) = repository.gather_index().await?;
+    for (id, error) in errors {
+        found.damaged(format!("index {id}"), told(&error));
     }
-    let index = Index::of_files(files);
     found.packs = index.pack_count() as u64;
     found.blobs = index.blob_count() as u64;
     Ok(index)

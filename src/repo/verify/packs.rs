@@ -17,6 +17,9 @@ use crate::seal::MasterKey;
 /// usual size.
 const IN_MEMORY: u64 = 20 << 20;
 
+/// The same in a far store, where packs are larger.
+const FAR_IN_MEMORY: u64 = 29 << 20;
+
 /// Offsets have 32 bits, and a header follows: what is larger is not read.
 const LARGEST: u64 = (4 << 30) + (32 << 20);
 
@@ -155,7 +158,8 @@ impl<'a> Reading<'a> {
     ) -> Result<(), VerifyError> {
         let size_of = |pack: &PackId| listed.get(pack).copied();
         progress.phase("read packs", Some(self.chosen.iter().filter_map(size_of).sum()));
-        let most = IN_MEMORY * cores().max(2) as u64;
+        let is_far = self.repository.store().is_far();
+        let most = if is_far { FAR_IN_MEMORY } else { IN_MEMORY } * cores().max(2) as u64;
         let mut running = JoinSet::new();
         let mut in_memory = 0;
         for (pack, blobs) in index.packs() {

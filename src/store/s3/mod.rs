@@ -86,6 +86,14 @@ impl Store for S3 {
         self.remove(name).await
     }
 
+    async fn clear(&self, name: &ObjectName) -> Result<()> {
+        self.erase(name).await
+    }
+
+    fn is_far(&self) -> bool {
+        true
+    }
+
     /// As restic names it: `s3:https://host/bucket`.
     fn place(&self) -> String {
         self.place.clone()

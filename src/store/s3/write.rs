@@ -76,14 +76,19 @@ impl S3 {
         }
     }
 
-    /// Looks first: the service says the same of a deletion whether there was an object or not.
+    /// Looks first, for the deletion will not tell whether there was an object.
     pub(super) async fn remove(&self, name: &ObjectName) -> Result<()> {
         let failed = |trouble| Error::io("delete", name, trouble);
         if self.glance(name).await.map_err(failed)?.is_none() {
             return Err(Error::Missing { name: name.clone() });
         }
+        self.erase(name).await
+    }
+
+    /// The service says the same of a deletion whether there was an object or not.
+    pub(super) async fn erase(&self, name: &ObjectName) -> Result<()> {
         let delete = self.client.delete_object().bucket(&self.bucket).key(name.as_str());
-        delete.send().await.map_err(|error| failed(Trouble::of(error)))?;
-        Ok(())
+        let deleted = delete.send().await;
+        deleted.map(drop).map_err(|error| Error::io("delete", name, Trouble::of(error)))
     }
 }
