@@ -256,12 +256,12 @@ fn of_prune(error: &repo::prune::Error) -> Option<&'static str> {
 fn of_repair(error: &repo::repair::Error) -> Option<&'static str> {
     use repo::repair::Error;
     match error {
-        Error::IndexFirst { .. } => {
+        Error::IndexFirst { .. } | Error::Unnamed { .. } => {
             Some("`lifeboat repair index` names anew what packs hold; then run it again")
         }
         Error::Whole { .. } => Some(
-            "run it again; if that stays so, this machine's memory or the way to the store changes \
-             what is read, or the index lies: `lifeboat repair index`",
+            "`lifeboat repair index` mends what the index says of it; if that is right already, this \
+             machine's memory or the way to the store changes what is read",
         ),
         Error::Disturbed { .. } => {
             Some("another program, which takes no locks, wrote meanwhile: run it again without it")

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::reader::{ReadError, Reader, in_place};
-use super::walk::join;
+use super::walk::{DEEPEST, join};
 use super::{BlobId, NodeKind, Tree};
 
 /// What is made of trees.
@@ -38,7 +38,7 @@ struct Open<T> {
     below: Vec<T>,
 }
 
-/// What `fold` makes of the tree `root`. `known` is what it made of trees before: they are not looked
+/// What `fold` makes of the tree `root`; what lies too deep counts as unreadable. `known` is what it made of trees before: they are not looked
 /// at again. A store that is out of reach is an error.
 pub(super) async fn fold<F: Fold>(
     reader: &Reader,
@@ -52,7 +52,7 @@ pub(super) async fn fold<F: Fold>(
         let (id, out) = match ahead.take() {
             Some((id, path)) => match known.get(&id) {
                 Some(out) => (id, out.clone()),
-                None => match reader.tree(&id).await {
+                None => match read(reader, id, open.len()).await {
                     Ok(tree) => {
                         open.push(Open { id, path, tree, next: 0, below: Vec::new() });
                         ahead = next_folder(&mut open);
@@ -74,6 +74,13 @@ pub(super) async fn fold<F: Fold>(
         }
         ahead = next_folder(&mut open);
     }
+}
+
+async fn read(reader: &Reader, id: BlobId, depth: usize) -> Result<Tree, ReadError> {
+    if depth >= DEEPEST {
+        return Err(ReadError::TooDeep { tree: id, limit: DEEPEST });
+    }
+    reader.tree(&id).await
 }
 
 /// The next folder of the innermost open tree.

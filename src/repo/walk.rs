@@ -9,7 +9,7 @@ use super::reader::{ReadError, Reader};
 use super::{BlobId, Node, NodeKind, Tree};
 
 /// No file system is so deep; a hostile tree may be, though never endless: it cannot hold itself.
-const DEEPEST: usize = 4096;
+pub(super) const DEEPEST: usize = 4096;
 
 /// One entry of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,13 +18,13 @@ pub(super) async fn keep(repair: &Repair<'_>, id: &IndexId) -> Result<(), Error>
     put(repair, &object, &Digest::of(&bytes), bytes).await
 }
 
-/// Marks a pack with the bytes that it has now: nobody shall name it while it has them. One that is
-/// `losing` something and has the bytes that its name says is refused.
-pub(super) async fn mark(repair: &Repair<'_>, pack: PackId, losing: bool) -> Result<(), Error> {
+/// Marks a pack with the bytes that it has now: nobody shall name it while it has them. One that has
+/// the bytes that its name says is not damaged, and refused.
+pub(super) async fn mark(repair: &Repair<'_>, pack: PackId) -> Result<(), Error> {
     let object = layout::pack(&pack);
     let Some(bytes) = read(repair.repository, &object).await? else { return Ok(()) };
     let digest = Digest::of(&bytes);
-    if losing && digest == pack.0 {
+    if digest == pack.0 {
         return Err(Error::Whole { pack });
     }
     put(repair, &object, &digest, Bytes::new()).await

@@ -51,7 +51,8 @@ pub(super) async fn read_all(
     stream::iter(reads).buffer_unordered(FETCHES).try_collect().await
 }
 
-async fn read(
+/// The header of one pack, or why nobody can read it.
+pub(super) async fn read(
     repository: &Repository,
     pack: PackId,
     size: u64,

@@ -43,7 +43,9 @@ pub enum Error {
     IndexFirst { object: String },
     #[error("cannot look at the repository")]
     Verify(#[from] VerifyError),
-    #[error("pack {pack} could not be read whole, and now it is what its name says")]
+    #[error("pack {pack} is in no index file, and something is missed: the index must be repaired")]
+    Unnamed { pack: PackId },
+    #[error("pack {pack} seemed damaged, and is what its name says")]
     Whole { pack: PackId },
     #[error("cannot read blobs of the repository")]
     Blobs(#[from] ReadError),

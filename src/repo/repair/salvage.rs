@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::runtime::Handle;
 
-use super::{Error, Repair};
+use super::{Error, How, Repair};
 use crate::ground::digest::Digest;
 use crate::repo::reader::{ReadError, Reader};
 use crate::repo::writer::{WriteError, Writer, locked};
 use crate::repo::{
-    Added, BlobId, BlobKind, Index, IndexFile, IndexPack, PackId, SharedIndex, layout,
+    Added, BlobId, BlobKind, Depth, Index, IndexFile, IndexPack, PackId, SharedIndex, layout,
 };
 use crate::store;
 
@@ -27,17 +27,19 @@ pub(super) struct Salvaged {
 
 impl Repair<'_> {
     /// Stores again what only the packs `unsound` hold and can still be read; durable and indexed on
-    /// return. On a dry run it only reads.
+    /// return. On a dry run it only reads. That another pack holds a blob counts only where all packs
+    /// were read: one of the right size may be rotten.
     pub(super) async fn salvage(
         &self,
         index: &SharedIndex,
         unsound: &HashSet<PackId>,
-        dry_run: bool,
+        how: How<'_>,
     ) -> Result<Salvaged, Error> {
+        let (dry_run, all_were_read) = (how.dry_run, how.depth == Depth::ReadData);
         self.progress.phase("save what can be read", None);
         let (sound, wanted) = {
             let index = index.read().unwrap_or_else(PoisonError::into_inner);
-            let sound = without(&index, unsound);
+            let sound = if all_were_read { without(&index, unsound) } else { Index::new() };
             let wanted = only_in(&index, unsound, &sound);
             (Arc::new(RwLock::new(sound)), wanted)
         };
@@ -50,7 +52,7 @@ impl Repair<'_> {
             let of_kind = self.save_all(&reader, &writer, kind, ids, dry_run).await?;
             lost.extend(of_kind.into_iter().map(|id| (kind, id)));
         }
-        self.check_still_damaged(index, unsound, &lost).await?;
+        self.check_damaged(unsound).await?;
         let mut added = writer.finish().await.map_err(Error::Write)?;
         if dry_run {
             added.blobs = (all - lost.len()) as u64;
@@ -58,19 +60,9 @@ impl Repair<'_> {
         Ok(Salvaged { added, lost })
     }
 
-    /// A pack that lost something and reads whole now is not damaged: what read it was.
-    async fn check_still_damaged(
-        &self,
-        index: &SharedIndex,
-        unsound: &HashSet<PackId>,
-        lost: &HashSet<(BlobKind, BlobId)>,
-    ) -> Result<(), Error> {
-        let losing: HashSet<PackId> = {
-            let index = index.read().unwrap_or_else(PoisonError::into_inner);
-            let places = lost.iter().flat_map(|(kind, id)| index.places(*kind, id));
-            places.map(|place| place.pack).filter(|pack| unsound.contains(pack)).collect()
-        };
-        for pack in losing {
+    /// A pack that reads whole now is not damaged: what read it was, or the index is.
+    async fn check_damaged(&self, unsound: &HashSet<PackId>) -> Result<(), Error> {
+        for pack in unsound.iter().copied() {
             match self.repository.store().get(&layout::pack(&pack), None).await {
                 Ok(bytes) if Digest::of(&bytes) == pack.0 => return Err(Error::Whole { pack }),
                 Ok(_) | Err(store::Error::Missing { .. }) => {}

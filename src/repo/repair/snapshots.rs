@@ -6,7 +6,7 @@
 //! stay where they are until a prune, which removes them only once no snapshot needs what they held.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -15,8 +15,9 @@ use tokio::runtime::Handle;
 use super::exchange::Exchange;
 use super::rewrite::{Left, Rewriting};
 use super::salvage::Salvaged;
-use super::{Error, Repair, aside};
+use super::{Error, Repair, aside, headers};
 use crate::repo::fold::fold;
+use crate::repo::layout::Folder;
 use crate::repo::lock::Lock;
 use crate::repo::prune::Refused;
 use crate::repo::reader::Reader;
@@ -110,10 +111,37 @@ impl Repair<'_> {
             survey(how.memory, self.repository, &published, how.depth, self.progress).await?;
         let is_index = |object: &&str| object.starts_with("index ");
         let objects = looked.found.errors.iter().map(|damage| &*damage.object);
-        match objects.into_iter().find(is_index) {
-            Some(object) => Err(Error::IndexFirst { object: object.to_owned() }),
-            None => Ok(looked),
+        if let Some(object) = objects.into_iter().find(is_index) {
+            return Err(Error::IndexFirst { object: object.to_owned() });
         }
+        if !looked.found.affected.is_empty() {
+            self.check_named(&looked.index, &looked.found).await?;
+        }
+        Ok(looked)
+    }
+
+    /// What is missed may be in a pack that says what it holds and that no index file names.
+    async fn check_named(&self, index: &SharedIndex, found: &Verified) -> Result<(), Error> {
+        let missed: HashSet<_> = found.errors.iter().map(|damage| &*damage.object).collect();
+        let listed = Folder::Data.list(&**self.repository.store()).await.map_err(Error::List)?;
+        let unnamed: Vec<_> = {
+            let index = index.read().unwrap_or_else(PoisonError::into_inner);
+            let is_named = |pack: &PackId| index.has_pack(pack) || index.is_doomed(pack);
+            let packs = listed.into_iter().map(|(id, object)| (PackId(id), object.size));
+            packs.filter(|(pack, _)| !is_named(pack)).collect()
+        };
+        let marks = self.repository.packs_aside().await.map_err(Error::List)?;
+        for (pack, size) in unnamed {
+            let Ok(blobs) = headers::read(self.repository, pack, size).await? else { continue };
+            let is_missed = blobs.iter().any(|blob| match blob.kind {
+                BlobKind::Data => missed.contains(&*format!("blob {}", blob.id)),
+                BlobKind::Tree => missed.contains(&*format!("tree {}", blob.id)),
+            });
+            if is_missed && !aside::is_marked(self.repository, &marks, &pack).await? {
+                return Err(Error::Unnamed { pack });
+            }
+        }
+        Ok(())
     }
 
     async fn publish(
@@ -125,7 +153,7 @@ impl Repair<'_> {
         let Survey { found, snapshots, index, losses } = look;
         let unsound = losses.unsound().clone();
         tracing::info!(phase = "salvage");
-        let Salvaged { added, lost } = self.salvage(&index, &unsound, how.dry_run).await?;
+        let Salvaged { added, lost } = self.salvage(&index, &unsound, how).await?;
         tracing::info!(phase = "rewrite");
         let left = self.rewrite(&index, &lost, &snapshots, lock.is_some()).await?;
         tracing::info!(phase = "publish");
@@ -253,9 +281,8 @@ impl Repair<'_> {
         in_force.iter().for_each(|(_, file)| index.insert_file(file));
         let going: HashSet<_> = packs.iter().copied().collect();
         check_saved(&index, &going, lost)?;
-        for (pack, blobs) in index.packs().filter(|(pack, _)| going.contains(pack)) {
-            let losing = blobs.iter().any(|blob| lost.contains(&(blob.kind, blob.id)));
-            aside::mark(self, pack, losing).await?;
+        for pack in packs {
+            aside::mark(self, *pack).await?;
         }
 
         let names_one =

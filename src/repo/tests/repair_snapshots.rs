@@ -398,3 +398,64 @@ fn a_tree_that_was_never_stored_is_told_and_left_out() {
     assert_eq!((one.files, one.folders), (0, 1));
     assert_eq!(bench.files_of(&one.repaired.unwrap()).len(), 1);
 }
+
+#[test]
+fn a_whole_pack_that_the_index_names_in_part_is_neither_dropped_nor_marked() {
+    let bench = Bench::new();
+    let (original, all, place) = five_files(&bench);
+    let name = bench.names("index").remove(0);
+    let id = name.as_str().rsplit('/').next().unwrap().parse().unwrap();
+    let loading = bench.repository.load(layout::Folder::Index, &id, IndexFile::decode);
+    let mut file = bench.runtime.block_on(loading).unwrap();
+    let pack = file.packs.iter_mut().find(|pack| pack.id == place.pack).unwrap();
+    pack.blobs.truncate(2);
+    bench.remove(&name);
+    bench.runtime.block_on(bench.repository.save_index(&file)).unwrap();
+
+    for depth in [Depth::Structure, Depth::ReadData] {
+        let error = bench.repair_snapshots_with(bench.store.clone(), depth, false).unwrap_err();
+        assert!(matches!(error, Error::Whole { pack } if pack == place.pack), "{error:?}");
+        assert_eq!((bench.names("damaged").len(), bench.names("snapshots").len()), (0, 1));
+    }
+
+    bench.repair_index().unwrap();
+    assert!(bench.files_of(&original) == all);
+    assert!(bench.repair_snapshots().unwrap().snapshots.is_empty());
+}
+
+#[test]
+fn a_copy_that_nobody_read_is_no_reason_to_give_up_another() {
+    let bench = Bench::new();
+    let (original, all, place) = five_files(&bench);
+    let nothing_known = Arc::new(RwLock::new(Index::new()));
+    let writer = bench.writer_with(nothing_known, Arc::new(SystemClock));
+    writer.store_content(&mut &all["folder/2"][..]).unwrap();
+    bench.finish(writer).unwrap();
+    let is_other =
+        |name: &ObjectName| *name != layout::pack(&place.pack) && bench.bytes(name).len() > 3000;
+    let copy = bench.names("data").into_iter().find(is_other).unwrap();
+    flip(&bench, &copy, 99);
+    // Cut within its header: all of its blobs can be read.
+    let name = layout::pack(&place.pack);
+    bench.replace(&name, bench.bytes(&name).slice(..bench.bytes(&name).len() - 7));
+
+    let repaired =
+        bench.repair_snapshots_with(bench.store.clone(), Depth::Structure, false).unwrap();
+
+    assert_eq!((repaired.salvaged.blobs, repaired.lost_blobs), (5, 0));
+    assert!(repaired.snapshots.is_empty() && bench.files_of(&original) == all);
+}
+
+#[test]
+fn a_missing_index_file_is_made_anew_before_snapshots_are_taken_for_lost() {
+    let bench = Bench::new();
+    let (original, all, _) = five_files(&bench);
+    bench.remove(&bench.names("index")[0].clone());
+
+    let error = bench.repair_snapshots().unwrap_err();
+
+    assert!(matches!(error, Error::Unnamed { .. }), "{error:?}");
+    assert_eq!(bench.names("snapshots").len(), 1);
+    bench.repair_index().unwrap();
+    assert!(bench.files_of(&original) == all);
+}

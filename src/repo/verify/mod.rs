@@ -197,7 +197,11 @@ pub(super) async fn survey(
     }
     if depth != Depth::Structure {
         let begun_anew = readings.is_empty();
-        found.coverage = Some(look_back(memory, &there, &chosen, begun_anew).await?);
+        let readings = memory.readings().await.map_err(VerifyError::Memory)?;
+        found.coverage = Some(part::coverage(&there, &readings, &chosen, begun_anew));
+        let is_gone = |pack: &&PackId| !stored.contains_key(*pack);
+        let gone: Vec<_> = readings.keys().filter(is_gone).copied().collect();
+        memory.forget(&gone).await.map_err(VerifyError::Memory)?;
     }
 
     let index: SharedIndex = Arc::new(RwLock::new(index));
@@ -211,19 +215,6 @@ pub(super) async fn survey(
         affected::name(&reader, &index, &snapshots, &lost, &mut found, progress).await?;
     }
     Ok(Survey { found, snapshots: snapshots.into_iter().collect(), index, losses })
-}
-/// What is covered after a reading; packs that are gone are forgotten.
-async fn look_back(
-    memory: &dyn Memory,
-    there: &[Candidate],
-    chosen: &[PackId],
-    begun_anew: bool,
-) -> Result<Coverage, VerifyError> {
-    let readings = memory.readings().await.map_err(VerifyError::Memory)?;
-    let packs: HashSet<_> = there.iter().map(|one| one.pack).collect();
-    let gone: Vec<_> = readings.keys().filter(|pack| !packs.contains(pack)).copied().collect();
-    memory.forget(&gone).await.map_err(VerifyError::Memory)?;
-    Ok(part::coverage(there, &readings, chosen, begun_anew))
 }
 
 async fn load_index(

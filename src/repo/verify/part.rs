@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::repo::PackId;
@@ -50,6 +50,9 @@ impl Memory for Forgetful {
 pub struct Share(NonZeroU32);
 
 const WHOLE: u32 = 10_000;
+
+/// The store's clock may be ahead of ours by so much.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 impl Share {
     fn of(self, bytes: u64) -> u64 {
@@ -123,6 +126,13 @@ pub(super) struct Candidate {
     pub written: Option<Timestamp>,
 }
 
+/// When a pack was read last and was whole; what was written after that was not read.
+fn reading(one: &Candidate, readings: &HashMap<PackId, Option<Timestamp>>) -> Option<Timestamp> {
+    let time = readings.get(&one.pack).copied().flatten()?;
+    let latest = time.saturating_add(SKEW).unwrap_or(Timestamp::MAX);
+    one.written.is_none_or(|written| written <= latest).then_some(time)
+}
+
 /// Which of `packs` are read: all that were damaged, and so much of the rest as `share` is of all.
 pub(super) fn choose(
     packs: &[Candidate],
@@ -133,8 +143,7 @@ pub(super) fn choose(
     let wanted = share.map_or(0, |share| share.of(all));
     let mut packs = packs.to_vec();
     let was_damaged = |one: &Candidate| readings.get(&one.pack) == Some(&None);
-    let waiting_since =
-        |one: &Candidate| readings.get(&one.pack).copied().flatten().or(one.written);
+    let waiting_since = |one: &Candidate| reading(one, readings).or(one.written);
     packs.sort_by_key(|one| (waiting_since(one), one.pack));
     let (mut chosen, mut bytes) = (Vec::new(), 0);
     for one in &packs {
@@ -156,13 +165,13 @@ pub(super) fn coverage(
     begun_anew: bool,
 ) -> Coverage {
     let read: std::collections::HashSet<_> = read.iter().collect();
-    let covered = |one: &&Candidate| readings.get(&one.pack).is_some_and(Option::is_some);
+    let covered = |one: &&Candidate| reading(one, readings).is_some();
     let bytes = |packs: &mut dyn Iterator<Item = &Candidate>| {
         packs.fold((0, 0), |(packs, bytes), one| (packs + 1, bytes + one.bytes))
     };
     let (read_packs, read_bytes) = bytes(&mut packs.iter().filter(|one| read.contains(&one.pack)));
     let (covered_packs, covered_bytes) = bytes(&mut packs.iter().filter(covered));
-    let times = packs.iter().filter_map(|one| readings.get(&one.pack).copied().flatten());
+    let times = packs.iter().filter_map(|one| reading(one, readings));
     Coverage {
         read_packs,
         read_bytes,
@@ -248,6 +257,14 @@ mod tests {
             let longest = unread_runs.iter().filter(|(pack, _)| there(pack)).map(|(_, runs)| *runs);
             assert!(longest.max().unwrap() <= 21, "run {run}");
         }
+    }
+
+    #[test]
+    fn a_pack_that_was_written_after_it_was_read_was_not_read() {
+        let packs = [candidate(5000, 10), candidate(1000, 10)];
+        let readings = packs.iter().map(|one| (one.pack, at(2000))).collect();
+
+        assert_eq!(coverage(&packs, &readings, &[], false).covered_packs, 1);
     }
 
     #[test]
