@@ -147,14 +147,15 @@ fn a_snapshot_that_cannot_be_read_stays_and_is_named_and_the_others_are_planned_
 #[test]
 fn nothing_is_removed_for_a_newest_snapshot_that_cannot_be_opened() {
     let bench = site("last = 1");
-    let ids = backups(&bench, 2);
-    // Trees of so few files lie in the small packs; the newest snapshot's are the youngest.
-    let packs = bench.files("store/acme/repo/data").into_iter();
-    let small = packs.filter(|pack| std::fs::metadata(pack).unwrap().len() < 10_000);
-    let age = |pack: &std::path::PathBuf| std::fs::metadata(pack).unwrap().modified().unwrap();
-    let pack = small.max_by_key(age).unwrap();
-    let whole = std::fs::read(&pack).unwrap();
-    std::fs::write(&pack, vec![0; whole.len()]).unwrap();
+    let packs = || bench.files("store/acme/repo/data");
+    let mut ids = backups(&bench, 1);
+    let before = packs();
+    ids.extend(backups(&bench, 1));
+    let new: Vec<_> = packs().into_iter().filter(|pack| !before.contains(pack)).collect();
+    let whole: Vec<_> = new.iter().map(|pack| std::fs::read(pack).unwrap()).collect();
+    for (pack, bytes) in new.iter().zip(&whole) {
+        std::fs::write(pack, vec![0; bytes.len()]).unwrap();
+    }
 
     let ran = bench.run(&["forget", "shop"]).exits(1);
 
@@ -162,7 +163,9 @@ fn nothing_is_removed_for_a_newest_snapshot_that_cannot_be_opened() {
     assert!(ran.stderr.contains("lifeboat verify"), "{}", ran.stderr);
     assert_eq!(listed(&bench), ids);
     assert_eq!(records(&bench, "forget-started").len(), 0);
-    std::fs::write(&pack, whole).unwrap();
+    for (pack, bytes) in new.iter().zip(whole) {
+        std::fs::write(pack, bytes).unwrap();
+    }
     bench.run(&["forget", "shop"]).exits(0);
 }
 
