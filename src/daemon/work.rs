@@ -89,7 +89,10 @@ async fn backup(
 async fn retain(setup: &Setup, policy: &Policy, rooms: &Rooms) -> Retention {
     let how = How { wait: WAIT, ..How::default() };
     let error = match forget::run(setup, policy, how, rooms).await {
-        Ok(Forgotten { removed, plan, refusal: None, .. }) => {
+        Ok(Forgotten { removed, plan, unreadable, refusal: None, .. }) => {
+            for (snapshot, error) in &unreadable {
+                tracing::warn!(%snapshot, error = chain(error), "stays, for it cannot be read");
+            }
             tracing::info!(removed = removed.len(), left = plan.left(), "retention is applied");
             return Ok(());
         }

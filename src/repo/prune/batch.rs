@@ -8,7 +8,15 @@ use super::plan::Going;
 use super::reach::Reach;
 use super::view::View;
 use crate::repo::pack::{PackedBlob, expected_size};
-use crate::repo::{Index, IndexFile, IndexId, PackId};
+use crate::repo::{BlobId, BlobKind, Index, IndexFile, IndexId, PackId};
+
+/// Packs that are to go.
+#[derive(Debug, Default)]
+pub(super) struct Leaving {
+    pub packs: Vec<Going>,
+    /// What of them is needed and was read where it stays: of nothing else may a copy go.
+    pub safe: HashSet<(BlobKind, BlobId)>,
+}
 
 /// What one slice takes up.
 pub(super) struct Batch {
@@ -74,11 +82,13 @@ fn blobs_of(file: &IndexFile) -> usize {
     file.packs.iter().map(|pack| pack.blobs.len()).sum()
 }
 
-/// Takes those packs out of `going` of which a snapshot needs something that lies in no pack which
-/// stays for now, at its full length; answers how many. A backup began to use them.
-pub(super) fn spare(view: &View, reach: &Reach, going: &mut Vec<Going>) -> usize {
+/// Takes those packs out of `leaving` of which a snapshot needs something that was not made safe, or
+/// lies in no pack that stays for now, at its full length; answers how many. A backup began to use
+/// them since.
+pub(super) fn spare(view: &View, reach: &Reach, leaving: &mut Leaving) -> usize {
     let index = view.index();
-    let all: HashSet<_> = going.iter().map(|one| one.pack).collect();
+    let Leaving { packs, safe } = leaving;
+    let all: HashSet<_> = packs.iter().map(|one| one.pack).collect();
     let (mut whole, mut blobs_of_going) = (HashSet::new(), Vec::new());
     for (pack, blobs) in index.packs() {
         if all.contains(&pack) {
@@ -89,10 +99,11 @@ pub(super) fn spare(view: &View, reach: &Reach, going: &mut Vec<Going>) -> usize
     }
     let is_safe = |blob: &PackedBlob| {
         let mut places = index.places(blob.kind, &blob.id);
-        !reach.includes(blob.kind, &blob.id) || places.any(|place| whole.contains(&place.pack))
+        !reach.includes(blob.kind, &blob.id)
+            || safe.contains(&(blob.kind, blob.id)) && places.any(|at| whole.contains(&at.pack))
     };
     let used = blobs_of_going.into_iter().filter(|(_, blobs)| !blobs.iter().all(is_safe));
     let used: HashSet<_> = used.map(|(pack, _)| pack).collect();
-    going.retain(|one| !used.contains(&one.pack));
+    packs.retain(|one| !used.contains(&one.pack));
     used.len()
 }

@@ -19,9 +19,11 @@ mod step;
 mod tests;
 mod view;
 
+use std::collections::HashSet;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
+use self::batch::Leaving;
 pub use self::keeper::{Deletion, Keeper, Known, Refused};
 pub use self::plan::{Going, Plan, Repack};
 use self::reach::Reach;
@@ -148,16 +150,17 @@ impl Prune<'_> {
         course.plan = Some(plan);
         let done = &mut course.done;
         let mut held = None;
-        for step in steps {
+        for mut step in steps {
+            let mut safe = HashSet::new();
             if step.saves() {
                 let lock = self.shared().await?;
-                let saved = self.save(view, &mut reach, &step, done).await;
-                view = released(saved, lock).await?;
+                let saved = self.save(view, &mut reach, &mut step, done).await;
+                (view, safe) = released(saved, lock).await?;
             }
-            let mut going = step.going;
-            let bytes = going.iter().filter_map(|one| one.bytes).sum();
+            let mut leaving = Leaving { packs: step.going, safe };
+            let bytes = leaving.packs.iter().filter_map(|one| one.bytes).sum();
             self.progress.phase("remove packs", Some(bytes));
-            while !going.is_empty() {
+            while !leaving.packs.is_empty() {
                 // The first slice stores no more than one index file: there may be little room.
                 let index_blobs = match held {
                     None => self.limits.file_blobs,
@@ -167,7 +170,7 @@ impl Prune<'_> {
                     }
                 };
                 let begun = Instant::now();
-                view = self.slice(view, &mut reach, &mut going, index_blobs, done).await?;
+                view = self.slice(view, &mut reach, &mut leaving, index_blobs, done).await?;
                 held = Some(begun.elapsed());
             }
         }

@@ -18,33 +18,28 @@ use crate::repo::{BlobId, BlobKind, Index, PackId};
 
 const KINDS: [BlobKind; 2] = [BlobKind::Tree, BlobKind::Data];
 
+type Needed = HashSet<(BlobKind, BlobId)>;
+
 enum Stopped {
     Read(ReadError),
     Write(WriteError),
 }
 
 impl Prune<'_> {
-    /// Looks at everything again, then makes safe what is needed of the packs of `step`; it is
-    /// durable and indexed on return.
+    /// Looks at everything again, then makes safe what is needed of the packs of `step`: it is durable
+    /// and indexed on return, which answers what it is. A pack of which a backup began to use
+    /// something that nobody planned to save is left as it is.
     pub(super) async fn save(
         &self,
         view: View,
         reach: &mut Reach,
-        step: &Step,
+        step: &mut Step,
         done: &mut Done,
-    ) -> Result<View, Error> {
+    ) -> Result<(View, Needed), Error> {
         let view = self.look_again(view, reach).await?;
-        let going: HashSet<PackId> = step.going.iter().map(|one| one.pack).collect();
-        let (mut staying, mut needed) = (Index::new(), HashSet::new());
         let index = view.index();
-        for (pack, blobs) in index.packs() {
-            if going.contains(&pack) {
-                let of = blobs.iter().filter(|blob| reach.includes(blob.kind, &blob.id));
-                needed.extend(of.map(|blob| (blob.kind, blob.id)));
-            } else {
-                staying.insert(pack, &blobs);
-            }
-        }
+        let (staying, mut needed, spared) = apart(&index, reach, step);
+        done.spared_packs += spared as u64;
         let live: Vec<_> = step.repack.iter().flat_map(|one| &one.live).copied().collect();
         for blob in &live {
             needed.remove(&(blob.kind, blob.id));
@@ -53,7 +48,8 @@ impl Prune<'_> {
         done.stored_bytes += repacked.stored_bytes;
         done.repacked_packs += step.repack.iter().filter(|one| !one.is_doomed).count() as u64;
         self.find(staying, &needed).await?;
-        Ok(view)
+        needed.extend(live.iter().map(|blob| (blob.kind, blob.id)));
+        Ok((view, needed))
     }
 
     /// Stores `live` once more, in packs of its own, and indexes them.
@@ -100,11 +96,7 @@ impl Prune<'_> {
 
     /// Reads everything of `needed` from the packs of `staying`: what is damaged there may be whole
     /// in a pack that is about to go.
-    async fn find(
-        &self,
-        staying: Index,
-        needed: &HashSet<(BlobKind, BlobId)>,
-    ) -> Result<(), Error> {
+    async fn find(&self, staying: Index, needed: &Needed) -> Result<(), Error> {
         if needed.is_empty() {
             return Ok(());
         }
@@ -131,4 +123,32 @@ impl Prune<'_> {
         }
         Ok(())
     }
+}
+
+/// What stays when the packs of `step` go, what is needed of these, and how many were taken out of it:
+/// those of which something is needed that would be nowhere then.
+fn apart(index: &Index, reach: &Reach, step: &mut Step) -> (Index, Needed, usize) {
+    let going: HashSet<PackId> = step.going.iter().map(|one| one.pack).collect();
+    let (mut staying, mut gone) = (Index::new(), Vec::new());
+    for (pack, blobs) in index.packs() {
+        match going.contains(&pack) {
+            true => gone.push((pack, blobs)),
+            false => staying.insert(pack, &blobs),
+        }
+    }
+    let live = step.repack.iter().flat_map(|one| &one.live);
+    let live: Needed = live.map(|blob| (blob.kind, blob.id)).collect();
+    let is_needed = |blob: &&PackedBlob| reach.includes(blob.kind, &blob.id);
+    let is_lost = |blob: &PackedBlob| {
+        !live.contains(&(blob.kind, blob.id)) && staying.lookup(blob.kind, &blob.id).is_none()
+    };
+    let (used, gone): (Vec<_>, Vec<_>) =
+        gone.into_iter().partition(|(_, blobs)| blobs.iter().filter(is_needed).any(is_lost));
+    for (pack, blobs) in &used {
+        staying.insert(*pack, blobs);
+    }
+    step.spare(&used.iter().map(|(pack, _)| *pack).collect());
+    let needed = gone.iter().flat_map(|(_, blobs)| blobs.iter().filter(is_needed));
+    let needed = needed.map(|blob| (blob.kind, blob.id)).collect();
+    (staying, needed, used.len())
 }

@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
-use super::batch::{Batch, batch, check_whole, spare};
-use super::plan::Going;
+use super::batch::{Batch, Leaving, batch, check_whole, spare};
 use super::reach::Reach;
 use super::view::View;
 use super::{Deletion, Done, Error, Prune, released};
@@ -21,20 +20,20 @@ use crate::repo::{IndexFile, IndexId, IndexPack, PackId};
 use crate::store::{self, ObjectName};
 
 impl Prune<'_> {
-    /// Deletes the first of `going`, and writes index files of at most `index_blobs` blobs anew;
+    /// Deletes the first of `leaving`, and writes index files of at most `index_blobs` blobs anew;
     /// answers the view as it then is.
     pub(super) async fn slice(
         &self,
         view: View,
         reach: &mut Reach,
-        going: &mut Vec<Going>,
+        leaving: &mut Leaving,
         index_blobs: usize,
         done: &mut Done,
     ) -> Result<View, Error> {
         tracing::info!(phase = "lock");
         let claim = self.keeper.claim().await.map_err(Error::Keeper)?;
         let lock = Lock::exclusive(self.repository, self.clock, &claim).await?;
-        let outcome = self.locked(&lock, view, reach, going, index_blobs, done).await;
+        let outcome = self.locked(&lock, view, reach, leaving, index_blobs, done).await;
         released(outcome, lock).await
     }
 
@@ -43,13 +42,14 @@ impl Prune<'_> {
         lock: &Lock,
         view: View,
         reach: &mut Reach,
-        going: &mut Vec<Going>,
+        leaving: &mut Leaving,
         index_blobs: usize,
         done: &mut Done,
     ) -> Result<View, Error> {
         tracing::info!(phase = "look");
         let view = self.look_again(view, reach).await?;
-        done.spared_packs += spare(&view, reach, going) as u64;
+        done.spared_packs += spare(&view, reach, leaving) as u64;
+        let going = &mut leaving.packs;
         if going.is_empty() {
             return Ok(view);
         }

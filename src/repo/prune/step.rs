@@ -4,7 +4,10 @@
 //! too; what is packed anew comes last, the most wasteful packs first. So a full disk gets room from
 //! what takes none.
 
+use std::collections::HashSet;
+
 use super::plan::{Going, Plan, Repack};
+use crate::repo::PackId;
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,6 +24,12 @@ impl Step {
     /// Whether something must be looked after before its packs go.
     pub fn saves(&self) -> bool {
         self.is_needed || !self.repack.is_empty()
+    }
+
+    /// Leaves `packs` as they are.
+    pub fn spare(&mut self, packs: &HashSet<PackId>) {
+        self.going.retain(|one| !packs.contains(&one.pack));
+        self.repack.retain(|one| !packs.contains(&one.pack));
     }
 }
 

@@ -9,6 +9,7 @@ mod acts;
 mod cases;
 mod doubled;
 mod gate;
+mod overtaken;
 mod rival;
 mod world;
 
