@@ -126,26 +126,32 @@ fn suffers(act: Act) {
     site.keep();
     let mut kinds = kinds(&site, act);
     site.back_again();
-    for round in 0..rounds(6) as usize {
+    let (rounds, mut fired) = (rounds(6), 0);
+    for round in 0..rounds as usize {
         // Each once, in any order, before any again.
         let left = kinds.len() - round % kinds.len();
         let at = dice.below(left as u64) as usize;
         kinds.swap(at, left - 1);
-        let (fault, harmed) = harmed(&mut site, act, &kinds[left - 1], &mut dice);
+        let Some((fault, harmed)) = harmed(&mut site, act, &kinds[left - 1], &mut dice) else {
+            continue;
+        };
+        fired += 1;
         let what = format!("{act:?} under {}: {:#?}", fault.expression(), harmed.calls);
         println!("{what}\nexits {}", harmed.ran.code);
         ask(&mut site, act, &fault, &harmed, &what);
         site.back_again();
     }
+    assert!(2 * fired > rounds, "only {fired} of {rounds} faults fired");
 }
 
-/// A run in which a fault of the kind fired, on nothing but files of the site.
+/// A run in which a fault of the kind fired, on nothing but files of the site; none where threads share
+/// the work so that it does not.
 fn harmed(
     site: &mut Site,
     act: Act,
     (calls, harm, counts): &(Calls, Harm, Vec<u64>),
     dice: &mut Dice,
-) -> (Fault, Harmed) {
+) -> Option<(Fault, Harmed)> {
     let few = if dice.below(2) == 0 { counts.len().min(3) } else { counts.len() };
     let mut at = dice.below(few as u64) as usize;
     for _ in 0..20 {
@@ -153,13 +159,14 @@ fn harmed(
         let harmed = run_under(site, act, &fault);
         let on_disk = || harmed.calls.iter().all(|call| is_on_disk(call, site));
         if !harmed.calls.is_empty() && (*harm == Harm::Kill || on_disk()) {
-            return (fault, harmed);
+            return Some((fault, harmed));
         }
         // Threads share the work differently each time.
         at = dice.below(at as u64 + 1) as usize;
         site.back_again();
     }
-    panic!("{harm:?} of {calls:?} does not fire in {act:?}");
+    println!("{harm:?} of {calls:?} does not fire in {act:?} on files of the site alone");
+    None
 }
 
 fn ask(site: &mut Site, act: Act, fault: &Fault, harmed: &Harmed, what: &str) {

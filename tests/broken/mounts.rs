@@ -113,8 +113,9 @@ impl Disk {
         must(Command::new("perl").args(["-e", SHUTDOWN]).arg(&self.place));
     }
 
-    /// The power is back. Whoever used the disk has ended.
-    pub fn comes_back(&self) {
+    /// The power is back; whoever used the disk has ended. Answers whether something was lost: where
+    /// somebody synced all disks of the machine in the last moment, nothing was.
+    pub fn comes_back(&self) -> bool {
         let begun = Instant::now();
         loop {
             let ran = Ran::from(Command::new("umount").arg(&self.place).output().unwrap());
@@ -128,6 +129,6 @@ impl Disk {
         let read = |name| std::fs::read_to_string(self.place.join(name)).unwrap_or_default();
         assert_eq!(read("synced"), "synced", "what was synced is gone");
         // Its name may have become durable with what others synced.
-        assert_eq!(read("lost"), "", "the power was not lost");
+        read("lost").is_empty()
     }
 }

@@ -66,10 +66,10 @@ fn loses_power(folders: &[&str], machine: bool) {
             let _ = child.kill();
         }
         let ran = Ran::from(child.wait_with_output().unwrap());
-        disk.comes_back();
+        let lost = disk.comes_back();
         let what = format!("{act:?}, power lost after {moment:?}, exit {}", ran.code);
         println!("{what}");
-        *if ended { &mut done } else { &mut running } += 1;
+        *if ended { &mut done } else { &mut running } += u64::from(lost);
         match ran.code {
             0 => site.is_true(act, &ran, &what),
             137 => assert!(machine, "{what}"),
