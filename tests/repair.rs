@@ -251,6 +251,24 @@ fn what_the_source_still_has_makes_the_original_whole_and_restic_agrees() {
 }
 
 #[test]
+fn a_backup_stores_again_what_a_verification_found_damaged() {
+    let bench = site();
+    let snapshot = bench.run(&["snapshots", "shop", "--json"]).exits(0).json()[0]["id"].clone();
+    let snapshot = snapshot.as_str().unwrap();
+    let whole = restored(&bench, snapshot);
+    flip(&pack(&bench, |size| size > 2_000_000), 1_000_000);
+    bench.run(&["verify", "shop", "--read-data"]).exits(1);
+
+    let first = bench.run(&["backup", "shop", "--json"]).exits(0).json();
+    let second = bench.run(&["backup", "shop", "--json"]).exits(0).json();
+
+    let added = |run: &Value| run["added_bytes"].as_u64().unwrap();
+    assert!(added(&first) > 2_000_000 && added(&second) < 100_000, "{first:#} {second:#}");
+    assert_eq!(restored(&bench, snapshot), whole);
+    assert_eq!(bench.drill().0, 0);
+}
+
+#[test]
 fn with_the_damaged_original_given_up_what_is_left_stays_whole_for_everybody() {
     let bench = site();
     let original = bench.run(&["snapshots", "shop", "--json"]).exits(0).json()[0]["id"].clone();

@@ -126,7 +126,7 @@ pub enum Error {
     Lock(#[from] repo::lock::LockError),
     #[error("cannot write down what happened")]
     Journal(#[from] journal::Error),
-    #[error("the ledger cannot be signed")]
+    #[error("the ledger cannot be read or signed")]
     Checkpoint(#[source] ledger::Error),
     #[error("cannot clear away what an earlier run left in scratch")]
     Sweep(#[source] sandbox::Error),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Account, Rooms};
+use super::{Account, Error, Rooms};
 use crate::repo::PackId;
 use crate::repo::prune::Refused;
 use crate::repo::verify::Memory;
@@ -19,6 +19,15 @@ pub struct Readings<'a> {
 impl<'a> Readings<'a> {
     pub fn of(account: &Account, rooms: &'a Rooms) -> Self {
         Self { place: account.repository.store().place(), rooms }
+    }
+}
+
+impl Account {
+    /// The packs that were damaged when this host read them the last time.
+    pub async fn packs_found_damaged(&self, rooms: &Rooms) -> Result<Vec<PackId>, Error> {
+        let readings = rooms.state.packs_read(&self.repository.store().place()).await?;
+        let damaged = readings.into_iter().filter(|(_, time)| time.is_none());
+        Ok(damaged.map(|(pack, _)| PackId(pack)).collect())
     }
 }
 

@@ -214,7 +214,7 @@ impl Run<'_> {
     async fn prepare(&self) -> Result<(SharedIndex, Parent), Error> {
         tracing::info!(phase = "prepare", run = %self.id);
         let progress = &*self.rooms.progress;
-        let index = stored_index(self.account, progress).await?;
+        let index = stored_index(self.account, self.rooms).await?;
         let parent = newest_of(self.account, self.policy, progress).await?;
         Ok((index, parent))
     }
@@ -342,21 +342,26 @@ async fn record(
     Ok(Published { run, snapshot, added, entries, bytes, seconds, skipped, alarm })
 }
 
-/// The index of the packs that the store has at their full length: what only a lost or cut pack
-/// holds is stored again, for success means that everything is there.
-async fn stored_index(account: &Account, progress: &dyn Progress) -> Result<SharedIndex, Error> {
+/// The index of the packs that the store has at their full length and that no verification on this
+/// host found damaged: what only others hold is stored again, for success means that everything is
+/// there.
+async fn stored_index(account: &Account, rooms: &Rooms) -> Result<SharedIndex, Error> {
     let repository = &account.repository;
     let index = repository.load_index().await.map_err(account::Error::from)?;
     if index.packs().next().is_none() {
         return Ok(Arc::new(RwLock::new(index)));
     }
     let sizes = repository.pack_sizes(&index).await;
-    let sizes = sizes.map_err(|error| account::Error::from(repo::Error::Store(error)))?;
+    let mut sizes = sizes.map_err(|error| account::Error::from(repo::Error::Store(error)))?;
+    for pack in account.packs_found_damaged(rooms).await? {
+        sizes.remove(&pack);
+    }
     let Some((rest, lost)) = index.without(&sizes) else {
         return Ok(Arc::new(RwLock::new(index)));
     };
     for pack in lost {
-        progress.note(&format!("pack {pack} is missing or damaged: what it held is stored again"));
+        let told = format!("pack {pack} is missing or damaged: what only it held is stored again");
+        rooms.progress.note(&told);
     }
     Ok(Arc::new(RwLock::new(rest)))
 }

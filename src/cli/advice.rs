@@ -240,6 +240,10 @@ fn of_prune(error: &repo::prune::Error) -> Option<&'static str> {
         Error::Rival { .. } => {
             Some("run it again when that one is done: one host should prune a repository")
         }
+        Error::Snapshot(error) if error.is_environment() => Some(
+            "nothing is removed that it may need: see to it that the store lets this user read it, and \
+             prune again",
+        ),
         Error::Snapshot(_) => Some(
             "nothing is removed that it may need: bring it back from a copy of the store; where it is \
              lost for good remove it from `snapshots/` there, record that with `lifeboat forget \

@@ -49,8 +49,9 @@ pub(super) fn lines(answer: &Answer<'_>) -> Vec<Line> {
         0 => line(Tone::Good, "no damage found".into()),
         damages => {
             let affected = answer.affected.len();
+            let noun = if damages == 1 { "damage" } else { "damages" };
             let text = format!(
-                "{damages} damages; {affected} of {} snapshots cannot be restored whole",
+                "{damages} {noun}; {affected} of {} snapshots cannot be restored whole",
                 answer.snapshots
             );
             line(Tone::Bad, text);

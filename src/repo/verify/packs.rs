@@ -115,7 +115,7 @@ pub(super) fn tell_unnamed(
     let mut unknown: Vec<_> = listed
         .keys()
         .filter(|pack| !is_known(pack))
-        .map(|pack| format!("pack {pack} is in no index file: left by an interrupted run"))
+        .map(|pack| format!("pack {pack} is in no index file, as an interrupted run leaves it"))
         .collect();
     unknown.sort();
     found.hints.append(&mut unknown);
