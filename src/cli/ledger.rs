@@ -251,10 +251,14 @@ async fn retire(args: RetireArgs, app: &App) -> anyhow::Result<Exit> {
 fn told(answer: &Answer) -> String {
     let Verified { records, ok, first_bad, checkpoints, newest, against_earlier, problems, .. } =
         &answer.ledger;
-    let covered = newest.as_ref().map_or(0, |newest| newest.size);
-    let mut text = format!(
-        "{records} records, {checkpoints} signed checkpoints, the newest of {covered} records\n"
-    );
+    let signed = match (checkpoints, newest) {
+        (0, _) | (_, None) => "none of them signed yet".to_owned(),
+        (1, Some(newest)) => format!("1 signed checkpoint, of {} records", newest.size),
+        (_, Some(newest)) => {
+            format!("{checkpoints} signed checkpoints, the newest of {} records", newest.size)
+        }
+    };
+    let mut text = format!("{records} records, {signed}\n");
     if let Some(bad) = first_bad {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "first bad record: {}: {}", bad.seq, visible(&bad.what));
