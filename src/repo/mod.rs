@@ -39,7 +39,7 @@ pub use index::{DoomedPack, Index, IndexFile, IndexPack, Location};
 pub use lock::Lock;
 pub use node::{Node, NodeKind, Tree};
 pub use pack::{PackBuilder, Packed, PackedBlob};
-pub use pour::Receiver;
+pub use pour::{Receiver, Unreadable};
 pub use reader::{Fetched, ReadError, Reader};
 pub use repository::{Error, OpenError, Repository, in_order};
 pub use share::{Alone, Hands, Piece};

@@ -20,10 +20,20 @@ use super::{BlobId, BlobKind, layout};
 /// Takes blobs on one thread: the positions in what was wanted, and the bytes or why there are none.
 pub type Receiver<'r> = Box<dyn FnMut(&[u32], Result<&[u8], ReadError>) -> ControlFlow<()> + 'r>;
 
+/// What becomes of blobs in a pack that the store has and cannot give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable {
+    /// Nothing is learnt of them: the end.
+    Ends,
+    /// They are handed over as errors, and others are read.
+    Skipped,
+}
+
 /// What the threads of one pouring share.
 struct Pouring<'p, B> {
     reader: &'p Reader,
     kind: BlobKind,
+    unreadable: Unreadable,
     wanted: &'p [BlobId],
     order: &'p Order,
     batches: Mutex<B>,
@@ -48,6 +58,7 @@ impl Reader {
         &self,
         kind: BlobKind,
         wanted: &[BlobId],
+        unreadable: Unreadable,
         receiver: &(dyn Fn() -> Receiver<'r> + Sync),
     ) -> Result<Fetched, ReadError> {
         let (order, unknown) = Order::of(wanted, |id| self.best_place(kind, id));
@@ -66,6 +77,7 @@ impl Reader {
         let pouring = Pouring {
             reader: self,
             kind,
+            unreadable,
             wanted,
             order: &order,
             batches: Mutex::new(order.batches(reach)),
@@ -161,7 +173,7 @@ impl<B: Iterator<Item = Batch>> Pouring<'_, B> {
         });
         match read {
             Some(Ok(bytes)) => Ok(Some(bytes)),
-            Some(Err(source)) if is_environment(&source) => {
+            Some(Err(source)) if is_environment(&source) && !source.is_of_one_object() => {
                 let blob = self.order.blobs(batch, self.wanted).next().map(|(blob, _)| blob.id);
                 let blob = blob.unwrap_or(BlobId(batch.pack.0));
                 Err(ReadError::Pack { blob, pack: batch.pack, source })
@@ -182,10 +194,14 @@ impl<B: Iterator<Item = Batch>> Pouring<'_, B> {
             return Ok(ControlFlow::Break(()));
         }
         match self.runtime.block_on(self.reader.blob(self.kind, &blob.id)) {
-            Err(error) if error.is_environment() => Err(error),
+            Err(error) if error.is_environment() && !self.skips(&error) => Err(error),
             Ok(plain) => Ok(self.hand_over(uses, Ok(&plain), take)),
             Err(error) => Ok(self.hand_over(uses, Err(error), take)),
         }
+    }
+
+    fn skips(&self, error: &ReadError) -> bool {
+        self.unreadable == Unreadable::Skipped && error.is_of_one_pack()
     }
 
     fn hand_over(

@@ -52,6 +52,11 @@ impl ReadError {
             | Self::TooDeep { .. } => false,
         }
     }
+
+    /// Whether the store has a pack that it cannot give, though it may well give others.
+    pub fn is_of_one_pack(&self) -> bool {
+        matches!(self, Self::Pack { source, .. } if source.is_of_one_object())
+    }
 }
 
 pub(super) fn is_environment(error: &store::Error) -> bool {
@@ -116,18 +121,18 @@ impl Reader {
         Tree::decode(&bytes).map_err(|source| ReadError::Tree { tree: *id, source })
     }
 
-    /// Reads one blob; where one of the packs that hold it is damaged, the others are tried.
+    /// Reads one blob; where one of the packs that hold it is damaged or cannot be read, the others are
+    /// tried.
     pub async fn blob(&self, kind: BlobKind, id: &BlobId) -> Result<Vec<u8>, ReadError> {
-        let mut first = None;
+        let (mut damaged, mut unread) = (None, None);
         for place in self.places(kind, id) {
             match self.blob_at(&place, place.blob(kind, *id)).await {
-                Err(error) if !error.is_environment() => {
-                    first.get_or_insert(error);
-                }
+                Err(error) if error.is_of_one_pack() => drop(unread.get_or_insert(error)),
+                Err(error) if !error.is_environment() => drop(damaged.get_or_insert(error)),
                 outcome => return outcome,
             }
         }
-        Err(first.unwrap_or(ReadError::NotIndexed { blob: *id }))
+        Err(unread.or(damaged).unwrap_or(ReadError::NotIndexed { blob: *id }))
     }
 
     /// Reads many blobs in any order, each pack in few large ranges.

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::ground::progress::Progress;
-use crate::repo::{BlobId, BlobKind, Reader};
+use crate::repo::{BlobId, BlobKind, Reader, Unreadable};
 use crate::source::Place;
 
 pub use error::Error;
@@ -73,6 +73,16 @@ pub enum Fidelity {
     Drill,
 }
 
+impl Fidelity {
+    /// Whoever needs the data takes what there is; a drill that could not look has learnt nothing.
+    fn unreadable(self) -> Unreadable {
+        match self {
+            Self::Full => Unreadable::Skipped,
+            Self::Drill => Unreadable::Ends,
+        }
+    }
+}
+
 /// What a restore did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Restored {
@@ -97,7 +107,8 @@ pub struct Restored {
 /// Restores what `request` selects of the tree `root`.
 ///
 /// Every blob is verified. Damage in the repository and entries that this machine refuses do not
-/// end it, they are listed; a store that is out of reach and a full disk do. Async; the disk's part
+/// end it, they are listed, and unless it is a drill's so is what the store has and cannot give; a
+/// store that is out of reach and a full disk end it. Async; the disk's part
 /// runs on blocking threads and needs a multi-threaded runtime.
 pub async fn run(
     reader: &Reader,
@@ -106,7 +117,7 @@ pub async fn run(
     progress: Arc<dyn Progress>,
 ) -> Result<Restored, Error> {
     progress.phase("plan", None);
-    let plan = Plan::read(reader, root, &request.select).await?;
+    let plan = Plan::read(reader, root, &request.select, request.fidelity.unreadable()).await?;
     restore(reader, plan, request, progress).await
 }
 

@@ -9,7 +9,7 @@ use super::entry::{Entries, Folder, Item, Kind, weight};
 use super::select::{Selection, Wanted};
 use super::{Error, Select};
 use crate::ground::causes::chain;
-use crate::repo::{BlobId, BlobKind, Node, NodeKind, Reader};
+use crate::repo::{BlobId, BlobKind, Node, NodeKind, ReadError, Reader, Unreadable};
 use crate::source::Place;
 use crate::source::files::disk::{is_name, split};
 
@@ -104,13 +104,15 @@ impl Repetition {
 
 impl Plan {
     /// Reads all trees below `root`. A tree that cannot be read is damage, unless the store is out
-    /// of reach. That nothing at all is selected is an error.
+    /// of reach, or has it and cannot give it and that `Ends` the reading. That nothing at all is selected is an error.
     pub(super) async fn read(
         reader: &Reader,
         root: BlobId,
         select: &Select,
+        unreadable: Unreadable,
     ) -> Result<Self, Error> {
         let selection = Selection::new(select)?;
+        let skips = |error: &ReadError| unreadable == Unreadable::Skipped && error.is_of_one_pack();
         let mut plan = Self::default();
         let mut walk = reader.walk(root);
         while let Some(next) = walk.next().await {
@@ -120,7 +122,7 @@ impl Plan {
                         walk.skip_content();
                     }
                 }
-                Err(error) if error.source.is_environment() => {
+                Err(error) if error.source.is_environment() && !skips(&error.source) => {
                     return Err(Error::Trees(error.into()));
                 }
                 Err(error) => plan.damaged.push(Place {

@@ -11,7 +11,7 @@ use super::plan::Plan;
 use super::target::Target;
 use super::{Error, Request, blocking};
 use crate::ground::progress::Progress;
-use crate::repo::{BlobId, BlobKind, Reader};
+use crate::repo::{BlobId, BlobKind, Reader, Unreadable};
 use crate::source::Place;
 
 /// What a recheck compared and found.
@@ -45,7 +45,7 @@ pub async fn recheck(
     progress: Arc<dyn Progress>,
 ) -> Result<Compared, Error> {
     progress.phase("plan", None);
-    let plan = Plan::read(reader, root, &request.select).await?;
+    let plan = Plan::read(reader, root, &request.select, Unreadable::Ends).await?;
     let target = Target::open(request)?;
     let (request, reader) = (request.clone(), reader.clone());
     blocking(move || {

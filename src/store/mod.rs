@@ -23,6 +23,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
+use rustix::io::Errno;
 
 pub use faulty::{Act, Fault, Faulty, Harm};
 pub use local::Local;
@@ -113,6 +114,14 @@ impl Error {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self::Io { action, name: name.to_string(), source: source.into() }
+    }
+
+    /// Whether the store has the object and cannot give it, though it may well give others: a bad
+    /// sector, permissions. Only folders tell.
+    pub fn is_of_one_object(&self) -> bool {
+        let Self::Io { source, .. } = self else { return false };
+        let error = source.downcast_ref::<io::Error>().and_then(Errno::from_io_error);
+        matches!(error, Some(Errno::IO | Errno::ACCESS | Errno::PERM | Errno::LOOP | Errno::ISDIR))
     }
 
     /// Told by the type of the cause.

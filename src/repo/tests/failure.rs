@@ -131,6 +131,26 @@ fn a_store_out_of_reach_is_neither_damage_nor_success() {
 }
 
 #[test]
+fn a_pack_on_a_bad_sector_is_named_and_the_others_are_read() {
+    let bench = Bench::new();
+    bench.back_up(&[("/a", b"1")]);
+    let (_, contents) = bench.back_up(&[("/b", b"2")]);
+    let holds_only_b = |pack: &ObjectName| {
+        *bench.store.bad.lock().unwrap() = Some(pack.clone());
+        let read = |kind, id| bench.runtime.block_on(bench.reader().blob(kind, id));
+        read(BlobKind::Data, &contents[0][0]).is_err() && bench.verify(Depth::Structure).is_ok()
+    };
+    let bad = bench.names("data").into_iter().find(holds_only_b).expect("a pack of data");
+
+    let found = bench.verify(Depth::ReadData).unwrap();
+
+    let named: Vec<_> = found.errors.iter().map(|damage| damage.object.as_str()).collect();
+    let pack = format!("pack {}", bad.as_str().rsplit('/').next().unwrap());
+    assert!(named.contains(&pack.as_str()), "{named:?}");
+    assert_eq!(found.affected.len(), 1, "{found:?}");
+}
+
+#[test]
 fn a_listing_that_fails_is_no_clean_verification() {
     let bench = Bench::new();
     bench.back_up(&[("/a", b"1")]);

@@ -41,6 +41,8 @@ struct Faulty {
     /// Puts below `data/` and `index/` that still succeed; `usize::MAX` for all.
     puts_left: AtomicUsize,
     gets_fail: AtomicBool,
+    /// An object that lies on a bad sector.
+    bad: std::sync::Mutex<Option<ObjectName>>,
     lists_fail: AtomicBool,
 }
 
@@ -69,6 +71,10 @@ impl Store for Faulty {
     async fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> store::Result<Bytes> {
         if self.gets_fail.load(Ordering::SeqCst) {
             return Err(Self::broken(name.as_str()));
+        }
+        if self.bad.lock().unwrap().as_ref() == Some(name) {
+            let error = std::io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error());
+            return Err(store::Error::io("read", name.as_str(), error));
         }
         self.memory.get(name, range).await
     }

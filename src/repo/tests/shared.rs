@@ -95,7 +95,7 @@ fn poured(
 ) -> Result<Vec<Option<Result<Vec<u8>, ReadError>>>, ReadError> {
     let got = Mutex::new((0..wanted.len()).map(|_| None).collect::<Vec<_>>());
     let _inside = bench.runtime.enter();
-    reader.pour(BlobKind::Data, wanted, &|| {
+    reader.pour(BlobKind::Data, wanted, Unreadable::Ends, &|| {
         Box::new(|positions, outcome| {
             let mut outcome = Some(outcome.map(<[u8]>::to_vec));
             for (turn, at) in positions.iter().enumerate() {

@@ -243,7 +243,7 @@ async fn examine(
 ) -> Result<Findings, VerifyError> {
     let bytes = match repository.store().get(&layout::pack(&pack), None).await {
         Ok(bytes) => bytes,
-        Err(source) if is_environment(&source) => {
+        Err(source) if is_environment(&source) && !source.is_of_one_object() => {
             return Err(VerifyError::ReadPack { pack, source });
         }
         Err(error) => {

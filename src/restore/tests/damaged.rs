@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,11 +14,12 @@ use super::super::*;
 use super::bench::Bench;
 use crate::store::{self, Memory, Object, ObjectName, Put, Store};
 
-/// A store in memory that can go out of reach.
+/// A store in memory that can go out of reach, and have a bad sector in one object.
 #[derive(Debug, Default)]
 struct Remote {
     memory: Memory,
     away: AtomicBool,
+    bad: Mutex<Option<ObjectName>>,
 }
 
 #[async_trait]
@@ -30,6 +31,10 @@ impl Store for Remote {
     async fn get(&self, name: &ObjectName, range: Option<Range<u64>>) -> store::Result<Bytes> {
         if self.away.load(Ordering::Relaxed) {
             return Err(store::Error::io("reach", name.as_str(), "the line is cut"));
+        }
+        if self.bad.lock().unwrap().as_ref() == Some(name) {
+            let error = std::io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error());
+            return Err(store::Error::io("read", name.as_str(), error));
         }
         self.memory.get(name, range).await
     }
@@ -139,6 +144,38 @@ fn a_store_out_of_reach_is_the_environments_fault_and_not_damage() {
     let error = bench.restore(&bench.reader(), tree, &bench.request()).unwrap_err();
 
     assert!(error.is_environment(), "{error:?}");
+}
+
+#[test]
+fn a_bad_sector_costs_a_restore_the_files_there_and_tells_a_drill_nothing() {
+    let store = Arc::new(Remote::default());
+    let bench = Bench::new(store.clone());
+    fs::write(bench.origin.path().join("lost"), "lost").unwrap();
+    bench.back_up();
+    fs::write(bench.origin.path().join("kept"), "kept").unwrap();
+    let (tree, _) = bench.back_up();
+    let lost = BlobId(crate::ground::digest::Digest::of(b"lost"));
+    let reader = bench.reader();
+    let data: ObjectName = "data".parse().unwrap();
+    let packs: Vec<_> = bench.runtime.block_on(store.list(Some(&data)).try_collect()).unwrap();
+    let bad = packs.into_iter().map(|pack| pack.name).find(|pack| {
+        *store.bad.lock().unwrap() = Some(pack.clone());
+        let read = |kind, id| bench.runtime.block_on(bench.reader().blob(kind, id));
+        read(BlobKind::Data, &lost).is_err() && read(BlobKind::Tree, &tree).is_ok()
+    });
+    assert!(bad.is_some(), "no pack holds that file alone");
+
+    let drill = Request { fidelity: Fidelity::Drill, ..bench.request() };
+    let error = bench.restore(&reader, tree, &drill).unwrap_err();
+    assert!(error.is_environment(), "{error:?}");
+    let told = Request { occupied: Occupied::Overwrite, fidelity: Fidelity::Full, ..drill };
+    let restored = bench.restore(&reader, tree, &told).unwrap();
+
+    assert_eq!(restored.damaged.len(), 1, "{restored:?}");
+    let Place { object, what } = &restored.damaged[0];
+    assert!(object.ends_with("/lost") && what.contains("Input/output error"), "{restored:?}");
+    assert!(!bench.restored("lost").exists());
+    assert_eq!(fs::read(bench.restored("kept")).unwrap(), b"kept");
 }
 
 #[test]

@@ -158,8 +158,8 @@ impl Writing {
     /// Fetches every blob once and writes it wherever it belongs, on all cores.
     pub(super) fn fetch(mut self, reader: &Reader, progress: &dyn Progress) -> Result<Self, Error> {
         let filling = Filling::of(&self, progress);
-        let fetched =
-            reader.pour(BlobKind::Data, self.plan.entries.blobs(), &|| filling.receiver());
+        let (blobs, unreadable) = (self.plan.entries.blobs(), self.request.fidelity.unreadable());
+        let fetched = reader.pour(BlobKind::Data, blobs, unreadable, &|| filling.receiver());
         let filled = filling.end()?;
         self.blobs = fetched.map_err(|error| Error::Content(error.into()))?.blobs;
         for index in filled.made {
