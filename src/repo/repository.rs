@@ -103,6 +103,11 @@ impl Error {
     pub fn is_environment(&self) -> bool {
         matches!(self, Self::Store(store::Error::Io { .. }))
     }
+
+    /// Whether the store failed as a whole: others cannot be read either.
+    pub fn is_out_of_reach(&self) -> bool {
+        matches!(self, Self::Store(error @ store::Error::Io { .. }) if !error.is_of_one_object())
+    }
 }
 
 impl Repository {
@@ -357,7 +362,7 @@ impl Repository {
         let asked = unlisted.into_iter().map(|id| async move {
             match self.snapshot(&id).await {
                 Err(Error::Store(store::Error::Missing { .. })) => Ok(None),
-                Err(error) if error.is_environment() => Err(error),
+                Err(error) if error.is_out_of_reach() => Err(error),
                 found => Ok(Some((id, found))),
             }
         });
@@ -467,7 +472,7 @@ impl Repository {
                 return Ok((id, Err(Error::Damaged { object: object.name, source })));
             }
             match self.load(folder, &id, decode).await {
-                Err(error) if error.is_environment() => Err(error),
+                Err(error) if error.is_out_of_reach() => Err(error),
                 result => Ok((id, result)),
             }
         });

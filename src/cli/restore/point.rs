@@ -72,7 +72,7 @@ async fn latest(
     for (id, file) in account.repository.snapshot_files_with(known).await? {
         match file {
             Ok(snapshot) => readable.push((id, snapshot)),
-            Err(error) if error.is_environment() => return Err(error.into()),
+            Err(error) if error.is_out_of_reach() => return Err(error.into()),
             Err(error) => warnings.push(format!("a later one may be lost: {}", chain(&error))),
         }
     }

@@ -96,7 +96,7 @@ impl Bucket {
         for (id, file) in files {
             match file {
                 Ok(snapshot) => snapshots.push((id, snapshot)),
-                Err(error) if error.is_environment() => return Err(error.into()),
+                Err(error) if error.is_out_of_reach() => return Err(error.into()),
                 Err(error) => damaged.push(Unreadable { snapshot: id.0, error: chain(&error) }),
             }
         }

@@ -249,7 +249,7 @@ async fn read_snapshots(
         progress.advance(1, 0);
         match outcome {
             Ok(snapshot) => snapshots.push((id, snapshot)),
-            Err(error) if error.is_environment() => return Err(error.into()),
+            Err(error) if error.is_out_of_reach() => return Err(error.into()),
             Err(error) => found.damaged(format!("snapshot {id}"), told(&error)),
         }
     }
