@@ -29,7 +29,8 @@ pub(super) fn lines(answer: &Answer<'_>) -> Vec<Line> {
     for hint in answer.hints {
         line(Tone::Faint, format!("note: {hint}"));
     }
-    for damage in answer.errors.iter().take(DAMAGES) {
+    let told = causes(answer.errors);
+    for damage in told.iter().take(DAMAGES) {
         line(Tone::Bad, format!("damaged: {}: {}", damage.object, damage.what));
         for file in damage.files.iter().take(FILES) {
             let short = file.snapshot.0.short();
@@ -38,7 +39,7 @@ pub(super) fn lines(answer: &Answer<'_>) -> Vec<Line> {
         let unnamed = damage.files.len().saturating_sub(FILES) as u64 + damage.more_files;
         more(unnamed, "    and", "", &mut line);
     }
-    let unnamed = answer.errors.len().saturating_sub(DAMAGES) as u64 + answer.more_errors;
+    let unnamed = (answer.errors.len() - told.len().min(DAMAGES)) as u64 + answer.more_errors;
     more(unnamed, "and", " damages", &mut line);
     for affected in answer.affected.iter().take(SNAPSHOTS) {
         tell_snapshot(affected, &mut line);
@@ -77,6 +78,14 @@ pub(super) fn lines(answer: &Answer<'_>) -> Vec<Line> {
         line(Tone::Doubt, hint);
     }
     lines
+}
+
+/// The damages without what follows from them: where packs are damaged, the blobs that these held.
+fn causes(errors: &[Damage]) -> Vec<&Damage> {
+    let is_pack = |damage: &&Damage| damage.object.starts_with("pack ");
+    let has_packs = errors.iter().any(|damage| is_pack(&damage));
+    let follows = |damage: &&Damage| has_packs && damage.object.starts_with("blob ");
+    errors.iter().filter(|damage| !follows(damage)).collect()
 }
 
 /// Whether packs may hold what the index does not say: an index file is damaged, or packs are in none
@@ -205,7 +214,11 @@ mod tests {
         };
         let answer = Answer {
             policy: "acme/shop".into(),
-            errors: &[damage, Damage::of("index 34", "it is empty")],
+            errors: &[
+                damage,
+                Damage::of("blob 1", "no intact pack holds it"),
+                Damage::of("index 34", "it is empty"),
+            ],
             more_errors: 4,
             affected: vec![OfPolicy { policy: Some("acme/shop".into()), affected: &affected }],
             hints: &[],
@@ -224,14 +237,14 @@ mod tests {
         assert_eq!(text[2], "    /uploads/0 of snapshot 07070707");
         assert_eq!(text[7], "    and 7 more");
         assert_eq!(text[8], "damaged: index 34: it is empty");
-        assert_eq!(text[9], "and 4 more damages");
+        assert_eq!(text[9], "and 5 more damages");
         assert_eq!(
             text[10],
             "snapshot 07070707 of acme/shop, 1970-01-01 00:00:00Z, lacks 12 files and 1 folder with \
              all below it; what is left of it is snapshot 08080808"
         );
         assert_eq!((text[16], text.len()), ("    and 8 more", 19));
-        assert_eq!(text[17], "6 damages; 1 of 2 snapshots cannot be restored whole");
+        assert_eq!(text[17], "7 damages; 1 of 2 snapshots cannot be restored whole");
         assert!(text[18].starts_with("hint: `lifeboat repair index acme/shop`"));
     }
 }
