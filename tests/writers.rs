@@ -48,6 +48,9 @@ fn works(world: &World, act: &'static str, writers: &[Writer], mut dice: Dice) {
         if act == "verify" && dice.below(2) == 0 {
             words.push("--read-data");
         }
+        if act == "forget" {
+            words.push("--allow-many");
+        }
         let ran = world.does(act, world.lifeboat(&writer.site, &words), life(&mut dice));
         if act == "verify" && ran.code == 0 {
             assert_eq!(ran.json()["errors"], json!([]), "{}", ran.stdout);

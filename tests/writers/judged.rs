@@ -45,8 +45,9 @@ impl World {
     pub fn stands(&self) {
         must(&mut self.restic(&["unlock"]));
         for writer in &self.writers {
-            for act in ["backup", "forget", "prune", "drill"] {
-                must(&mut self.lifeboat(&writer.site, &[act, writer.policy]));
+            let forget = ["forget", "--allow-many"];
+            for act in [&["backup"][..], &forget, &["prune"], &["drill"]] {
+                must(&mut self.lifeboat(&writer.site, &[act, &[writer.policy]].concat()));
             }
         }
         must(&mut self.restic(&["check", "--read-data"]));
