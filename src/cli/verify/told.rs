@@ -40,7 +40,7 @@ pub(super) fn lines(answer: &Answer<'_>) -> Vec<Line> {
         more(unnamed, "    and", "", &mut line);
     }
     let unnamed = (answer.errors.len() - told.len().min(DAMAGES)) as u64 + answer.more_errors;
-    more(unnamed, "and", " damages", &mut line);
+    more(unnamed, "and", if unnamed == 1 { " damage" } else { " damages" }, &mut line);
     for affected in answer.affected.iter().take(SNAPSHOTS) {
         tell_snapshot(affected, &mut line);
     }
