@@ -43,9 +43,9 @@ impl Locked {
         Ok(Self { lock })
     }
 
-    /// How this process asks for a lock that it takes itself.
-    pub async fn claim(account: &Account, rooms: &Rooms) -> Result<Claim, Error> {
-        Ok(ask(account, rooms).await?.0)
+    /// How this process asks for a lock that it takes itself; others are waited for up to `wait`.
+    pub async fn claim(account: &Account, rooms: &Rooms, wait: Duration) -> Result<Claim, Error> {
+        Ok(Claim { wait, ..ask(account, rooms).await?.0 })
     }
 
     /// Locks it for reading alone. Where nothing can be written to the store (it is full, or

@@ -7,6 +7,7 @@ pub mod journal;
 mod lease;
 mod lock;
 mod readings;
+pub mod removing;
 pub mod store;
 mod testimony;
 
@@ -302,23 +303,32 @@ impl Account {
     /// ledger says were published and that are not there: somebody removed them.
     pub async fn snapshots(&self) -> Result<Snapshots, Error> {
         let records = self.records().await?;
-        let (published, announced) = (published(&records), announced(&records));
+        let published = published(&records);
         let files = self.repository.snapshot_files_with(&published).await?;
-        let there: HashSet<_> = files.iter().map(|(id, _)| *id).collect();
         let backups = publications(&records).map(|(_, one)| SnapshotId(one.snapshot));
         let repaired = records.iter().filter_map(|record| match &record.event.body {
             Body::SnapshotRepaired { snapshot, .. } => Some(SnapshotId(*snapshot)),
             _ => None,
         });
         let named = backups.chain(repaired).collect();
-        let is_gone = |id: &SnapshotId| !there.contains(id) && !announced.contains(id);
-        let mut gone: Vec<_> = published.into_iter().filter(is_gone).collect();
-        if !gone.is_empty() {
-            // No lock is held: they may have been forgotten since the ledger was read.
-            let announced = self::announced(&self.records().await?);
-            gone.retain(|id| !announced.contains(id));
-        }
+        let gone = self.missed(published, &files).await?;
         Ok(Snapshots { files, gone, named })
+    }
+
+    /// Those of `published` that are not in `files`, a listing made later, and that nobody announced to
+    /// remove. No lock need be held: the ledger is asked again for what was forgotten in between.
+    pub async fn missed(
+        &self,
+        mut published: Vec<SnapshotId>,
+        files: &[(SnapshotId, Result<Snapshot, repo::Error>)],
+    ) -> Result<Vec<SnapshotId>, Error> {
+        let there: HashSet<_> = files.iter().map(|(id, _)| *id).collect();
+        published.retain(|id| !there.contains(id));
+        if !published.is_empty() {
+            let announced = announced(&self.records().await?);
+            published.retain(|id| !announced.contains(id));
+        }
+        Ok(published)
     }
 
     /// Signs the ledger as it stands and remembers what was signed.

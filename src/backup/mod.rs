@@ -379,10 +379,10 @@ async fn newest_of(
         match account.repository.snapshot(&id).await {
             Ok(snapshot) if snapshot.tags.contains(&tag) => return Ok(Some((id, snapshot))),
             Ok(_) => {}
-            Err(error) if error.is_environment() => {
+            Err(error) if error.is_out_of_reach() => {
                 return Err(account::Error::from(error).into());
             }
-            // It costs reading files again. That one is damaged must not leave today without any.
+            // It costs reading files again. That one cannot be read must not leave today without any.
             Err(error) => progress.note(&chain(&error)),
         }
     }

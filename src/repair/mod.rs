@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::account::{self, Account, Leased, Locked, Readings, Rooms};
+use crate::account::{self, Account, Leased, Locked, Readings, Rooms, removing};
 use crate::ground::digest::Digest;
 use crate::ground::ids::RunId;
-use crate::ledger::details;
 use crate::ledger::record::{Body, Record};
 use crate::policy::{Policy, Setup};
 use crate::repo::Depth;
@@ -109,23 +108,15 @@ impl OfAccount<'_> {
 #[async_trait]
 impl Keeper for OfAccount<'_> {
     async fn claim(&self) -> Result<Claim, Refused> {
-        Ok(Claim { wait: WAIT, ..Locked::claim(self.account, self.rooms).await? })
+        Ok(Locked::claim(self.account, self.rooms, WAIT).await?)
     }
 
     async fn known(&self) -> Result<Known, Refused> {
-        let records = self.account.sound_records(self.rooms).await?;
-        let given_up = account::announced(&records);
-        Ok(Known { published: account::published(&records), given_up })
+        Ok(self.account.known(self.rooms).await?)
     }
 
     async fn deleting(&self, what: &Deletion) -> Result<(), Refused> {
-        let details = details::to_text(&details::Prune {
-            format: details::FORMAT,
-            lifeboat: env!("CARGO_PKG_VERSION").to_owned(),
-            run: self.run,
-            index_files: what.index_files.iter().map(|id| id.0).collect(),
-            packs: what.packs.iter().map(|id| id.0).collect(),
-        })?;
+        let details = removing::details(self.run, what)?;
         let repaired = Body::IndexRepaired {
             policy: self.policy.name.clone(),
             run: self.run,

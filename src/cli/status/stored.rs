@@ -1,6 +1,5 @@
 //! What the bucket holds of a policy: the part of `status` that any host can tell.
 
-use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
@@ -15,7 +14,7 @@ use crate::ground::digest::Digest;
 use crate::ground::ids::Name;
 use crate::ledger::record::{BackupFinished, Body, Record, Word};
 use crate::policy::Policy;
-use crate::repo::{self, Snapshot, SnapshotId};
+use crate::repo::{Snapshot, SnapshotId};
 use crate::source::manifest;
 
 /// What stands in an answer's place where there is none.
@@ -91,7 +90,7 @@ impl Bucket {
         let testimony = account.sealed_testimony(rooms).await?;
         let known = account::published(&testimony.records);
         let files = account.repository.snapshot_files_with(&known).await?;
-        let gone = gone(account, known, &files, rooms).await?;
+        let gone = account.missed(known, &files).await?;
         let (mut snapshots, mut damaged) = (Vec::new(), Vec::new());
         for (id, file) in files {
             match file {
@@ -266,23 +265,6 @@ impl LastDrill {
         let time = self.time.strftime("%Y-%m-%d %H:%M:%SZ");
         format!("{name}{word} at {time} (record {})", self.record)
     }
-}
-
-/// Those of `published` that are not in `files`.
-async fn gone(
-    account: &Account,
-    mut published: Vec<SnapshotId>,
-    files: &[(SnapshotId, Result<Snapshot, repo::Error>)],
-    rooms: &Rooms,
-) -> anyhow::Result<Vec<SnapshotId>> {
-    let there: HashSet<_> = files.iter().map(|(id, _)| *id).collect();
-    published.retain(|id| !there.contains(id));
-    if !published.is_empty() {
-        // Those that were to be removed are not missed, also if that is on record only by now.
-        let announced = account::announced(&account.testimony(rooms).await?.records);
-        published.retain(|id| !announced.contains(id));
-    }
-    Ok(published)
 }
 
 /// The newest drill of each series, newest first.

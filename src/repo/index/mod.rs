@@ -98,6 +98,12 @@ impl Index {
         self.doomed.packs()
     }
 
+    /// The packs that blobs are read from: those that stay, then the others that rustic marked.
+    pub fn all_packs(&self) -> impl Iterator<Item = (PackId, Vec<PackedBlob>)> {
+        let doomed = self.doomed_packs().filter(|(pack, _)| !self.has_pack(pack));
+        self.packs().chain(doomed)
+    }
+
     /// Whether rustic marked a pack with this id for removal.
     pub fn is_doomed(&self, pack: &PackId) -> bool {
         self.doomed.numbers.contains_key(pack)

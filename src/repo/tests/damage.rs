@@ -284,3 +284,29 @@ fn data_pack(bench: &Bench, id: &BlobId) -> ObjectName {
     let place = bench.index().read().unwrap().lookup(BlobKind::Data, id).unwrap();
     layout::pack(&place.pack)
 }
+
+#[test]
+fn a_needed_pack_that_rustic_marked_for_removal_is_read_too() {
+    let bench = Bench::new();
+    let (_, contents) = bench.back_up(&[("/a", b"1")]);
+    let files = bench.runtime.block_on(bench.repository.index_files()).unwrap();
+    for (id, file) in files {
+        let doom = |pack| DoomedPack { pack, time: None, size: None };
+        let packs_to_delete = file.unwrap().packs.into_iter().map(doom).collect();
+        let marked = IndexFile { packs_to_delete, ..IndexFile::default() };
+        bench.runtime.block_on(bench.repository.save_index(&marked)).unwrap();
+        bench.runtime.block_on(bench.store.delete(&layout::index(&id))).unwrap();
+    }
+    assert!(bench.verify(Depth::ReadData).unwrap().is_intact());
+    let place = |index: Index| index.places(BlobKind::Data, &contents[0][0]).next().unwrap().pack;
+    let pack = place(bench.runtime.block_on(bench.repository.load_index()).unwrap());
+    let name = layout::pack(&pack);
+    let mut bytes = bench.runtime.block_on(bench.store.get(&name, None)).unwrap().to_vec();
+    bytes[3] ^= 1;
+    bench.runtime.block_on(bench.store.put(&name, bytes.into(), Put::Overwrite)).unwrap();
+
+    let found = bench.verify(Depth::ReadData).unwrap();
+
+    assert!(found.errors.iter().any(|damage| damage.object == format!("pack {pack}")), "{found:?}");
+    assert_eq!(found.affected.len(), 1, "{found:?}");
+}

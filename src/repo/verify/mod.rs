@@ -184,7 +184,7 @@ pub(super) async fn survey(
         let (bytes, written) = *stored.get(&pack)?;
         Some(Candidate { pack, bytes, written })
     };
-    let there: Vec<_> = index.packs().filter_map(|(pack, _)| candidate(pack)).collect();
+    let there: Vec<_> = index.all_packs().filter_map(|(pack, _)| candidate(pack)).collect();
     let readings = memory.readings().await.map_err(VerifyError::Memory)?;
     let chosen = match depth {
         Depth::Structure => part::choose(&there, &readings, None),

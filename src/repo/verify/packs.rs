@@ -94,11 +94,14 @@ pub(super) fn compare_with_listing(
             Some(_) => {}
         }
     }
-    // rustic removes these in time: a missing one is no damage, but it holds nothing either.
-    let doomed: HashSet<PackId> = index.doomed_packs().map(|(pack, _)| pack).collect();
-    for pack in &doomed {
-        if !listed.contains_key(pack) && !index.has_pack(pack) {
-            losses.lost.insert(*pack, Loss::All);
+    // rustic removes these in time: that one is missing or cut is no damage, but it holds less.
+    for (pack, blobs) in index.doomed_packs().filter(|(pack, _)| !index.has_pack(pack)) {
+        match listed.get(&pack) {
+            None => drop(losses.lost.insert(pack, Loss::All)),
+            Some(size) if *size != expected_size(&blobs) => {
+                losses.lost.insert(pack, Loss::Beyond(*size));
+            }
+            Some(_) => {}
         }
     }
 }
@@ -162,7 +165,7 @@ impl<'a> Reading<'a> {
         let most = if is_far { FAR_IN_MEMORY } else { IN_MEMORY } * cores().max(2) as u64;
         let mut running = JoinSet::new();
         let mut in_memory = 0;
-        for (pack, blobs) in index.packs() {
+        for (pack, blobs) in index.all_packs() {
             let Some(size) = size_of(&pack).filter(|_| self.chosen.contains(&pack)) else {
                 continue;
             };
@@ -185,6 +188,8 @@ impl<'a> Reading<'a> {
             let ended = running.join_next().await;
             self.take_in(ended, losses, found, progress).await?;
         }
+        // No repair has to do with what rustic removes.
+        losses.unsound.retain(|pack| index.has_pack(pack));
         self.remember().await
     }
 
