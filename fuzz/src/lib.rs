@@ -11,18 +11,20 @@ mod postgres;
 mod repository;
 mod restore;
 mod source;
+mod sqlite;
 mod state;
 
 pub use bounded::bounded;
 
 /// Every target with what it checks.
-pub const TARGETS: [(&str, fn(&[u8])); 22] = [
+pub const TARGETS: [(&str, fn(&[u8])); 24] = [
     ("archive", source::archive),
     ("blob", repository::blob),
     ("checkpoint", ledger::checkpoint),
     ("config", repository::config),
     ("details", ledger::details),
     ("file", repository::file),
+    ("findings", source::findings),
     ("index", repository::index),
     ("key_file", repository::key_file),
     ("lock", repository::lock),
@@ -30,6 +32,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 22] = [
     ("outbox", ledger::outbox),
     ("pack_header", repository::pack_header),
     ("record", ledger::record),
+    ("reply", sqlite::reply),
     ("restore", restore::restore),
     ("schedule", policy::schedule),
     ("sealed", repository::sealed),

@@ -1,7 +1,25 @@
-//! The parser of archives, compiled here as it is: it is its room's own, and nobody else may use it.
+//! The parsers of archives and of `pg_amcheck`'s findings, compiled here as they are: they are their
+//! room's own, and nobody else may use them.
+
+use lifeboat::source::Place;
+use lifeboat::source::postgres::names::readable;
 
 #[path = "../../src/source/postgres/archive/mod.rs"]
 mod archive;
+#[path = "../../src/source/postgres/recover/findings.rs"]
+mod findings;
+#[path = "../../src/source/postgres/recover/values.rs"]
+mod values;
+
+/// What `pg_amcheck` found in `database`, by what it `printed`.
+pub fn places(printed: &str, database: &str) -> Vec<Place> {
+    findings::places(printed, database)
+}
+
+/// `message` without the values in it.
+pub fn without_values(message: &str) -> String {
+    values::without_values(message)
+}
 
 /// As the room has it, without what asks servers.
 mod sequences {

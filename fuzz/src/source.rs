@@ -1,4 +1,4 @@
-//! What sources read: archives of `pg_dump`, and the manifests of captures.
+//! What sources read: archives of `pg_dump`, findings of `pg_amcheck`, and the manifests of captures.
 
 use lifeboat::check::{self, Outcome};
 use lifeboat::ledger::canonical;
@@ -19,6 +19,21 @@ pub fn archive(input: &[u8]) {
     let (begin, end) = input.split_at(cut);
     assert_eq!(bounded(input, 64, || postgres::read([begin, end])), whole);
     assert_eq!(postgres::read(input.chunks(7)), whole);
+}
+
+/// A database's name in the first line, and below it what `pg_amcheck` printed.
+pub fn findings(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let (database, printed) = text.split_once('\n').unwrap_or(("", text));
+    let places = bounded(input, 64, || postgres::places(printed, database));
+    assert!(places.len() <= printed.lines().count());
+    for place in &places {
+        assert!(!place.object.is_empty());
+    }
+    // A value in quotes that no name precedes does not show.
+    let told = bounded(input, 64, || postgres::without_values("value \"canary\" is wrong"));
+    assert_eq!(told, "value \"…\" is wrong");
+    bounded(input, 64, || postgres::without_values(text));
 }
 
 pub fn manifest(input: &[u8]) {

@@ -22,7 +22,10 @@ pub use recover::Error as RecoverError;
 
 use std::path::Path;
 
-use super::{Capture, Context, Error, Facts, Grants, Recovered, Sink, Source, Trouble};
+use super::{
+    Capture, Cell, Checked, Context, Error, Facts, Fault, Fingerprint, Grants, Place, Recovered,
+    Rows, Sink, Source, Trouble,
+};
 use crate::ground::ids::Name;
 use crate::policy::sources::SqliteSettings;
 use crate::sandbox::{Launcher, Scratch};

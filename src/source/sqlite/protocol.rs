@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{Cell, Checked, Fault, Fingerprint, Place, Rows};
+use super::{Cell, Checked, Fault, Fingerprint, Place, Rows};
 
 /// The child's role, as its argument names it.
 pub const ROLE: &str = "sqlite";

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::super::Session;
 use super::super::session::{self, Column};
-use super::{Error, complaint, data, environment, of_session};
+use super::values::without_values;
+use super::{Error, data, environment, of_session};
 use crate::sandbox;
 use crate::source::{Cell, Rows, Trouble};
 
@@ -74,7 +75,7 @@ fn of_query(error: session::Error, limit: Duration) -> Trouble {
     }
     // Undefined tables, columns, functions and schemas; pages and indexes that are not sound.
     let is_gone = ["42P01", "42703", "42883", "3F000"].contains(&code.as_str());
-    let error = Error::Refused { what: complaint::without_values(&message), code };
+    let error = Error::Refused { what: without_values(&message), code };
     match &error {
         Error::Refused { code, .. } if is_gone || code.starts_with("XX") => data(error),
         _ => environment(error),

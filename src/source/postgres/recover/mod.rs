@@ -10,10 +10,12 @@ mod ask;
 mod beginnings;
 mod complaint;
 mod dumps;
+mod findings;
 mod injure;
 mod needs;
 mod recovered;
 mod server;
+mod values;
 
 use std::fs::DirBuilder;
 use std::io;
@@ -21,8 +23,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::{Capture, Ready, Recovered, Trouble};
+use super::super::{Capture, Place, Ready, Recovered, Trouble};
 use super::engine::{Engines, Missing};
+use super::names::readable;
 use super::{Cluster, session};
 use crate::ground::ids::Name;
 use crate::ground::size::ByteSize;
