@@ -17,7 +17,7 @@ mod state;
 pub use bounded::bounded;
 
 /// Every target with what it checks.
-pub const TARGETS: [(&str, fn(&[u8])); 24] = [
+pub const TARGETS: [(&str, fn(&[u8])); 25] = [
     ("archive", source::archive),
     ("blob", repository::blob),
     ("checkpoint", ledger::checkpoint),
@@ -31,6 +31,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 24] = [
     ("manifest", source::manifest),
     ("outbox", ledger::outbox),
     ("pack_header", repository::pack_header),
+    ("rdb", source::rdb),
     ("record", ledger::record),
     ("reply", sqlite::reply),
     ("restore", restore::restore),

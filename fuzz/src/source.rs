@@ -6,6 +6,7 @@ use lifeboat::policy;
 use lifeboat::source::Kind;
 use lifeboat::source::manifest::Manifest;
 use lifeboat::source::postgres::file_of;
+use lifeboat::source::redis::rdb;
 use serde_json::Value;
 
 use super::bounded::bounded;
@@ -36,6 +37,29 @@ pub fn findings(input: &[u8]) {
     bounded(input, 64, || postgres::without_values(text));
 }
 
+/// A data set of Redis, at once and by drops.
+pub fn rdb(input: &[u8]) {
+    let told =
+        |read: Result<rdb::Contents, rdb::Damaged>| read.map_err(|damaged| damaged.to_string());
+    let whole = bounded(input, 64, || told(rdb::read(&mut &*input)));
+    assert_eq!(told(rdb::read(&mut Drops(input))), whole);
+    if let Ok(contents) = &whole {
+        assert_eq!(contents.bytes, input.len() as u64);
+        let first = rdb::first(&mut &*input).expect("what was read is read again");
+        assert!(first.is_none_or(|key| contents.parts.contains_key(&key.part())));
+    }
+}
+
+/// Gives three bytes at a time.
+struct Drops<'a>(&'a [u8]);
+
+impl std::io::Read for Drops<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let most = buffer.len().min(3);
+        self.0.read(&mut buffer[..most])
+    }
+}
+
 pub fn manifest(input: &[u8]) {
     let Ok(manifest) = bounded(input, 64, || serde_json::from_slice::<Manifest>(input)) else {
         return;
@@ -49,7 +73,7 @@ pub fn manifest(input: &[u8]) {
         for gap in capture.gaps() {
             let _ = gap.to_string();
         }
-        for kind in [Kind::Files, Kind::Sqlite, Kind::Postgres] {
+        for kind in [Kind::Files, Kind::Sqlite, Kind::Postgres, Kind::Redis] {
             let same = check::compare(kind, &capture.fingerprint, &capture.fingerprint);
             assert!(!matches!(same, Outcome::Broke(_)), "a fingerprint differs from itself");
         }

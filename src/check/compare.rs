@@ -19,6 +19,7 @@ pub fn compare(kind: Kind, captured: &Fingerprint, restored: &Fingerprint) -> Ou
         Kind::Sqlite => ("table ", "rows"),
         // Its parts say themselves what they are.
         Kind::Postgres => ("", "rows"),
+        Kind::Redis => ("", "keys"),
     };
     let mut places = Vec::new();
     let mut compared = 0u64;

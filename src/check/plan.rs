@@ -132,7 +132,9 @@ impl Plan {
             let faults: &[Fault] = match kind {
                 _ if !with_controls => &[],
                 Kind::Files => &[Fault::ByteFlipped],
-                Kind::Sqlite | Kind::Postgres => &[Fault::RowChanged, Fault::RowRemoved],
+                Kind::Sqlite | Kind::Postgres | Kind::Redis => {
+                    &[Fault::RowChanged, Fault::RowRemoved]
+                }
             };
             plan.controls.extend(faults.iter().map(|fault| Control {
                 fault: *fault,

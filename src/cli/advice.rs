@@ -8,6 +8,7 @@ use crate::repo::OpenError;
 use crate::repo::lock::LockError;
 use crate::retain::{Refusal, forget, prune};
 use crate::source::postgres::{DumpError, session};
+use crate::source::redis;
 use crate::store::s3::Trouble;
 use crate::{account, backup, drill, ledger, repair, repo, restore, source, state, store};
 
@@ -94,6 +95,15 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     }
     if let Some(error) = link.downcast_ref() {
         return of_dump(error);
+    }
+    if let Some(error) = link.downcast_ref::<redis::SessionError>() {
+        return of_redis(error);
+    }
+    if let Some(redis::TransferError::Early { .. }) = link.downcast_ref() {
+        return Some(
+            "its log says why: was it stopped, or did its child die for want of memory? run it \
+             again",
+        );
     }
     if let Some(LockError::Locked { .. }) = link.downcast_ref() {
         return Some(
@@ -199,6 +209,30 @@ fn of_postgres(error: &session::Error) -> Option<&'static str> {
             "the server is busy or away; `statement_deadline` of the source says how long one \
              question may take",
         ),
+        _ => None,
+    }
+}
+
+/// What to do where a Redis server does not do what it was asked.
+fn of_redis(error: &redis::SessionError) -> Option<&'static str> {
+    use redis::SessionError as Error;
+    match error {
+        Error::Connect { .. } => {
+            Some("is the server up? look at `host`, `port` and `tls` of the source in the policy")
+        }
+        Error::NotAdmitted { .. } => Some("look at `user` and `password` of the source"),
+        Error::Refused { said } if said.starts_with("NOAUTH") || said.starts_with("NOPERM") => {
+            Some(
+                "look at `user` and `password` of the source; `lifeboat grants` prints what its user \
+             must be allowed",
+            )
+        }
+        Error::Silent { .. } => Some(
+            "the server is busy or away; `silence` of the source says how long it may say nothing",
+        ),
+        Error::Lost(_) | Error::Closed => {
+            Some("was the server stopped? its log says why; run it again once it is up")
+        }
         _ => None,
     }
 }

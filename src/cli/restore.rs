@@ -130,19 +130,27 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     Ok(if whole { Exit::Done } else { Exit::Failed })
 }
 
-/// How PostgreSQL's own programs bring a server back from what was restored of it.
+/// How a server's own programs bring it back from what was restored of it.
 fn server_by_hand(source: &SourceSettings, to: &Path) -> Option<String> {
     let folder = to.join(source.name.as_str());
-    let is_there = folder.join("globals.sql").is_file();
-    (is_there && matches!(source.kind, SourceKind::Postgres(_))).then(|| {
-        format!(
+    let is_there = |file: &str| folder.join(file).is_file();
+    match source.kind {
+        SourceKind::Postgres(_) if is_there("globals.sql") => Some(format!(
             "{name} is a PostgreSQL server: on a new one `psql -d postgres -f \
              {folder}/globals.sql`, then for each database `pg_restore -C -d postgres \
              {folder}/databases/NAME.dump`",
             name = source.name,
             folder = folder.display()
-        )
-    })
+        )),
+        SourceKind::Redis(_) if is_there("dump.rdb") => Some(format!(
+            "{name} is a Redis server: stop the one that shall have it, put {folder}/dump.rdb into \
+             its `dir` under the name that `dbfilename` says, owned by its user, and start it with \
+             `appendonly no`; keys whose time has come are gone then",
+            name = source.name,
+            folder = folder.display()
+        )),
+        _ => None,
+    }
 }
 
 fn select(args: &Args) -> anyhow::Result<Select> {

@@ -255,6 +255,7 @@ impl Up {
             source::Kind::Files => "entries",
             source::Kind::Sqlite => "pages",
             source::Kind::Postgres => "relations",
+            source::Kind::Redis => "keys",
         }
     }
 
@@ -262,6 +263,7 @@ impl Up {
         match self.capture.kind {
             source::Kind::Files => "entries",
             source::Kind::Sqlite | source::Kind::Postgres => "rows",
+            source::Kind::Redis => "keys",
         }
     }
 

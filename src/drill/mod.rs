@@ -72,6 +72,7 @@ impl Request<'_> {
             policy::sources::SourceKind::Files(_) => Kind::Files,
             policy::sources::SourceKind::Sqlite(_) => Kind::Sqlite,
             policy::sources::SourceKind::Postgres(_) => Kind::Postgres,
+            policy::sources::SourceKind::Redis(_) => Kind::Redis,
         };
         Plan::new(
             self.policy.sources.iter().map(|source| (&source.name, kind(source))),

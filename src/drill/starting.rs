@@ -113,6 +113,11 @@ fn is_of(settings: &SourceSettings, capture: &Capture, manifest: &Manifest) -> b
                 && databases_of(then).as_ref() == Some(&declared)
                 && declared.is_subset(&captured)
         }
+        SourceKind::Redis(server) => {
+            capture.kind == Kind::Redis
+                && then["host"] == server.host.as_str()
+                && then["port"] == server.port
+        }
         SourceKind::Files(files) => {
             let declared: BTreeSet<_> =
                 files.paths.iter().map(|path| path.display().to_string()).collect();

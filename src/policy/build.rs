@@ -16,9 +16,12 @@ use super::plan::{
 };
 use super::postgres;
 use super::raw;
+use super::redis;
 use super::schedule::{Cron, Schedule};
 use super::site::{Customer, DaemonSettings, Engine, S3Settings, Scratch, Site, Store, StoreKind};
-use super::sources::{FilesSettings, PostgresSettings, SourceKind, SourceSettings, SqliteSettings};
+use super::sources::{
+    FilesSettings, PostgresSettings, RedisSettings, SourceKind, SourceSettings, SqliteSettings,
+};
 use crate::ground::ids::Name;
 use crate::ground::secret::SecretRef;
 
@@ -237,6 +240,19 @@ fn source(raw: raw::Source, root: &Path) -> SourceSettings {
                 host: host.0,
             }),
         },
+        raw::Source::Redis { name, host, port, user, password, tls, ca, silence } => {
+            SourceSettings {
+                name,
+                kind: SourceKind::Redis(RedisSettings {
+                    port: port.unwrap_or(redis::PORT),
+                    user: user.map(|Words(user)| user),
+                    password: password.map(|reference| secret(root, reference)),
+                    tls: postgres::tls(tls, ca.map(|ca| root.join(ca.0)), &host.0),
+                    silence: silence.map_or(redis::SILENCE, |period| period.0),
+                    host: host.0,
+                }),
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! resolved, paths absolute, secrets as references, integers only, keys in order, so that equal
 //! declarations have equal bytes. And back: the schedules, to recompute what was due.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -176,18 +177,37 @@ fn source_value(source: &SourceSettings) -> Value {
             "user": server.user,
             "password": server.password,
             "databases": server.databases,
-            "tls": match server.tls {
-                Tls::Off => "off",
-                Tls::Require => "require",
-                Tls::Verify { .. } => "verify",
-            },
-            "ca": match &server.tls {
-                Tls::Verify { ca } => Some(ca),
-                Tls::Off | Tls::Require => None,
-            },
+            "tls": tls_word(&server.tls),
+            "ca": authority(&server.tls),
             "lock_timeout_ms": milliseconds(server.lock_timeout),
             "statement_deadline_ms": milliseconds(server.statement_deadline),
         }),
+        SourceKind::Redis(server) => json!({
+            "name": source.name,
+            "kind": "redis",
+            "host": server.host,
+            "port": server.port,
+            "user": server.user,
+            "password": server.password,
+            "tls": tls_word(&server.tls),
+            "ca": authority(&server.tls),
+            "silence_ms": milliseconds(server.silence),
+        }),
+    }
+}
+
+fn tls_word(tls: &Tls) -> &'static str {
+    match tls {
+        Tls::Off => "off",
+        Tls::Require => "require",
+        Tls::Verify { .. } => "verify",
+    }
+}
+
+fn authority(tls: &Tls) -> Option<&Path> {
+    match tls {
+        Tls::Verify { ca } => Some(ca),
+        Tls::Off | Tls::Require => None,
     }
 }
 

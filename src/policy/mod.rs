@@ -18,6 +18,7 @@ mod nearest;
 mod plan;
 mod postgres;
 mod raw;
+mod redis;
 mod references;
 pub mod schedule;
 mod setup;

@@ -36,6 +36,26 @@ pub(super) fn check(policy: &mut Document, at: &str) {
     if policy.text_at(&format!("{at}/kind")) != Some("postgres") {
         return;
     }
+    encryption(policy, at);
+    let host = policy.text_at(&format!("{at}/host")).map(str::to_owned);
+    if host.as_deref().is_some_and(|host| host.contains('/') && !host.starts_with('/')) {
+        let hint = "write the socket's folder, e.g. \"/run/postgresql\", or the server's name";
+        policy.error(&format!("{at}/host"), "neither a folder nor a name", hint.to_owned());
+    }
+    let databases = format!("{at}/databases");
+    let mut seen: Vec<String> = Vec::new();
+    for index in 0..policy.length_of(&databases) {
+        let place = format!("{databases}/{index}");
+        let Some(name) = policy.text_at(&place).map(str::to_owned) else { continue };
+        if seen.contains(&name) {
+            policy.error(&place, format!("\"{name}\" is there already"), "leave it out".to_owned());
+        }
+        seen.push(name);
+    }
+}
+
+/// Adds what is wrong with how the connection to the server of the source at `at` is encrypted.
+pub(super) fn encryption(policy: &mut Document, at: &str) {
     let (mode, ca) = (format!("{at}/tls"), format!("{at}/ca"));
     let said = policy.text_at(&mode).map(str::to_owned);
     match (said.as_deref(), policy.stands(&ca)) {
@@ -58,19 +78,5 @@ pub(super) fn check(policy: &mut Document, at: &str) {
     if on_socket && matches!(said.as_deref(), Some("require" | "verify")) {
         let hint = "leave `tls` out: nobody else can listen on a socket".to_owned();
         policy.error(&mode, "a socket has no TLS", hint);
-    }
-    if host.as_deref().is_some_and(|host| host.contains('/') && !host.starts_with('/')) {
-        let hint = "write the socket's folder, e.g. \"/run/postgresql\", or the server's name";
-        policy.error(&format!("{at}/host"), "neither a folder nor a name", hint.to_owned());
-    }
-    let databases = format!("{at}/databases");
-    let mut seen: Vec<String> = Vec::new();
-    for index in 0..policy.length_of(&databases) {
-        let place = format!("{databases}/{index}");
-        let Some(name) = policy.text_at(&place).map(str::to_owned) else { continue };
-        if seen.contains(&name) {
-            policy.error(&place, format!("\"{name}\" is there already"), "leave it out".to_owned());
-        }
-        seen.push(name);
     }
 }

@@ -299,6 +299,23 @@ pub(super) enum Source {
         /// The longest that the server may leave one question without an answer (default: 1h)
         statement_deadline: Option<Period>,
     },
+    /// All databases of a Redis or Valkey server
+    Redis {
+        name: Name,
+        /// The path of the server's socket, or the server's name or address
+        host: Words,
+        /// Default: 6379
+        port: Option<u16>,
+        /// The user to log in as (default: the server's own); `lifeboat grants` prints what it needs
+        user: Option<Words>,
+        password: Option<SecretRef>,
+        /// Default: off on sockets and loopback, require elsewhere
+        tls: Option<TlsMode>,
+        /// The authority (PEM) that the server's certificate must come from, for tls = "verify"
+        ca: Option<PathText>,
+        /// The longest that the server may say nothing (default: 1m)
+        silence: Option<Period>,
+    },
 }
 
 /// How strictly a connection is encrypted

@@ -12,6 +12,7 @@ use super::document::Document;
 use super::leaf::{Period, Zone};
 use super::nearest::nearest;
 use super::postgres;
+use super::redis;
 use super::schedule::{Cron, Schedule};
 
 /// Checks all files against each other and adds what is wrong to them.
@@ -144,6 +145,7 @@ fn one_policy(root: &Path, customers: &Names, policy: &mut Document) {
     for index in 0..policy.length_of("/source") {
         nested_paths(root, policy, &format!("/source/{index}/paths"));
         postgres::check(policy, &format!("/source/{index}"));
+        redis::check(policy, &format!("/source/{index}"));
     }
 }
 
@@ -298,6 +300,7 @@ fn one_database(source: &SourceFacts, named: Option<&str>) -> Option<(String, St
     let is_server = source.kind.as_deref() == Some("postgres");
     let listed = source.databases.join(", ");
     match (named, &source.databases[..]) {
+        (Some(name), _) if source.kind.as_deref() == Some("redis") => redis::wrong_database(name),
         (Some(_), _) if !is_server => {
             let message = "the source has no databases to choose from".to_owned();
             Some((message, "leave `database` out".to_owned()))

@@ -19,6 +19,7 @@ pub enum SourceKind {
     Files(FilesSettings),
     Sqlite(SqliteSettings),
     Postgres(PostgresSettings),
+    Redis(RedisSettings),
 }
 
 /// `kind = "files"`.
@@ -56,6 +57,20 @@ pub struct PostgresSettings {
     pub lock_timeout: Duration,
     /// The longest that the server may leave one question without an answer.
     pub statement_deadline: Duration,
+}
+
+/// `kind = "redis"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// The path of the server's socket, absolute, or its name or address.
+    pub host: String,
+    pub port: u16,
+    /// None: the server's own, `default`.
+    pub user: Option<String>,
+    pub password: Option<SecretRef>,
+    pub tls: Tls,
+    /// The longest that the server may say nothing.
+    pub silence: Duration,
 }
 
 /// Whether and how strictly a connection to a database is encrypted.

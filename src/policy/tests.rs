@@ -204,7 +204,7 @@ error: this version of lifeboat does not carry out kind "mariadb" yet
 19 | kind = "mariadb"
    |        ^^^^^^^^^
    |
-   = help: it carries out: files, sqlite, postgres
+   = help: it carries out: files, sqlite, postgres, redis
 
 error: `25` does not fit the hour field
  --> drills/shop.toml:4:12
@@ -498,6 +498,68 @@ fn a_postgres_source_has_strict_defaults() {
         assert!(ca.is_absolute() && ca.ends_with("ca.pem"), "{}", ca.display());
         assert_eq!(effective["tls"], "verify");
     }
+}
+
+/// A source of Redis to put into a policy.
+const CACHE: &str = "[[source]]
+name = \"cache\"
+kind = \"redis\"
+host = \"cache1.internal\"
+user = \"backup\"
+password = { credential = \"acme-cache\" }
+";
+
+#[test]
+fn a_redis_source_has_strict_defaults() {
+    let settings = |server: String| {
+        let bench = Bench::new(SITE, &format!("{POLICY}{server}"), DRILL);
+        let setup = bench.load().map_err(|found| found.render(false)).unwrap();
+        let effective = setup.effective(&setup.policies[0])["policy"]["sources"][2].clone();
+        match setup.policies[0].sources[2].kind.clone() {
+            SourceKind::Redis(settings) => (settings, effective),
+            other => panic!("{other:?}"),
+        }
+    };
+
+    let (remote, effective) = settings(CACHE.to_owned());
+    assert_eq!((remote.port, remote.tls, remote.silence.as_secs()), (6379, Tls::Require, 60));
+    assert_eq!(effective["kind"], "redis");
+    assert_eq!(effective["password"], json!({ "credential": "acme-cache" }));
+    assert_eq!((&effective["tls"], &effective["silence_ms"]), (&json!("require"), &json!(60_000)));
+    let (local, _) = settings(CACHE.replace("cache1.internal", "/run/redis/redis-server.sock"));
+    assert_eq!(local.tls, Tls::Off);
+    let (bare, _) = settings(CACHE.replace("user = \"backup\"\n", ""));
+    assert!(bare.user.is_none() && bare.password.is_some());
+}
+
+#[test]
+fn mistakes_of_a_redis_source_are_found_at_their_places() {
+    let cases = [
+        ("host = \"cache1.internal\"\n", "", "missing key `host`", "[[source]]"),
+        ("cache1.internal", "run/redis.sock", "neither a path nor a name", "\"run/redis.sock\""),
+        ("cache1.internal\"", "/run/s\"\nport = 6379", "a socket has no port", "6379"),
+        ("cache1.internal\"", "/run/s\"\ntls = \"require\"", "a socket has no TLS", "\"require\""),
+        ("user", "tls = \"verify\"\nuser", "nothing to verify", "\"verify\""),
+        ("password = { credential = \"acme-cache\" }\n", "", "without a password", "\"backup\""),
+        ("{ credential = \"acme-cache\" }", "\"geheim\"", "a secret does not stand", "password"),
+        ("user", "databases = [\"1\"]\nuser", "unknown key `databases`", "databases"),
+    ];
+    for (from, to, what, place) in cases {
+        let policy = format!("{POLICY}{}", CACHE.replace(from, to));
+        let shown = Bench::new(SITE, &policy, DRILL).shown();
+        assert!(shown.contains(what) && shown.contains(place), "{from:?} → {to:?}: {shown}");
+    }
+    let check = |database: &str| {
+        let check = format!(
+            "\n[[check]]\nname = \"c\"\nsource = \"cache\"\nquery = \"DBSIZE\"\nexpect = \"> 0\"\n{database}"
+        );
+        Bench::new(SITE, &format!("{POLICY}{CACHE}"), &format!("{DRILL}{check}"))
+    };
+    for fine in ["", "database = \"3\""] {
+        assert!(check(fine).load().is_ok(), "{fine}");
+    }
+    let shown = check("database = \"shop\"").shown();
+    assert!(shown.contains("numbered from 0"), "{shown}");
 }
 
 #[test]

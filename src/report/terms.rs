@@ -37,7 +37,7 @@ const FAULTS: [Row; 4] = [
     ("blob-hidden", "隐藏一个数据块", "One stored blob hidden"),
 ];
 
-const GAPS: [Row; 14] = [
+const GAPS: [Row; 17] = [
     ("databases", "策略未列明的数据库", "Databases that the policy does not name"),
     ("unlogged-rows", "UNLOGGED 表中的数据行", "Rows of unlogged tables"),
     ("foreign-rows", "外部表中的数据行", "Rows of foreign tables"),
@@ -80,12 +80,20 @@ const GAPS: [Row; 14] = [
         "角色口令（备份账号无权读取）",
         "Passwords of roles (the backup's log-in may not read them)",
     ),
+    ("module-values", "仅 Redis 模块自身可读取的值", "Values that only a module of Redis can read"),
+    ("other-nodes", "集群的其他节点", "The other nodes of the cluster"),
+    (
+        "checksum",
+        "传输中的损坏（该服务器不发送校验和）",
+        "Damage on the way from the server, which sends no checksum",
+    ),
 ];
 
 /// Code, 中文, English for one, English for several.
-const UNITS: [(&str, &str, &str, &str); 17] = [
+const UNITS: [(&str, &str, &str, &str); 18] = [
     ("records", "条记录", "record", "records"),
     ("rows", "行", "row", "rows"),
+    ("keys", "个键", "key", "keys"),
     ("entries", "个条目", "entry", "entries"),
     ("files", "个文件", "file", "files"),
     ("tables", "张表", "table", "tables"),

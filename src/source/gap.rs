@@ -41,6 +41,12 @@ pub enum GapKind {
     PredefinedMemberships,
     /// The login may not read their hashes.
     RolePasswords,
+    /// Of Redis' modules: only they can read them.
+    ModuleValues,
+    /// Of a Redis cluster, which have the rest of its data.
+    OtherNodes,
+    /// A Redis server was told to write none, so that nothing proves what it sent.
+    Checksum,
 }
 
 impl GapKind {
@@ -61,6 +67,9 @@ impl GapKind {
             Self::ConstraintTriggers => "constraint-triggers",
             Self::PredefinedMemberships => "predefined-memberships",
             Self::RolePasswords => "role-passwords",
+            Self::ModuleValues => "module-values",
+            Self::OtherNodes => "other-nodes",
+            Self::Checksum => "checksum",
         }
     }
 }
@@ -91,6 +100,9 @@ impl fmt::Display for Gap {
                 "memberships of the server's own roles in each other that initdb did not make so:"
             }
             GapKind::RolePasswords => "passwords of roles, which the login may not read",
+            GapKind::ModuleValues => "values that only a module can read, of",
+            GapKind::OtherNodes => "the other nodes of the cluster",
+            GapKind::Checksum => "damage on the way from the server, which sends no checksum",
         })?;
         match &self.names[..] {
             [] => Ok(()),

@@ -9,7 +9,9 @@ mod gap;
 mod grants;
 pub mod manifest;
 pub mod postgres;
+pub mod redis;
 pub mod sqlite;
+mod streamed;
 pub mod sum;
 
 pub use gap::{Gap, GapKind};
@@ -77,6 +79,7 @@ pub enum Kind {
     Files,
     Sqlite,
     Postgres,
+    Redis,
 }
 
 impl Kind {
@@ -84,7 +87,7 @@ impl Kind {
     /// fingerprint than before, or other differences show in it: two versions cannot be compared.
     pub fn fingerprint_version(self) -> u32 {
         match self {
-            Self::Files | Self::Sqlite => 1,
+            Self::Files | Self::Sqlite | Self::Redis => 1,
             Self::Postgres => 2,
         }
     }
@@ -107,6 +110,7 @@ impl std::fmt::Display for Kind {
             Self::Files => "files",
             Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",
+            Self::Redis => "redis",
         })
     }
 }
@@ -130,6 +134,7 @@ pub fn of(settings: &SourceSettings, host: &Host) -> Box<dyn Source> {
         SourceKind::Postgres(server) => {
             Box::new(postgres::Postgres::new(name, server.clone(), host.engines.clone()))
         }
+        SourceKind::Redis(server) => Box::new(redis::Redis::new(name, server.clone())),
     }
 }
 
@@ -276,12 +281,16 @@ pub struct Capture {
     /// Of PostgreSQL: what the scratch server must be like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<postgres::Cluster>,
+    /// Of Redis: likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redis: Option<redis::Taken>,
 }
 
 impl Capture {
     /// What the source has and this capture does not cover.
     pub fn gaps(&self) -> Vec<Gap> {
-        self.cluster.as_ref().map_or_else(Vec::new, postgres::Cluster::gaps)
+        let cluster = self.cluster.iter().flat_map(postgres::Cluster::gaps);
+        cluster.chain(self.redis.iter().flat_map(redis::Taken::gaps)).collect()
     }
 }
 

@@ -72,6 +72,7 @@ pub(super) fn capture(files: &Files, context: &Context, out: &dyn Sink) -> Resul
         skipped,
         fingerprint: Fingerprint { parts, ..Fingerprint::empty(Kind::Files) },
         cluster: None,
+        redis: None,
     })
 }
 

@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use super::super::streamed::{self, Text, put};
 use super::super::{Capture, Context, Error, Fingerprint, Kind, Sink};
 use super::client::Client;
 use super::cluster::Cluster;
 use super::database::Run;
 use super::engine::Engines;
-use super::entries::{self, GLOBALS, Text, put};
+use super::entries::GLOBALS;
 use super::globals::{self, Globals};
 use super::live::Live;
 use super::{fingerprint, shared};
@@ -66,7 +67,7 @@ pub(super) fn capture(
     found.schema.extend(shared.schema);
     bytes += shared.text.len() as u64;
     put(out, GLOBALS, Text(shared.text), context)?;
-    entries::none_left_out(out.settle()?)?;
+    streamed::none_left_out(out.settle()?)?;
     Ok(Capture {
         source: name.clone(),
         kind: Kind::Postgres,
@@ -80,6 +81,7 @@ pub(super) fn capture(
         skipped: Vec::new(),
         fingerprint: found,
         cluster: Some(Cluster { databases, ..live.cluster }),
+        redis: None,
     })
 }
 

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::super::streamed::{self, put};
 use super::super::{Context, Error, Fingerprint, Kind, Part, Sink};
 use super::archive::Contents;
 use super::client::Client;
 use super::cluster::Database;
 use super::dump::{self, Dump, Plan};
-use super::entries::{self, put};
+use super::entries;
 use super::live::{Live, engine_error};
 use super::pinned::{self, Pinned};
 use super::session::{self, Session};
@@ -100,7 +101,7 @@ impl Run<'_> {
             }
             (Err(error), _) => Err(engine_error(format!("database {database}"), error)),
             (Ok(parts), Ok(contents)) => {
-                entries::none_left_out(skipped)?;
+                streamed::none_left_out(skipped)?;
                 Ok((parts, contents))
             }
         }

@@ -70,6 +70,7 @@ pub(super) fn capture(
         skipped,
         fingerprint,
         cluster: None,
+        redis: None,
     })
 }
 
