@@ -73,7 +73,7 @@ pub fn manifest(input: &[u8]) {
         for gap in capture.gaps() {
             let _ = gap.to_string();
         }
-        for kind in [Kind::Files, Kind::Sqlite, Kind::Postgres, Kind::Redis] {
+        for kind in [Kind::Files, Kind::Sqlite, Kind::Postgres, Kind::Redis, Kind::Command] {
             let same = check::compare(kind, &capture.fingerprint, &capture.fingerprint);
             assert!(!matches!(same, Outcome::Broke(_)), "a fingerprint differs from itself");
         }

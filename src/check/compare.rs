@@ -20,6 +20,7 @@ pub fn compare(kind: Kind, captured: &Fingerprint, restored: &Fingerprint) -> Ou
         // Its parts say themselves what they are.
         Kind::Postgres => ("", "rows"),
         Kind::Redis => ("", "keys"),
+        Kind::Command => ("part ", "entries"),
     };
     let mut places = Vec::new();
     let mut compared = 0u64;

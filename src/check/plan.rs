@@ -131,6 +131,8 @@ impl Plan {
             ]);
             let faults: &[Fault] = match kind {
                 _ if !with_controls => &[],
+                // Only its own programs know how to change what it holds.
+                Kind::Command => &[],
                 Kind::Files => &[Fault::ByteFlipped],
                 Kind::Sqlite | Kind::Postgres | Kind::Redis => {
                     &[Fault::RowChanged, Fault::RowRemoved]

@@ -252,7 +252,7 @@ impl Up {
 
     fn checked_unit(&self) -> &'static str {
         match self.capture.kind {
-            source::Kind::Files => "entries",
+            source::Kind::Files | source::Kind::Command => "entries",
             source::Kind::Sqlite => "pages",
             source::Kind::Postgres => "relations",
             source::Kind::Redis => "keys",
@@ -261,7 +261,7 @@ impl Up {
 
     fn unit(&self) -> &'static str {
         match self.capture.kind {
-            source::Kind::Files => "entries",
+            source::Kind::Files | source::Kind::Command => "entries",
             source::Kind::Sqlite | source::Kind::Postgres => "rows",
             source::Kind::Redis => "keys",
         }

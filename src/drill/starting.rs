@@ -113,6 +113,10 @@ fn is_of(settings: &SourceSettings, capture: &Capture, manifest: &Manifest) -> b
                 && databases_of(then).as_ref() == Some(&declared)
                 && declared.is_subset(&captured)
         }
+        SourceKind::Command(programs) => {
+            let argv = serde_json::json!(programs.capture);
+            capture.kind == Kind::Command && then["capture"] == argv
+        }
         SourceKind::Redis(server) => {
             capture.kind == Kind::Redis
                 && then["host"] == server.host.as_str()

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::Caller;
 use super::address::{Endpoint, StoreUrl};
+use super::command;
 use super::diagnostic::Diagnostic;
 use super::document::Document;
 use super::leaf::{Pattern, Period, SnapshotPrefix, Words, Zone};
@@ -20,7 +21,8 @@ use super::redis;
 use super::schedule::{Cron, Schedule};
 use super::site::{Customer, DaemonSettings, Engine, S3Settings, Scratch, Site, Store, StoreKind};
 use super::sources::{
-    FilesSettings, PostgresSettings, RedisSettings, SourceKind, SourceSettings, SqliteSettings,
+    CommandSettings, FilesSettings, PostgresSettings, RedisSettings, SecretVariable, SourceKind,
+    SourceSettings, SqliteSettings,
 };
 use crate::ground::ids::Name;
 use crate::ground::secret::SecretRef;
@@ -240,6 +242,25 @@ fn source(raw: raw::Source, root: &Path) -> SourceSettings {
                 host: host.0,
             }),
         },
+        raw::Source::Command { name, capture, recover, check, secret: secrets, deadline } => {
+            let argv = |words: Vec<Words>| {
+                program(root, words.into_iter().map(|Words(word)| word).collect())
+            };
+            let named = |raw::SecretVariable { variable: Words(variable), value }| SecretVariable {
+                variable,
+                value: secret(root, value),
+            };
+            SourceSettings {
+                name,
+                kind: SourceKind::Command(CommandSettings {
+                    capture: argv(capture),
+                    recover: argv(recover),
+                    check: argv(check),
+                    secrets: secrets.into_iter().map(named).collect(),
+                    deadline: deadline.map_or(command::DEADLINE, |period| period.0),
+                }),
+            }
+        }
         raw::Source::Redis { name, host, port, user, password, tls, ca, silence } => {
             SourceSettings {
                 name,

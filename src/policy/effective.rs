@@ -182,6 +182,19 @@ fn source_value(source: &SourceSettings) -> Value {
             "lock_timeout_ms": milliseconds(server.lock_timeout),
             "statement_deadline_ms": milliseconds(server.statement_deadline),
         }),
+        SourceKind::Command(programs) => json!({
+            "name": source.name,
+            "kind": "command",
+            "capture": programs.capture,
+            "recover": programs.recover,
+            "check": programs.check,
+            "secrets": programs
+                .secrets
+                .iter()
+                .map(|secret| json!({ "variable": secret.variable, "value": secret.value }))
+                .collect::<Vec<_>>(),
+            "deadline_ms": milliseconds(programs.deadline),
+        }),
         SourceKind::Redis(server) => json!({
             "name": source.name,
             "kind": "redis",

@@ -6,6 +6,7 @@
 
 mod address;
 mod build;
+mod command;
 mod diagnostic;
 mod document;
 mod effective;

@@ -316,6 +316,32 @@ pub(super) enum Source {
         /// The longest that the server may say nothing (default: 1m)
         silence: Option<Period>,
     },
+    /// Any other system, by programs of yours (docs/command.md): argv, never a shell
+    Command {
+        name: Name,
+        /// Prints the data, and reports of it
+        #[schemars(length(min = 1))]
+        capture: Vec<Words>,
+        /// Brings the data back, in the cage of a drill
+        #[schemars(length(min = 1))]
+        recover: Vec<Words>,
+        /// Reports of what came back, as the capture did
+        #[schemars(length(min = 1))]
+        check: Vec<Words>,
+        /// What `capture` finds in its environment
+        #[serde(default)]
+        secret: Vec<SecretVariable>,
+        /// The longest that each of the three may take (default: 1h)
+        deadline: Option<Period>,
+    },
+}
+
+/// A secret that a program finds in its environment
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecretVariable {
+    pub variable: Words,
+    pub value: SecretRef,
 }
 
 /// How strictly a connection is encrypted

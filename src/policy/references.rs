@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::command;
 use super::document::Document;
 use super::leaf::{Period, Zone};
 use super::nearest::nearest;
@@ -146,6 +147,7 @@ fn one_policy(root: &Path, customers: &Names, policy: &mut Document) {
         nested_paths(root, policy, &format!("/source/{index}/paths"));
         postgres::check(policy, &format!("/source/{index}"));
         redis::check(policy, &format!("/source/{index}"));
+        command::check(policy, &format!("/source/{index}"));
     }
 }
 
@@ -270,9 +272,10 @@ fn one_check(sources: Option<&Sources>, drill: &mut Document, at: &str) {
     let facts = |drill: &Document, pointer: &str| {
         drill.text_at(pointer).and_then(|name| sources.facts.get(name))
     };
-    if facts(drill, &source).is_some_and(|facts| facts.kind.as_deref() == Some("files")) {
+    let kind = facts(drill, &source).and_then(|facts| facts.kind.clone());
+    if let Some(kind @ ("files" | "command")) = kind.as_deref() {
         let hint = "name a database; compare files with what it says by `files_in`".to_owned();
-        drill.error(&source, "a source of files answers no queries", hint);
+        drill.error(&source, format!("a source of {kind} answers no queries"), hint);
     }
     match facts(drill, &files_in) {
         Some(SourceFacts { kind: Some(kind), .. }) if kind != "files" => {

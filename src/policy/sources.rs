@@ -20,6 +20,7 @@ pub enum SourceKind {
     Sqlite(SqliteSettings),
     Postgres(PostgresSettings),
     Redis(RedisSettings),
+    Command(CommandSettings),
 }
 
 /// `kind = "files"`.
@@ -71,6 +72,25 @@ pub struct RedisSettings {
     pub tls: Tls,
     /// The longest that the server may say nothing.
     pub silence: Duration,
+}
+
+/// `kind = "command"`: the owner's own programs, argv each, absolute, never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandSettings {
+    pub capture: Vec<String>,
+    pub recover: Vec<String>,
+    pub check: Vec<String>,
+    /// For `capture` alone.
+    pub secrets: Vec<SecretVariable>,
+    /// The longest that each program may take.
+    pub deadline: Duration,
+}
+
+/// A secret that a program finds in its environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretVariable {
+    pub variable: String,
+    pub value: SecretRef,
 }
 
 /// Whether and how strictly a connection to a database is encrypted.

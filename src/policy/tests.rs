@@ -204,7 +204,7 @@ error: this version of lifeboat does not carry out kind "mariadb" yet
 19 | kind = "mariadb"
    |        ^^^^^^^^^
    |
-   = help: it carries out: files, sqlite, postgres, redis
+   = help: it carries out: files, sqlite, postgres, redis, command
 
 error: `25` does not fit the hour field
  --> drills/shop.toml:4:12
@@ -560,6 +560,58 @@ fn mistakes_of_a_redis_source_are_found_at_their_places() {
     }
     let shown = check("database = \"shop\"").shown();
     assert!(shown.contains("numbered from 0"), "{shown}");
+}
+
+/// A source of the owner's programs to put into a policy.
+const PROGRAMS: &str = "[[source]]
+name = \"crm\"
+kind = \"command\"
+capture = [\"programs/crm\", \"capture\"]
+recover = [\"/opt/crm\", \"recover\"]
+check = [\"programs/crm\", \"check\"]
+
+[[source.secret]]
+variable = \"CRM_PASSWORD\"
+value = { credential = \"crm\" }
+";
+
+#[test]
+fn a_command_source_has_absolute_programs_and_its_secrets_as_references() {
+    let bench = Bench::new(SITE, &format!("{POLICY}{PROGRAMS}"), DRILL);
+    let setup = bench.load().map_err(|found| found.render(false)).unwrap();
+    let SourceKind::Command(settings) = &setup.policies[0].sources[2].kind else { panic!() };
+
+    assert_eq!(
+        settings.capture,
+        [bench.path("programs/crm").display().to_string(), "capture".into()]
+    );
+    assert_eq!((settings.recover[0].as_str(), settings.deadline.as_secs()), ("/opt/crm", 3600));
+    let effective = setup.effective(&setup.policies[0])["policy"]["sources"][2].clone();
+    assert_eq!(effective["kind"], "command");
+    let secret = json!([{ "variable": "CRM_PASSWORD", "value": { "credential": "crm" } }]);
+    assert_eq!((&effective["secrets"], &effective["deadline_ms"]), (&secret, &json!(3_600_000)));
+}
+
+#[test]
+fn mistakes_of_a_command_source_are_found_at_their_places() {
+    let cases = [
+        ("check = [\"programs/crm\", \"check\"]\n", "", "missing key `check`", "[[source]]"),
+        ("[\"programs/crm\", \"capture\"]", "[]", "at least one is needed", "capture = []"),
+        ("[\"programs/crm\", \"capture\"]", "[\"crm\"]", "a program without a path", "\"crm\""),
+        ("\"capture\"]", "\"--password=geheim\"]", "does not stand in an argument", "capture"),
+        ("CRM_PASSWORD", "LIFEBOAT_REPORT", "not the name of a variable", "LIFEBOAT_REPORT"),
+        ("{ credential = \"crm\" }", "\"geheim\"", "a secret does not stand", "value"),
+        ("variable", "name", "unknown key `name`", "name ="),
+    ];
+    for (from, to, what, place) in cases {
+        let policy = format!("{POLICY}{}", PROGRAMS.replace(from, to));
+        let shown = Bench::new(SITE, &policy, DRILL).shown();
+        assert!(shown.contains(what) && shown.contains(place), "{from:?} → {to:?}: {shown}");
+        assert!(!shown.contains("geheim"), "{shown}");
+    }
+    let check = "\n[[check]]\nname = \"c\"\nsource = \"crm\"\nquery = \"x\"\nexpect = \"> 0\"\n";
+    let asked = Bench::new(SITE, &format!("{POLICY}{PROGRAMS}"), &format!("{DRILL}{check}"));
+    assert!(asked.shown().contains("a source of command answers no queries"), "{}", asked.shown());
 }
 
 #[test]

@@ -303,7 +303,7 @@ impl<'a> Walker<'a> {
             self.error(span, "a password does not stand in a URL", SECRET_HINT);
             return None;
         }
-        if at.starts_with("/hooks/") && is_inline_secret(text) {
+        if is_argument(at) && is_inline_secret(text) {
             self.secrets.push(span.clone());
             let hint = "let the program read it from a file or its environment";
             self.error(span, "a secret does not stand in an argument", hint);
@@ -380,6 +380,13 @@ fn names_secret(schema: &Value) -> bool {
 fn is_secret_table(known: &Map<String, Value>) -> bool {
     known.len() == 1
         && ["env", "file", "command", "credential"].iter().any(|key| known.contains_key(*key))
+}
+
+/// Whether a word of a program's argv stands at `pointer`.
+fn is_argument(pointer: &str) -> bool {
+    let of_source = ["/capture/", "/recover/", "/check/"];
+    pointer.starts_with("/hooks/")
+        || pointer.starts_with("/source/") && of_source.iter().any(|key| pointer.contains(key))
 }
 
 /// `--password=…`, but not `--password-file=…`.

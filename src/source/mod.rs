@@ -4,6 +4,7 @@
 //! and *fingerprints* both sides alike. Blocking code on threads. Knows no repository: `backup`
 //! turns [`Entry`]s into nodes.
 
+pub mod command;
 pub mod files;
 mod gap;
 mod grants;
@@ -80,6 +81,7 @@ pub enum Kind {
     Sqlite,
     Postgres,
     Redis,
+    Command,
 }
 
 impl Kind {
@@ -87,7 +89,7 @@ impl Kind {
     /// fingerprint than before, or other differences show in it: two versions cannot be compared.
     pub fn fingerprint_version(self) -> u32 {
         match self {
-            Self::Files | Self::Sqlite | Self::Redis => 1,
+            Self::Files | Self::Sqlite | Self::Redis | Self::Command => 1,
             Self::Postgres => 2,
         }
     }
@@ -111,6 +113,7 @@ impl std::fmt::Display for Kind {
             Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",
             Self::Redis => "redis",
+            Self::Command => "command",
         })
     }
 }
@@ -135,6 +138,7 @@ pub fn of(settings: &SourceSettings, host: &Host) -> Box<dyn Source> {
             Box::new(postgres::Postgres::new(name, server.clone(), host.engines.clone()))
         }
         SourceKind::Redis(server) => Box::new(redis::Redis::new(name, server.clone())),
+        SourceKind::Command(programs) => Box::new(command::Command::new(name, programs.clone())),
     }
 }
 
