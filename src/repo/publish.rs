@@ -8,15 +8,17 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use jiff::{SignedDuration, Timestamp};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 use super::index::{FILE_BLOBS, IndexFile, IndexPack};
+use super::layout::{self, Folder};
 use super::pack::Packed;
 use super::writer::{Added, UPLOADS, WriteError, locked};
-use super::{BlobId, BlobKind, PackedBlob, Repository, SharedIndex, layout};
+use super::{BlobId, BlobKind, PackedBlob, Repository, SharedIndex};
 use crate::ground::clock::Clock;
+use crate::ground::digest::Digest;
 use crate::store::Put;
 
 /// An index file is written at least so often: a run that dies serves the next one up to here.
@@ -154,9 +156,9 @@ impl Publisher {
         }
     }
 
-    /// Memory for a pack: of one that is stored, if there is any.
-    pub(super) fn room(&self) -> BytesMut {
-        locked(&self.rooms).pop().unwrap_or_default()
+    /// Memory for a pack of some `bytes`: of one that is stored, if there is any.
+    pub(super) fn room(&self, bytes: usize) -> BytesMut {
+        locked(&self.rooms).pop().unwrap_or_else(|| BytesMut::with_capacity(bytes))
     }
 
     /// The durable packs that the next index file shall name, if it is time for one.
@@ -176,8 +178,26 @@ impl Publisher {
 
     /// Writes an index file that names `packs`, all of them durable; a failure stops the writer.
     pub(super) async fn publish(&self, packs: Vec<IndexPack>) {
-        let file = IndexFile { packs, ..IndexFile::default() };
-        if let Err(error) = self.repository.save_index(&file).await {
+        match self.seal_index(packs).await {
+            Ok(sealed) => self.store_index(sealed).await,
+            Err(source) => drop(self.stop(WriteError::Task(source))),
+        }
+    }
+
+    /// Makes the index file of `packs`, which is not stored yet.
+    fn seal_index(&self, packs: Vec<IndexPack>) -> JoinHandle<SealedIndex> {
+        let repository = self.repository.clone();
+        spawn_blocking(move || {
+            let file = IndexFile { packs, ..IndexFile::default() };
+            let (id, sealed) = repository.seal(&file.encode());
+            SealedIndex { file, id, sealed }
+        })
+    }
+
+    /// Stores an index file whose packs are durable, all of them.
+    async fn store_index(&self, index: SealedIndex) {
+        let SealedIndex { file, id, sealed } = index;
+        if let Err(error) = self.repository.put_file(Folder::Index, id, sealed).await {
             self.stop(WriteError::StoreIndex(error));
             return;
         }
@@ -201,15 +221,36 @@ impl Publisher {
         self.check()
     }
 
-    /// Writes the last index file, once no upload is under way.
-    pub(super) async fn publish_rest(&self) -> Result<Added, WriteError> {
-        let packs = std::mem::take(&mut *locked(&self.unpublished));
-        if !packs.is_empty() {
-            self.publish(packs).await;
+    /// The packs that are durable and that no index file names.
+    pub(super) fn take_unpublished(&self) -> Vec<IndexPack> {
+        std::mem::take(&mut *locked(&self.unpublished))
+    }
+
+    /// Writes the last index file, which names `packs`: durable ones, and those that `uploads` bring. It
+    /// is made while these are under way, and stored once they are done.
+    pub(super) async fn publish_rest(
+        &self,
+        packs: Vec<IndexPack>,
+        uploads: &mut JoinSet<()>,
+    ) -> Result<Added, WriteError> {
+        let sealed = (!packs.is_empty()).then(|| self.seal_index(packs));
+        self.join(uploads).await?;
+        if let Some(sealed) = sealed {
+            match sealed.await {
+                Ok(sealed) => self.store_index(sealed).await,
+                Err(source) => drop(self.stop(WriteError::Task(source))),
+            }
         }
         self.check()?;
         Ok(*locked(&self.added))
     }
+}
+
+/// An index file on its way to the store.
+struct SealedIndex {
+    file: IndexFile,
+    id: Digest,
+    sealed: Bytes,
 }
 
 fn next_due(now: Timestamp) -> i64 {

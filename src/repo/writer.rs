@@ -16,6 +16,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::chunker::Chunker;
 use super::encoder::Encoder;
+use super::index::IndexPack;
 use super::pack::BLOB_LIMIT;
 use super::pack::PackBuilder;
 use super::publish::{Publisher, Slot};
@@ -124,17 +125,21 @@ impl Repository {
         runtime: Handle,
         clock: Arc<dyn Clock>,
     ) -> Writer {
-        let builder = || Mutex::new(PackBuilder::new(self.key().clone()));
+        let data_pack = if self.store().is_far() { FAR_DATA_PACK } else { DATA_PACK };
+        let publisher = Arc::new(Publisher::new(self.clone(), index, clock));
+        let builder = |bytes| {
+            Mutex::new(PackBuilder::within(self.key().clone(), publisher.room(room_of(bytes))))
+        };
         Writer {
-            data: builder(),
-            trees: builder(),
-            publisher: Arc::new(Publisher::new(self.clone(), index, clock)),
+            data: builder(data_pack),
+            trees: builder(TREE_PACK),
+            publisher,
             runtime,
             uploads: Mutex::default(),
             chunkers: Mutex::default(),
             encoders: Mutex::default(),
             rooms: Mutex::default(),
-            data_pack: if self.store().is_far() { FAR_DATA_PACK } else { DATA_PACK },
+            data_pack,
         }
     }
 }
@@ -227,26 +232,22 @@ impl Writer {
     /// stored.
     pub async fn finish(self) -> Result<Added, WriteError> {
         let Self { publisher, runtime, uploads, data, trees, .. } = self;
-        let mut uploads = inner(uploads);
-        publisher.join(&mut uploads).await?;
-        for builder in [inner(data), inner(trees)] {
-            if builder.blobs().is_empty() {
-                continue;
-            }
-            let (publisher, slot) = (publisher.clone(), publisher.slot());
-            let packed = runtime.spawn_blocking(move || builder.finish());
-            uploads.spawn_on(
-                async move {
-                    match packed.await {
-                        Ok(packed) => publisher.upload(packed, slot).await,
-                        Err(source) => drop(publisher.stop(WriteError::Task(source))),
-                    }
-                },
-                &runtime,
-            );
+        let mut packing = JoinSet::new();
+        for builder in [inner(data), inner(trees)].into_iter().filter(|one| !one.is_empty()) {
+            packing.spawn_blocking_on(move || builder.finish(), &runtime);
         }
+        let mut uploads = inner(uploads);
+        // From here on no slot is taken, and these two get theirs at once.
         publisher.join(&mut uploads).await?;
-        publisher.publish_rest().await
+        // Before the last uploads begin, whose packs come to it, too.
+        let mut packs = publisher.take_unpublished();
+        while let Some(packed) = packing.join_next().await {
+            let packed = packed.map_err(|source| publisher.stop(WriteError::Task(source)))?;
+            packs.push(IndexPack { id: packed.id, blobs: packed.blobs.clone() });
+            let (publisher, slot) = (publisher.clone(), publisher.slot());
+            uploads.spawn_on(async move { publisher.upload(packed, slot).await }, &runtime);
+        }
+        publisher.publish_rest(packs, &mut uploads).await
     }
 
     /// Stores `plain`; true if it was new.
@@ -285,7 +286,8 @@ impl Writer {
         if open.len() >= target || open.blobs().len() >= PACK_BLOBS {
             // Waits with the builder locked, so that the others wait too: this is the ceiling.
             let slot = self.publisher.slot();
-            let next = PackBuilder::within(repository.key().clone(), self.publisher.room());
+            let room = self.publisher.room(room_of(target));
+            let next = PackBuilder::within(repository.key().clone(), room);
             let full = std::mem::replace(&mut *open, next);
             drop(open);
             self.spawn_upload(full, slot);
@@ -323,6 +325,12 @@ impl Writer {
 /// may be looked at, and nothing of it will be published.
 pub(super) fn locked<T>(lock: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(|held| held.into_inner())
+}
+
+/// What a pack takes that is closed at `bytes`, with its last blob and its header: memory that grows is
+/// copied.
+fn room_of(bytes: usize) -> usize {
+    bytes + bytes / 8
 }
 
 fn inner<T>(lock: Mutex<T>) -> T {

@@ -85,6 +85,25 @@ fn packs_are_closed_at_their_size_and_uploaded_on_the_way() {
 }
 
 #[test]
+fn an_index_that_is_made_while_packs_are_on_their_way_names_each_of_them_once() {
+    let content = noise(24 << 20);
+    for _ in 0..8 {
+        let bench = Bench::new();
+        let writer = bench.writer();
+        writer.store_content(&mut &content[..]).unwrap();
+        writer.store_tree(&Tree::default()).unwrap();
+
+        bench.finish(writer).unwrap();
+
+        let files = bench.runtime.block_on(bench.repository.index_files()).unwrap();
+        let packs: Vec<_> = files.into_iter().flat_map(|(_, file)| file.unwrap().packs).collect();
+        let mut names: Vec<_> = packs.iter().map(|pack| layout::pack(&pack.id)).collect();
+        names.sort();
+        assert_eq!(names, bench.names("data"));
+    }
+}
+
+#[test]
 fn a_walk_gives_each_folder_before_its_content() {
     let bench = Bench::new();
     let (id, _) = bench.back_up(&[("/a", b"1"), ("/folder/b", b"2"), ("/folder/c", b"3")]);
