@@ -3,10 +3,12 @@
 mod sources;
 mod store;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use self::store::Found;
 use super::output::visible;
 use super::{App, Exit};
 use crate::policy::{Policy, PolicyName};
@@ -42,12 +44,16 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let setup = app.setup().await?;
     let policies = setup.policies_or_all(&args.policies)?;
     let rooms = app.rooms(&setup).await?;
-    let mut findings = Vec::new();
+    let (mut findings, mut repositories) = (Vec::new(), BTreeMap::new());
     for policy in policies {
+        if !repositories.contains_key(&policy.customer) {
+            let found = Found::at(setup.customer_of(policy), &setup, &rooms).await;
+            repositories.insert(&policy.customer, found);
+        }
         let mut examination = Examination { policy: policy.full_name(), findings: Vec::new() };
         examination.keys(&setup, policy);
         examination.store(&setup, policy).await;
-        examination.repository(&setup, policy, &rooms).await;
+        examination.repository(&repositories[&policy.customer], policy, &rooms);
         examination.sources(&setup, policy, &rooms).await?;
         examination.hooks(policy);
         findings.append(&mut examination.findings);

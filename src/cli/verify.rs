@@ -8,6 +8,7 @@ use super::app::Opened;
 use super::output::styled;
 use super::{App, Exit};
 use crate::account::{self, Locked, Readings, Testimony};
+use crate::ground::causes::chain;
 use crate::ground::ids::RunId;
 use crate::ledger::record::{Body, PartRead};
 use crate::policy::{Policy, PolicyName};
@@ -79,6 +80,13 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         lock.release().await?;
     }
     let mut verified = verified??;
+    if !verified.gone.is_empty() {
+        // Whoever reads without a lock keeps nobody from forgetting meanwhile.
+        match account.missed(verified.gone.clone(), &[]).await {
+            Ok(missed) => verified.acquit(&missed),
+            Err(error) => rooms.progress.note(&chain(&error)),
+        }
+    }
     verified.errors.extend(doubt.map(|what| Damage::of("ledger", what)));
     let body = Body::Verify {
         policy: policy.name.clone(),

@@ -15,11 +15,11 @@ use crate::ground::causes::chain;
 use crate::store;
 
 impl Ledger {
-    /// What is missing or damaged of the checkpoints that the records, or `remembered`, say were
-    /// signed, and of those listed; one sentence each.
+    /// What is missing or damaged of the checkpoints that the records, as this run read them, or
+    /// `remembered` say were signed, and of those listed; one sentence each.
     pub async fn broken_seals(&self, remembered: Option<Remembered>) -> Result<Vec<String>, Error> {
         let (listed, _) = self.checkpoint_sizes().await?;
-        let lines = self.read_quickly().await?.lines;
+        let lines = self.seen().await?.lines;
         let owed = Owed::by(&lines, Verify { remembered, ..Verify::default() });
         let stored = self.stored_checkpoints(listed, &owed).await?;
         let mut broken = owed.missing(&stored);

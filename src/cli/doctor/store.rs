@@ -5,7 +5,8 @@ use super::Examination;
 use crate::account::journal::Rival;
 use crate::account::{self, Account, Place, Rooms, Testimony};
 use crate::ground::causes::chain;
-use crate::policy::{Policy, Setup};
+use crate::ledger::record::Record;
+use crate::policy::{Customer, Policy, Setup};
 use crate::store::Creation;
 
 impl Examination {
@@ -63,43 +64,66 @@ impl Examination {
         }
     }
 
-    /// Does the password open the repository? Reads only.
-    pub(super) async fn repository(&mut self, setup: &Setup, policy: &Policy, rooms: &Rooms) {
-        const WHAT: &str = "repository";
-        match Account::open_if_begun(setup, setup.customer_of(policy), rooms).await {
-            // The signing key is read once the repository is open, and told of above.
-            Ok(Some(account)) => {
-                self.good(WHAT, "opens with the password");
-                self.ledger(&account, policy, rooms).await;
+    /// Does the password open the repository, is the ledger as it was written, and does it tell of
+    /// another host that serves the policy?
+    pub(super) fn repository(&mut self, found: &Found, policy: &Policy, rooms: &Rooms) {
+        for (what, looked) in &found.findings {
+            match looked {
+                Ok(good) => self.good(what, good.clone()),
+                Err((bad, hint)) => self.bad(what, bad.clone(), hint),
             }
-            Err(account::Error::SigningKey(_) | account::Error::Signer(_)) => {
-                self.good(WHAT, "opens with the password");
-            }
-            Ok(None) => self.good(WHAT, "none yet: the first backup creates it"),
-            Err(error) => {
-                let hint = advice::of(&error).unwrap_or("`lifeboat verify` says what is damaged");
-                self.bad(WHAT, chain(&error), hint);
-            }
+        }
+        let now = rooms.clock.now();
+        if let Some(rival) = Rival::of(&found.records, &policy.name, &rooms.actor.host, now) {
+            self.good(LEDGER, format!("note: {rival}"));
         }
     }
+}
 
-    /// Is the ledger as it was written, and does it tell of another host that serves the policy?
-    async fn ledger(&mut self, account: &Account, policy: &Policy, rooms: &Rooms) {
-        const WHAT: &str = "ledger";
-        const VERIFY: &str = "`lifeboat ledger verify` tells more";
-        let Testimony { records, doubt } = match account.testimony(rooms).await {
-            Ok(testimony) => testimony,
+const REPOSITORY: &str = "repository";
+const LEDGER: &str = "ledger";
+
+/// What a customer's repository and ledger are found to be, once for all policies; reads only.
+#[derive(Default)]
+pub(super) struct Found {
+    /// What was looked at, and what is good about it, or bad and what to do.
+    findings: Vec<(&'static str, Result<String, (String, &'static str)>)>,
+    /// Of a ledger that is as it was written.
+    records: Vec<Record>,
+}
+
+impl Found {
+    pub(super) async fn at(customer: &Customer, setup: &Setup, rooms: &Rooms) -> Self {
+        const OPENS: &str = "opens with the password";
+        let mut found = Self::default();
+        let opened = match Account::open_if_begun(setup, customer, rooms).await {
+            Ok(Some(account)) => {
+                found.findings.push((REPOSITORY, Ok(OPENS.to_owned())));
+                found.ledger(&account, rooms).await;
+                return found;
+            }
+            // The signing key is read once the repository is open, and told of beside it.
+            Err(account::Error::SigningKey(_) | account::Error::Signer(_)) => Ok(OPENS.to_owned()),
+            Ok(None) => Ok("none yet: the first backup creates it".to_owned()),
             Err(error) => {
-                return self.bad(WHAT, chain(&error), advice::of(&error).unwrap_or(VERIFY));
+                let hint = advice::of(&error).unwrap_or("`lifeboat verify` says what is damaged");
+                Err((chain(&error), hint))
             }
         };
-        if let Some(doubt) = doubt {
-            return self.bad(WHAT, doubt, VERIFY);
-        }
-        self.good(WHAT, format!("{} records, as they were written", records.len()));
-        let now = rooms.clock.now();
-        if let Some(rival) = Rival::of(&records, &policy.name, &rooms.actor.host, now) {
-            self.good(WHAT, format!("note: {rival}"));
-        }
+        found.findings.push((REPOSITORY, opened));
+        found
+    }
+
+    async fn ledger(&mut self, account: &Account, rooms: &Rooms) {
+        const VERIFY: &str = "`lifeboat ledger verify` tells more";
+        let read = match account.testimony(rooms).await {
+            Err(error) => Err((chain(&error), advice::of(&error).unwrap_or(VERIFY))),
+            Ok(Testimony { doubt: Some(doubt), .. }) => Err((doubt, VERIFY)),
+            Ok(Testimony { records, doubt: None }) => {
+                self.records = records;
+                Ok(format!("{} records, as they were written", self.records.len()))
+            }
+        };
+        self.findings.push((LEDGER, read));
     }
 }

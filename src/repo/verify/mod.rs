@@ -72,6 +72,8 @@ pub struct Verified {
     pub errors: Vec<Damage>,
     /// How many there are besides.
     pub more_errors: u64,
+    /// Snapshots that must be there and are not; each is one of the damages.
+    pub gone: Vec<SnapshotId>,
     /// The snapshots that cannot be restored whole, newest first.
     pub affected: Vec<Affected>,
     /// What deserves a look and harms nobody: packs that no index file names.
@@ -99,6 +101,21 @@ impl Verified {
     /// How many damages there are, named or not.
     pub fn damages(&self) -> u64 {
         self.errors.len() as u64 + self.more_errors
+    }
+
+    /// Takes back that those of [`Self::gone`] are damages that are not `missed`: somebody removed them
+    /// on purpose while the verification went on.
+    pub fn acquit(&mut self, missed: &[SnapshotId]) {
+        let is_missed = |id: &SnapshotId| missed.contains(id);
+        let (gone, acquitted): (Vec<_>, Vec<_>) = self.gone.drain(..).partition(is_missed);
+        self.gone = gone;
+        for id in acquitted {
+            let object = of_snapshot(&id);
+            match self.errors.iter().position(|damage| damage.object == object) {
+                Some(named) => drop(self.errors.remove(named)),
+                None => self.more_errors -= 1,
+            }
+        }
     }
 
     fn damaged(&mut self, object: String, what: impl Into<String>) {
@@ -177,9 +194,12 @@ pub(super) async fn survey(
 
     let mut losses = Losses::default();
     packs::compare_with_listing(&index, &listed, &mut losses, &mut found);
-    let marks = repository.packs_aside().await.map_err(VerifyError::ListPacks)?;
-    let marked = marks.iter().filter_map(layout::pack_aside).collect();
-    packs::tell_unnamed(&index, &listed, &marked, &mut found);
+    let unnamed = packs::unnamed(&index, &listed);
+    if !unnamed.is_empty() {
+        let marks = repository.packs_aside().await.map_err(VerifyError::ListPacks)?;
+        let marked = marks.iter().filter_map(layout::pack_aside).collect();
+        packs::tell_unnamed(&unnamed, &marked, &mut found);
+    }
     let candidate = |pack: PackId| {
         let (bytes, written) = *stored.get(&pack)?;
         Some(Candidate { pack, bytes, written })
@@ -241,8 +261,9 @@ async fn read_snapshots(
     progress.phase("read snapshots", None);
     let files = repository.snapshot_files_with(known).await?;
     let there: HashSet<SnapshotId> = files.iter().map(|(id, _)| *id).collect();
-    for lost in known.iter().filter(|id| !there.contains(id)) {
-        found.damaged(format!("snapshot {lost}"), "it was published, and is not here any more");
+    found.gone = known.iter().filter(|id| !there.contains(id)).copied().collect();
+    for gone in found.gone.clone() {
+        found.damaged(of_snapshot(&gone), "it was published, and is not here any more");
     }
     let mut snapshots = Vec::new();
     for (id, outcome) in files {
@@ -250,11 +271,15 @@ async fn read_snapshots(
         match outcome {
             Ok(snapshot) => snapshots.push((id, snapshot)),
             Err(error) if error.is_out_of_reach() => return Err(error.into()),
-            Err(error) => found.damaged(format!("snapshot {id}"), told(&error)),
+            Err(error) => found.damaged(of_snapshot(&id), told(&error)),
         }
     }
     found.snapshots = snapshots.len() as u64;
     Ok(snapshots)
+}
+
+fn of_snapshot(id: &SnapshotId) -> String {
+    format!("snapshot {id}")
 }
 
 /// An error with its causes, in one line.

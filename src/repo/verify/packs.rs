@@ -106,18 +106,17 @@ pub(super) fn compare_with_listing(
     }
 }
 
-/// Packs that no index file names, without those that a repair left out of it.
-pub(super) fn tell_unnamed(
-    index: &Index,
-    listed: &HashMap<PackId, u64>,
-    left_out: &HashSet<PackId>,
-    found: &mut Verified,
-) {
-    let is_known =
-        |pack: &&PackId| index.has_pack(pack) || index.is_doomed(pack) || left_out.contains(*pack);
-    let mut unknown: Vec<_> = listed
-        .keys()
-        .filter(|pack| !is_known(pack))
+/// Packs that no index file names.
+pub(super) fn unnamed(index: &Index, listed: &HashMap<PackId, u64>) -> Vec<PackId> {
+    let is_named = |pack: &PackId| index.has_pack(pack) || index.is_doomed(pack);
+    listed.keys().filter(|pack| !is_named(pack)).copied().collect()
+}
+
+/// Tells of packs that are `unnamed`, without those that a repair left out of the index.
+pub(super) fn tell_unnamed(unnamed: &[PackId], left_out: &HashSet<PackId>, found: &mut Verified) {
+    let mut unknown: Vec<_> = unnamed
+        .iter()
+        .filter(|pack| !left_out.contains(pack))
         .map(|pack| format!("pack {pack} is in no index file, as an interrupted run leaves it"))
         .collect();
     unknown.sort();
