@@ -3,6 +3,7 @@
 use super::{Account, Error, Rooms};
 use crate::ground::causes::chain;
 use crate::ledger::record::{BackupFinished, Body, Record, publications};
+use crate::ledger::sign::PublicKey;
 use crate::repo::SnapshotId;
 
 /// The records of a ledger that was read whole.
@@ -34,7 +35,20 @@ impl Testimony {
 impl Account {
     /// Every record, held against what was signed before; fails where the ledger is out of reach.
     pub async fn testimony(&self, rooms: &Rooms) -> Result<Testimony, Error> {
-        match self.proven_records(rooms).await {
+        self.heard(self.proven_records(rooms).await).await
+    }
+
+    /// As [`Self::testimony`], by what this host keeps of the ledger: enough to say what speaks against a
+    /// snapshot, and too little to say that the bucket still has every record.
+    pub async fn testimony_by_kept(&self, rooms: &Rooms) -> Result<Testimony, Error> {
+        let Some(ledger) = self.journal.ledger() else { return Ok(Testimony::default()) };
+        let remembered = self.remembered(rooms).await?;
+        let proven = ledger.proven_by_kept(&self.signers(), remembered).await;
+        self.heard(proven.map_err(Error::Checkpoint)).await
+    }
+
+    async fn heard(&self, proven: Result<Vec<Record>, Error>) -> Result<Testimony, Error> {
+        match proven {
             Ok(records) => Ok(Testimony { records, doubt: None }),
             Err(Error::Checkpoint(error)) if !error.is_out_of_reach() => {
                 let doubt = format!("the ledger is not as it was written: {}", chain(&error));
@@ -65,8 +79,12 @@ impl Account {
     pub async fn proven_records(&self, rooms: &Rooms) -> Result<Vec<Record>, Error> {
         let Some(ledger) = self.journal.ledger() else { return Ok(Vec::new()) };
         let remembered = self.remembered(rooms).await?;
-        let signers: Vec<_> = self.signer.iter().map(|one| one.public_key().clone()).collect();
-        ledger.proven(&signers, remembered).await.map_err(Error::Checkpoint)
+        ledger.proven(&self.signers(), remembered).await.map_err(Error::Checkpoint)
+    }
+
+    /// Whose signatures count.
+    fn signers(&self) -> Vec<PublicKey> {
+        self.signer.iter().map(|one| one.public_key().clone()).collect()
     }
 
     /// Why the ledger, as this run read and wrote it, does not hold together or is not what this host

@@ -126,6 +126,15 @@ impl Stored {
     }
 }
 
+/// Where segments are read.
+#[derive(Clone, Copy)]
+enum Segments {
+    /// In the store.
+    Stored,
+    /// On this host, where it keeps them; the others in the store.
+    Kept,
+}
+
 /// A ledger that is what was signed before.
 struct Agreed {
     /// As recomputed from the segments.
@@ -148,7 +157,7 @@ impl Ledger {
         remembered: Option<Remembered>,
     ) -> Result<Checkpoint, Error> {
         let Agreed { lines, mut computed, .. } =
-            self.agreed(&[signer.public_key().clone()], remembered).await?;
+            self.agreed(&[signer.public_key().clone()], remembered, Segments::Stored).await?;
         let checkpoint = computed.remove(&(lines.len() as u64)).ok_or(Error::Empty)?;
         self.publish(&checkpoint, signer).await?;
         Ok(checkpoint)
@@ -161,7 +170,18 @@ impl Ledger {
         signers: &[PublicKey],
         remembered: Option<Remembered>,
     ) -> Result<Vec<Record>, Error> {
-        let Agreed { lines, .. } = self.agreed(signers, remembered).await?;
+        let Agreed { lines, .. } = self.agreed(signers, remembered, Segments::Stored).await?;
+        Ok(lines.into_iter().map(|line| line.record).collect())
+    }
+
+    /// As [`Self::proven`], but what is kept on this host is not fetched: that the store still has what
+    /// it had is not shown.
+    pub async fn proven_by_kept(
+        &self,
+        signers: &[PublicKey],
+        remembered: Option<Remembered>,
+    ) -> Result<Vec<Record>, Error> {
+        let Agreed { lines, .. } = self.agreed(signers, remembered, Segments::Kept).await?;
         Ok(lines.into_iter().map(|line| line.record).collect())
     }
 
@@ -186,7 +206,8 @@ impl Ledger {
     /// What there is to remember of the newest checkpoint that one of `signers` signed, after it was
     /// found to be true; `None` where there is none. Its alarms are those of [`Self::checkpoint`].
     pub async fn newest_signed(&self, signers: &[PublicKey]) -> Result<Option<Remembered>, Error> {
-        let Agreed { newest_signed, computed, .. } = self.agreed(signers, None).await?;
+        let Agreed { newest_signed, computed, .. } =
+            self.agreed(signers, None, Segments::Stored).await?;
         Ok(newest_signed.and_then(|size| computed.get(&size)).map(Checkpoint::remembered))
     }
 
@@ -194,10 +215,15 @@ impl Ledger {
         &self,
         signers: &[PublicKey],
         remembered: Option<Remembered>,
+        segments: Segments,
     ) -> Result<Agreed, Error> {
         // Listed before the segments are, so that what a faster writer signs now is not too new.
         let (sizes, _) = self.checkpoint_sizes().await?;
-        let lines = self.read().await?.sound()?;
+        let reading = match segments {
+            Segments::Stored => self.read().await?,
+            Segments::Kept => self.read_quickly().await?,
+        };
+        let lines = reading.sound()?;
         let (mut known, mut newest_signed) = (Vec::new(), None);
         for size in sizes.into_iter().rev() {
             let Some(stored) = self.stored_checkpoint(size).await? else { continue };

@@ -41,7 +41,7 @@ pub(super) async fn find(
     rooms: &Rooms,
 ) -> anyhow::Result<Point> {
     // A ledger that is out of reach must not keep the data from coming back.
-    let testimony = account.testimony(rooms).await.map_err(|error| chain(&error));
+    let testimony = account.testimony_by_kept(rooms).await.map_err(|error| chain(&error));
     let known =
         testimony.as_ref().map_or_else(|_| Vec::new(), |it| account::published(&it.records));
     let mut warnings = Vec::new();

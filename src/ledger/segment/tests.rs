@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::testing::{Bucket, Fault as WriteFault, events};
+use super::super::{Checkpoint, Remembered};
 use super::*;
 use crate::ground::digest::Digest;
 use crate::seal::MasterKey;
@@ -207,6 +208,27 @@ async fn segments_that_were_read_once_are_not_fetched_again() {
     assert_eq!((third.lines.len(), third.faults), (1001, Vec::new()));
     ledger().read().await.unwrap();
     assert_eq!(bucket.gets(), 502, "what is signed or proven is read from the store");
+}
+
+#[tokio::test]
+async fn what_is_proven_by_kept_segments_fetches_only_the_others_and_is_held_against_the_signed() {
+    let (bucket, key, folder) = thousand().await;
+    let ledger = || bucket.ledger(&key).keeping_in(folder.path());
+    let lines = ledger().read_quickly().await.unwrap().lines;
+    let signed = Checkpoint::at(&lines, &[1000].into()).remove(&1000).unwrap();
+    bucket.ledger(&key).append(events(1)).await.unwrap();
+    bucket.gets();
+
+    let proven = ledger().proven_by_kept(&[], Some(signed.remembered())).await.unwrap();
+
+    assert_eq!(proven.len(), 1001);
+    assert_eq!(bucket.gets(), 2, "the new one, and the question for what follows it");
+    let other = Remembered { root: Digest::ZERO, ..signed.remembered() };
+    let alarm = ledger().proven_by_kept(&[], Some(other)).await.unwrap_err();
+    assert!(matches!(alarm, Error::Inconsistent { size: 1000, .. }), "{alarm:?}");
+    bucket.inner.delete(&name(9)).await.unwrap();
+    let lost = ledger().proven_by_kept(&[], None).await.unwrap_err();
+    assert!(matches!(lost, Error::Broken { seq: 9, .. }), "{lost:?}");
 }
 
 #[tokio::test]
