@@ -105,6 +105,51 @@ fn stock_ssh_keygen_accepts_a_checkpoint_and_refuses_a_changed_one() {
 }
 
 #[test]
+fn an_only_customer_need_not_be_named_and_what_waits_in_the_outbox_is_told() {
+    let bench = Bench::new();
+    bench.backup();
+    let log = bench.run(&["ledger", "log"]).exits(0).stdout;
+    assert!(log.lines().last().unwrap().contains("  complete  run "), "{log}");
+    let cut = bench.run(&["ledger", "log", "--last", "1"]).exits(0).stdout;
+    assert!(cut.starts_with("the newest 1 of "), "{cut}");
+    assert_eq!(cut.lines().count(), 2, "{cut}");
+    bench.run(&["ledger", "show", "1"]).exits(0);
+    let told = "in this host's outbox";
+    for words in [&["ledger", "verify"][..], &["status"]] {
+        let ran = bench.run(words).exits(0);
+        assert!(!ran.stdout.contains(told), "{}", ran.stdout);
+    }
+
+    let outbox = bench.path("state/outbox/acme");
+    fs::create_dir_all(&outbox).unwrap();
+    fs::write(outbox.join(format!("{:020}.held", 1)), "as a run leaves it").unwrap();
+
+    for words in [&["ledger", "verify"][..], &["status"]] {
+        let ran = bench.run(words).exits(0);
+        assert!(ran.stdout.contains(told), "{}", ran.stdout);
+    }
+    assert_eq!(bench.run(&["ledger", "verify", "--json"]).exits(0).json()["waiting"], 1);
+    assert_eq!(bench.run(&["status", "--json"]).exits(0).json()[0]["in_outbox"], 1);
+}
+
+#[test]
+fn several_customers_must_be_named() {
+    let bench = Bench::new();
+    let site = fs::read_to_string(bench.path("lifeboat.toml")).unwrap();
+    let second = "[[customer]]\nid = \"globex\"\nstore = \"primary\"\n\
+                  repository_password = { file = \"keys/repository-password\" }\n";
+    bench.edit("lifeboat.toml", &site, &format!("{site}\n{second}"));
+
+    let refused = bench.run(&["ledger", "log"]).exits(2);
+
+    assert!(
+        refused.stderr.contains("name the customer; there are: acme, globex"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
 fn slots_that_nobody_ran_are_on_the_ledger_as_due_and_missed() {
     let bench = Bench::new();
     bench.edit(

@@ -72,6 +72,14 @@ impl Rooms {
         if self.interrupted.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
     }
 
+    /// How many entries wait on this host for `customer`'s ledger to take them.
+    pub async fn waiting(&self, customer: &Name) -> Result<usize, Error> {
+        let (folder, customer) = (self.outbox.clone(), customer.clone());
+        // Waits for another process that delivers or holds.
+        let looked = tokio::task::spawn_blocking(move || Outbox::open(&folder)?.waiting(&customer));
+        Ok(looked.await.map_err(Error::Thread)?.map_err(journal::Error::from)?)
+    }
+
     /// What `work` answers; once somebody asks for an end it is dropped where it waits.
     pub async fn unless_interrupted<T>(
         &self,

@@ -1,5 +1,7 @@
 //! `lifeboat ledger`: read the record of what was due and what happened, and verify it.
 
+mod log;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -37,9 +39,9 @@ enum LedgerCommand {
 /// List records, newest last
 #[derive(Debug, clap::Args)]
 struct LogArgs {
-    /// Customer, or POLICY or CUSTOMER/POLICY for its records only
+    /// Customer, or POLICY or CUSTOMER/POLICY for its records only [default: the only customer]
     #[arg(value_name = "POLICY|CUSTOMER")]
-    of: PolicyName,
+    of: Option<PolicyName>,
     /// At most this many of the newest; 0 lists all
     #[arg(long, value_name = "NUMBER", default_value_t = 50)]
     last: u64,
@@ -47,10 +49,11 @@ struct LogArgs {
 
 /// Show one record with its details
 #[derive(Debug, clap::Args)]
+#[command(allow_missing_positional = true)]
 struct ShowArgs {
-    /// Customer, or POLICY or CUSTOMER/POLICY
+    /// Customer, or POLICY or CUSTOMER/POLICY [default: the only customer]
     #[arg(value_name = "POLICY|CUSTOMER")]
-    of: PolicyName,
+    of: Option<PolicyName>,
     /// Number of the record
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     seq: u64,
@@ -61,9 +64,10 @@ struct ShowArgs {
 /// Ends with 1 where anything is wrong; the first bad record is named.
 #[derive(Debug, clap::Args)]
 struct VerifyArgs {
-    /// Customer, or POLICY or CUSTOMER/POLICY: the customer's whole ledger is verified
+    /// Customer, or POLICY or CUSTOMER/POLICY: the customer's whole ledger is verified [default: the
+    /// only customer]
     #[arg(value_name = "POLICY|CUSTOMER")]
-    of: PolicyName,
+    of: Option<PolicyName>,
     /// A checkpoint that you kept from before: the ledger must still begin as it says
     #[arg(long, value_name = "FILE")]
     earlier: Option<PathBuf>,
@@ -86,7 +90,7 @@ struct RetireArgs {
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     match args.command {
-        LedgerCommand::Log(args) => log(args, app).await,
+        LedgerCommand::Log(args) => list(args, app).await,
         LedgerCommand::Show(args) => show(args, app).await,
         LedgerCommand::Verify(args) => verify(args, app).await,
         LedgerCommand::Retire(args) => retire(args, app).await,
@@ -96,64 +100,40 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
 /// A customer's ledger, opened.
 struct Opened {
     setup: Setup,
+    customer: Name,
     account: Account,
     rooms: Rooms,
     /// The policy that was named, if one was.
     policy: Option<Name>,
 }
 
-async fn open(of: &PolicyName, app: &App) -> anyhow::Result<Opened> {
+async fn open(of: Option<&PolicyName>, app: &App) -> anyhow::Result<Opened> {
     let setup = app.setup().await?;
-    let (customer, policy) = match setup.policy(of) {
-        Ok(policy) => (setup.customer_of(policy), Some(policy.name.clone())),
-        Err(error) if of.customer.is_some() => return Err(error.into()),
-        Err(error) => (setup.customer(&of.policy).map_err(|_| error)?, None),
+    let (customer, policy) = match of {
+        None => (setup.only_customer()?, None),
+        Some(of) => match setup.policy(of) {
+            Ok(policy) => (setup.customer_of(policy), Some(policy.name.clone())),
+            Err(error) if of.customer.is_some() => return Err(error.into()),
+            Err(error) => (setup.customer(&of.policy).map_err(|_| error)?, None),
+        },
     };
     let rooms = app.rooms(&setup).await?;
     let account = Account::open(&setup, customer, &rooms).await?;
-    Ok(Opened { setup, account, rooms, policy })
+    let customer = customer.id.clone();
+    Ok(Opened { setup, customer, account, rooms, policy })
 }
 
-async fn log(args: LogArgs, app: &App) -> anyhow::Result<Exit> {
-    let Opened { account, policy, .. } = open(&args.of, app).await?;
+async fn list(args: LogArgs, app: &App) -> anyhow::Result<Exit> {
+    let Opened { account, policy, .. } = open(args.of.as_ref(), app).await?;
     let mut records = account.records().await?;
     records.retain(|record| policy.is_none() || record.event.body.policy() == policy.as_ref());
+    let all = records.len();
     if args.last > 0 {
         let keep = usize::try_from(args.last).unwrap_or(usize::MAX);
-        records.drain(..records.len().saturating_sub(keep));
+        records.drain(..all.saturating_sub(keep));
     }
-    let mut text = String::new();
-    for record in &records {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}", visible(&line(record)?));
-    }
-    if records.is_empty() {
-        text.push_str("no records yet");
-    }
-    app.out.answer(&records, &text)?;
+    app.out.answer(&records, &log::text(&records, all))?;
     Ok(Exit::Done)
-}
-
-/// A record as one line for people.
-fn line(record: &Record) -> anyhow::Result<String> {
-    let body = serde_json::to_value(&record.event.body)?;
-    let mut line = format!(
-        "{:>6}  {}  {:<16}",
-        record.seq,
-        record.event.time.strftime("%Y-%m-%d %H:%M:%SZ"),
-        body["kind"].as_str().unwrap_or_default(),
-    );
-    for key in ["policy", "drill", "slot", "verdict", "snapshot", "reason", "run"] {
-        match &body[key] {
-            Value::String(text) if key == "snapshot" => {
-                line.push_str(&format!("  {key} {}", text.get(..8).unwrap_or(text)));
-            }
-            Value::String(text) if key == "policy" => line.push_str(&format!("  {text}")),
-            Value::String(text) => line.push_str(&format!("  {key} {text}")),
-            _ => {}
-        }
-    }
-    Ok(line)
 }
 
 /// The answer of `ledger show --json`.
@@ -164,7 +144,7 @@ struct Shown {
 }
 
 async fn show(args: ShowArgs, app: &App) -> anyhow::Result<Exit> {
-    let Opened { account, .. } = open(&args.of, app).await?;
+    let Opened { account, .. } = open(args.of.as_ref(), app).await?;
     let records = account.records().await?;
     let of_number = records.into_iter().find(|record| record.seq == args.seq);
     let record = of_number
@@ -189,10 +169,12 @@ struct Answer {
     missing: Vec<Missing>,
     /// The first record's digest: which ledger this is.
     origin: Option<Digest>,
+    /// Entries of this host that are not on the ledger yet: they wait in its outbox.
+    waiting: usize,
 }
 
 async fn verify(args: VerifyArgs, app: &App) -> anyhow::Result<Exit> {
-    let Opened { setup, account, rooms, .. } = open(&args.of, app).await?;
+    let Opened { setup, customer, account, rooms, .. } = open(args.of.as_ref(), app).await?;
     let signers = match &args.allowed_signers {
         Some(file) => allowed(file)?,
         None => account::signer(&setup)?.iter().map(|s| s.public_key().clone()).collect(),
@@ -209,7 +191,8 @@ async fn verify(args: VerifyArgs, app: &App) -> anyhow::Result<Exit> {
     };
     verified.ok &= missing.is_empty();
     let origin = records.first().map(canonical::digest).transpose()?;
-    let answer = Answer { ledger: verified, missing, origin };
+    let waiting = rooms.waiting(&customer).await?;
+    let answer = Answer { ledger: verified, missing, origin, waiting };
     app.out.answer(&answer, &told(&answer))?;
     Ok(if answer.ledger.ok { Exit::Done } else { Exit::Failed })
 }
@@ -269,6 +252,9 @@ fn told(answer: &Answer) -> String {
     for Missing { policy, drill, slot } in &answer.missing {
         let of = drill.as_ref().map_or("backup".to_owned(), |drill| format!("drill {drill}"));
         let _ = writeln!(text, "missing: the {of} of {policy} that was due at {slot}");
+    }
+    if answer.waiting > 0 {
+        let _ = writeln!(text, "note: not on it yet, in this host's outbox: {}", answer.waiting);
     }
     let _ = match (ok, against_earlier) {
         (true, true) => writeln!(text, "nothing is wrong, and nothing was cut off since then"),

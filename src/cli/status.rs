@@ -69,7 +69,8 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let (mut standings, mut trouble) = (Vec::new(), None);
     let mut buckets = BTreeMap::new();
     for policy in policies {
-        let present = here.of(&setup, policy, rooms.clock.now());
+        let mut present = here.of(&setup, policy, rooms.clock.now());
+        present.in_outbox = rooms.waiting(&policy.customer).await?;
         // What runs and waits is told all the same: it may be what is wrong.
         let bucket = match buckets.remove(&policy.customer) {
             Some(bucket) => Ok(bucket),

@@ -39,6 +39,8 @@ pub struct DrillName {
 pub enum NoSuch {
     #[error("there is no customer {name}; there are: {known}")]
     Customer { name: Name, known: String },
+    #[error("name the customer; there are: {known}")]
+    NotOneCustomer { known: String },
     #[error("there is no policy {name}; there are: {known}")]
     Policy { name: PolicyName, known: String },
     #[error("several customers have a policy {name}: {known}")]
@@ -101,12 +103,20 @@ impl Setup {
 
     /// The customer named `id`.
     pub fn customer(&self, id: &Name) -> Result<&Customer, NoSuch> {
-        self.site.customers.iter().find(|customer| customer.id == *id).ok_or_else(|| {
-            NoSuch::Customer {
-                name: id.clone(),
-                known: listed(self.site.customers.iter().map(|customer| customer.id.to_string())),
-            }
-        })
+        let found = self.site.customers.iter().find(|customer| customer.id == *id);
+        found.ok_or_else(|| NoSuch::Customer { name: id.clone(), known: self.customers() })
+    }
+
+    /// The customer of a site that has only one: there nobody need name it.
+    pub fn only_customer(&self) -> Result<&Customer, NoSuch> {
+        match &self.site.customers[..] {
+            [one] => Ok(one),
+            _ => Err(NoSuch::NotOneCustomer { known: self.customers() }),
+        }
+    }
+
+    fn customers(&self) -> String {
+        listed(self.site.customers.iter().map(|customer| customer.id.to_string()))
     }
 
     /// The drills of one policy, in the order of their files.

@@ -19,6 +19,8 @@ pub(super) struct Present {
     waiting: Vec<Waiting>,
     /// Retention that the daemon did not apply after the last complete backup.
     unapplied_retention: Option<Unapplied>,
+    /// Entries of its customer that wait in this host's outbox: the ledger does not have them yet.
+    pub(super) in_outbox: usize,
     /// The daemon that answers for its slots; none where none lives.
     daemon: Option<Daemon>,
 }
@@ -79,6 +81,7 @@ impl Here {
             running: running.collect(),
             waiting: waiting.filter(|waiting| waiting.policy == name).cloned().collect(),
             unapplied_retention: unapplied.find(|one| one.policy == name).cloned(),
+            in_outbox: 0,
             daemon: board.map(|(holder, board)| self.daemon(holder, board)),
         }
     }
@@ -148,6 +151,11 @@ impl Present {
                 utc(*since),
                 visible(error)
             );
+        }
+        if self.in_outbox > 0 {
+            let entries = self.in_outbox;
+            let _ =
+                writeln!(text, "  note    NOT ON THE LEDGER yet, in this host's outbox: {entries}");
         }
         for Next { drill, slot, at, timezone } in &self.next {
             let what = named(drill.as_ref());
@@ -220,6 +228,7 @@ mod tests {
             next: vec![next],
             waiting: vec![waiting],
             unapplied_retention: Some(unapplied),
+            in_outbox: 2,
             ..Present::default()
         };
 
@@ -232,6 +241,7 @@ mod tests {
         );
         assert!(text.contains("with its jitter 2026-11-25 10:03:12Z"), "{text}");
         assert!(text.contains("no daemon runs here"), "{text}");
+        assert!(text.contains("NOT ON THE LEDGER yet, in this host's outbox: 2"), "{text}");
         let told = "retention is NOT APPLIED since 2026-11-25 10:03:12Z: cannot remove\\nsnapshot";
         assert!(text.contains(told), "{text}");
     }
