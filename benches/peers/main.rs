@@ -1,7 +1,8 @@
 //! lifeboat beside restic, rustic, borg, bupstash and `tar | zstd`, on the same seeded workloads.
 //!
 //! `cargo bench --bench peers [-- MEGABYTES ROUNDS WORD…]`; words pick workloads (media, small, dump,
-//! pages), steps, tools, and `s3` for a bucket on a local SeaweedFS instead of a folder. Every round
+//! pages), steps, tools, `s3` for a bucket on a local SeaweedFS instead of a folder, and `fresh` to do
+//! all that follows a first backup as on a host that has nothing but passwords and keys. Every round
 //! does everything once with a repository of its own, so that a busy moment of the machine meets all
 //! alike. Medians are shown, and as a ratio the median of the rounds' ratios to restic. What is
 //! restored is compared with what was backed up. A tool that is not on this machine is left out.
@@ -60,7 +61,8 @@ fn main() {
                 &mut table,
             );
         }
-        println!("\n## {} ({megabytes} MB), {rounds} rounds\n", workload.name());
+        let host = if is_fresh(&words) { ", fresh hosts" } else { "" };
+        println!("\n## {} ({megabytes} MB), {rounds} rounds{host}\n", workload.name());
         table.print(server.is_some());
     }
 }
@@ -99,6 +101,7 @@ fn one_round(
         .collect();
     benches.iter().for_each(Bench::prepare);
     let steps = [
+        ("init", Step::Init),
         ("first", Step::First),
         ("unchanged", Step::Unchanged),
         ("changed", Step::Changed),
@@ -113,12 +116,22 @@ fn one_round(
             std::thread::sleep(REST);
         }
         for bench in benches.iter().filter(|bench| bench.tool.does(step, server.is_some())) {
+            if is_fresh(words) && !matches!(step, Step::Init | Step::First) {
+                bench.move_to_a_fresh_host();
+            }
             table.note(name, bench.tool, bench.run(step));
+        }
+        if step == Step::First {
+            table.sum("init + first", "init", "first");
         }
     }
     for bench in &benches {
         std::fs::remove_dir_all(&bench.place).expect("our folder");
     }
+}
+
+fn is_fresh(words: &[String]) -> bool {
+    words.iter().any(|word| word == "fresh")
 }
 
 /// Those of `all` that a word names; all, where none does.

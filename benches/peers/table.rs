@@ -17,6 +17,22 @@ impl Table {
         }
     }
 
+    /// Notes as `whole` what the newest `last` cost with the `before` that a tool needed for it.
+    pub fn sum(&mut self, whole: &'static str, before: &str, last: &str) {
+        let newest = |step: &str, tool: Tool| {
+            let row = self.rows.iter().find(|row| (row.0, row.1) == (step, tool))?;
+            row.2.last().copied()
+        };
+        let sum = |tool| {
+            let before = newest(before, tool).unwrap_or_default();
+            Some((tool, before.then(newest(last, tool)?)))
+        };
+        let sums: Vec<_> = Tool::ALL.into_iter().filter_map(sum).collect();
+        for (tool, cost) in sums {
+            self.note(whole, tool, cost);
+        }
+    }
+
     pub fn print(&self, on_s3: bool) {
         let requests = if on_s3 { " requests |" } else { "" };
         println!(

@@ -25,7 +25,8 @@ pub enum Tool {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Into a repository that it makes.
+    /// Makes a repository; lifeboat's first backup does so on its way.
+    Init,
     First,
     Unchanged,
     Changed,
@@ -73,6 +74,7 @@ impl Tool {
     pub fn does(self, step: Step, on_s3: bool) -> bool {
         let does = match self {
             Self::Model | Self::KeyedModel => step == Step::First,
+            Self::Lifeboat | Self::Tar => step != Step::Init,
             Self::Bupstash => step != Step::Verify,
             _ => true,
         };
@@ -105,6 +107,12 @@ fn program(tool: Tool) -> Option<PathBuf> {
 }
 
 impl Bench<'_> {
+    /// Takes away what the tool keeps on its host: caches, and lifeboat's state.
+    pub fn move_to_a_fresh_host(&self) {
+        fs::remove_dir_all(self.place.join("home")).expect("our folder");
+        fs::create_dir_all(self.place.join("home")).expect("a folder");
+    }
+
     /// Makes what the tool wants to find; costs nothing that is counted.
     pub fn prepare(&self) {
         for folder in ["repo", "home", "policies"] {
@@ -120,7 +128,7 @@ impl Bench<'_> {
             self.write(
                 "lifeboat.toml",
                 &format!(
-                    "[state]\nurl = \"sqlite://{here}/state.db\"\n[scratch]\ndir = \"{here}/scratch\"\n\
+                    "[state]\nurl = \"sqlite://{here}/home/state.db\"\n[scratch]\ndir = \"{here}/scratch\"\n\
                      [[store]]\nname = \"store\"\n{url}\n[[customer]]\nid = \"acme\"\nstore = \"store\"\n\
                      repository_password = {{ file = \"password\" }}\n"
                 ),
@@ -217,6 +225,7 @@ impl Bench<'_> {
         let config = self.place.join("lifeboat.toml");
         let options = ["--no-progress", "--json", "--config"];
         let (words, paths): (&[&str], &[&Path]) = match step {
+            Step::Init => unreachable!("its first backup makes the repository"),
             Step::First | Step::Unchanged | Step::Changed => (&["backup", "bench"], &[]),
             Step::Restore => (&["restore", "bench", "--to"], &[target]),
             Step::Verify => (&["verify", "bench", "--read-data"], &[]),
@@ -239,8 +248,8 @@ impl Bench<'_> {
         };
         let backup = || run(&["backup"], &[self.source]);
         match step {
-            Step::First => vec![run(&["init"], &[]), backup()],
-            Step::Unchanged | Step::Changed => vec![backup()],
+            Step::Init => vec![run(&["init"], &[])],
+            Step::First | Step::Unchanged | Step::Changed => vec![backup()],
             Step::Restore if self.tool == Tool::Restic => {
                 vec![run(&["restore", "latest", "--target"], &[target])]
             }
@@ -262,9 +271,8 @@ impl Bench<'_> {
         let create =
             |name: &str| run(&["create", "--compression", "zstd,3", &archive(name), source]);
         match step {
-            Step::First => {
-                vec![run(&["init", "--encryption", "repokey", &repository]), create("first")]
-            }
+            Step::Init => vec![run(&["init", "--encryption", "repokey", &repository])],
+            Step::First => vec![create("first")],
             Step::Unchanged => vec![create("second")],
             Step::Changed => vec![create("third")],
             Step::Restore => {
@@ -289,11 +297,11 @@ impl Bench<'_> {
             command
         };
         match step {
-            Step::First => vec![
+            Step::Init => vec![
                 run(&["new-key", "-o"], &[&self.place.join("bupstash.key")]),
                 run(&["init", "--quiet"], &[]),
-                put("first"),
             ],
+            Step::First => vec![put("first")],
             Step::Unchanged => vec![put("second")],
             Step::Changed => vec![put("third")],
             Step::Restore => {
@@ -307,6 +315,7 @@ impl Bench<'_> {
 
     fn tar(&self, step: Step, target: &Path) -> Command {
         let script = match step {
+            Step::Init => unreachable!("an archive needs no repository"),
             Step::First | Step::Unchanged | Step::Changed => {
                 format!("tar -C \"$1\" -cf - . | zstd -q -3 -T0 > repo/{step:?}.tar.zst")
             }
