@@ -65,6 +65,10 @@ impl Sink for Restore {
         Ok(())
     }
 
+    fn start_over(&self) -> Result<(), Error> {
+        unreachable!("a database is captured once")
+    }
+
     fn settle(&self) -> Result<Vec<Skipped>, Error> {
         Ok(Vec::new())
     }

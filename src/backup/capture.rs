@@ -169,7 +169,8 @@ mod tests {
             actor: Actor { name: "somebody".into(), host: "here".into() },
             host: source::Host {
                 launcher: Launcher::this_program(),
-                engines: source::postgres::Engines::of(&[]),
+                postgres: source::postgres::Engines::of(&[]),
+                mysql: source::mysql::Engines::of(&[]),
             },
             outbox: folder.path().join("outbox"),
         }

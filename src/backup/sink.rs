@@ -209,6 +209,12 @@ impl Sink for TreeSink<'_> {
             None => Ok(std::mem::take(&mut waiting.skipped)),
         }
     }
+
+    fn start_over(&self) -> Result<(), source::Error> {
+        self.close_below(1)?;
+        lock(&self.innermost().filling).nodes.clear();
+        Ok(())
+    }
 }
 
 impl TreeSink<'_> {

@@ -8,7 +8,7 @@ use crate::repo::OpenError;
 use crate::repo::lock::LockError;
 use crate::retain::{Refusal, forget, prune};
 use crate::source::postgres::{DumpError, session};
-use crate::source::redis;
+use crate::source::{RunningError, mysql, redis};
 use crate::store::s3::Trouble;
 use crate::{account, backup, drill, ledger, repair, repo, restore, source, state, store};
 
@@ -104,6 +104,12 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
             "its log says why: was it stopped, or did its child die for want of memory? run it \
              again",
         );
+    }
+    if let Some(error) = link.downcast_ref() {
+        return of_mysql(error);
+    }
+    if let Some(error) = link.downcast_ref() {
+        return of_mysql_dump(error);
     }
     if let Some(LockError::Locked { .. }) = link.downcast_ref() {
         return Some(
@@ -240,13 +246,53 @@ fn of_redis(error: &redis::SessionError) -> Option<&'static str> {
 /// What to do where a dump is none.
 fn of_dump(error: &DumpError) -> Option<&'static str> {
     match error {
-        DumpError::Failed { .. } => Some(
+        DumpError::Ended(RunningError::Failed { .. }) => Some(
             "mend what pg_dump complains of, then run it again: a server that was stopped, or a \
              lock that another session holds on a table (`lock_timeout` of the source)",
         ),
         DumpError::Damaged(_) | DumpError::Unlike => Some(
             "run it again; if it stays so, do not trust this pg_dump: [[engine]] in the site file \
              names another one",
+        ),
+        _ => None,
+    }
+}
+
+/// What to do where a MariaDB server does not do what it was asked.
+fn of_mysql(error: &mysql::session::Error) -> Option<&'static str> {
+    use mysql::session::{Error, number};
+    match error {
+        Error::Connect { .. } => {
+            Some("is the server up? look at `host`, `port` and `tls` of the source in the policy")
+        }
+        Error::NotAdmitted { .. } => Some(
+            "look at `user` and `password` of the source; `lifeboat grants` prints what its account \
+             must be allowed",
+        ),
+        Error::Refused { number: number::LOCK_WAIT_TIMEOUT, .. } => Some(
+            "another session holds a lock (a backup, FLUSH TABLES WITH READ LOCK, a long ALTER \
+             TABLE): run it again when that is done, or give `lock_timeout` of the source more time",
+        ),
+        Error::Lost { .. } => {
+            Some("was the server stopped? its log says why; run it again once it is up")
+        }
+        Error::TimedOut { .. } => Some(
+            "the server is busy or away; `statement_deadline` of the source says how long one \
+             question may take",
+        ),
+        _ => None,
+    }
+}
+
+/// What to do where its dump is none.
+fn of_mysql_dump(error: &mysql::DumpError) -> Option<&'static str> {
+    match error {
+        mysql::DumpError::Ended(RunningError::Failed { .. }) => {
+            Some("mend what mariadb-dump complains of, then run it again")
+        }
+        mysql::DumpError::Cut | mysql::DumpError::Unlike | mysql::DumpError::Order { .. } => Some(
+            "run it again; if it stays so, do not trust this mariadb-dump: [[engine]] in the site \
+             file names another one",
         ),
         _ => None,
     }
@@ -396,7 +442,11 @@ mod tests {
             code: code.into(),
             message: "no".into(),
         };
-        let failed = DumpError::Failed { status: "exit 1".into(), complaints: String::new() };
+        let failed = DumpError::Ended(RunningError::Failed {
+            program: "pg_dump",
+            status: "exit 1".into(),
+            complaints: String::new(),
+        });
 
         assert!(of(&refused("55P03")).unwrap().contains("`lock_timeout`"));
         assert!(of(&refused("57P01")).unwrap().contains("was stopped"));

@@ -94,7 +94,8 @@ impl App {
     pub(super) fn host(setup: &Setup) -> source::Host {
         source::Host {
             launcher: Launcher::this_program(),
-            engines: source::postgres::Engines::of(&setup.site.engines),
+            postgres: source::postgres::Engines::of(&setup.site.engines),
+            mysql: source::mysql::Engines::of(&setup.site.engines),
         }
     }
 

@@ -133,21 +133,24 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
 /// How a server's own programs bring it back from what was restored of it.
 fn server_by_hand(source: &SourceSettings, to: &Path) -> Option<String> {
     let folder = to.join(source.name.as_str());
-    let is_there = |file: &str| folder.join(file).is_file();
+    let (name, is_there) = (&source.name, |file| folder.join(file).is_file());
+    let folder = folder.display();
     match source.kind {
         SourceKind::Postgres(_) if is_there("globals.sql") => Some(format!(
             "{name} is a PostgreSQL server: on a new one `psql -d postgres -f \
              {folder}/globals.sql`, then for each database `pg_restore -C -d postgres \
-             {folder}/databases/NAME.dump`",
-            name = source.name,
-            folder = folder.display()
+             {folder}/databases/NAME.dump`"
+        )),
+        SourceKind::Mariadb(_) if is_there("grants.sql") => Some(format!(
+            "{name} is a MariaDB server: on a new one `mariadb --force < {folder}/grants.sql` (errors \
+             of tables that are still to come are no harm), then `mariadb --binary-mode --comments` \
+             with each of {folder}/databases/*.sql, {folder}/views.sql if there is one, and \
+             {folder}/grants.sql once more"
         )),
         SourceKind::Redis(_) if is_there("dump.rdb") => Some(format!(
             "{name} is a Redis server: stop the one that shall have it, put {folder}/dump.rdb into \
              its `dir` under the name that `dbfilename` says, owned by its user, and start it with \
-             `appendonly no`; keys whose time has come are gone then",
-            name = source.name,
-            folder = folder.display()
+             `appendonly no`; keys whose time has come are gone then"
         )),
         _ => None,
     }

@@ -9,8 +9,7 @@ use super::scheduler::{News, Scheduler};
 use super::systemd;
 use crate::account::Rooms;
 use crate::policy::{Diagnostics, Policy, Setup};
-use crate::source;
-use crate::source::postgres::Engines;
+use crate::source::{self, mysql, postgres};
 
 impl Scheduler {
     /// Serves `setup` from now on. The past of every customer is settled anew: what was due until
@@ -25,8 +24,11 @@ impl Scheduler {
             self.customers.entry(customer.clone()).or_insert(kept);
         }
         let rooms = &self.house.rooms;
-        let engines = Engines::of(&setup.site.engines);
-        let host = source::Host { engines, ..rooms.host.clone() };
+        let host = source::Host {
+            postgres: postgres::Engines::of(&setup.site.engines),
+            mysql: mysql::Engines::of(&setup.site.engines),
+            ..rooms.host.clone()
+        };
         self.house.rooms = Arc::new(Rooms { host, ..(**rooms).clone() });
         let retains = setup.policies.iter().filter(|policy| policy.retention.is_some());
         let retains: BTreeSet<_> = retains.map(Policy::full_name).collect();

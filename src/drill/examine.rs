@@ -256,13 +256,14 @@ impl Up {
             source::Kind::Sqlite => "pages",
             source::Kind::Postgres => "relations",
             source::Kind::Redis => "keys",
+            source::Kind::Mariadb => "tables",
         }
     }
 
     fn unit(&self) -> &'static str {
         match self.capture.kind {
             source::Kind::Files | source::Kind::Command => "entries",
-            source::Kind::Sqlite | source::Kind::Postgres => "rows",
+            source::Kind::Sqlite | source::Kind::Postgres | source::Kind::Mariadb => "rows",
             source::Kind::Redis => "keys",
         }
     }

@@ -73,6 +73,7 @@ impl Request<'_> {
             policy::sources::SourceKind::Sqlite(_) => Kind::Sqlite,
             policy::sources::SourceKind::Postgres(_) => Kind::Postgres,
             policy::sources::SourceKind::Redis(_) => Kind::Redis,
+            policy::sources::SourceKind::Mariadb(_) => Kind::Mariadb,
             policy::sources::SourceKind::Command(_) => Kind::Command,
         };
         Plan::new(

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::{Error, Rehearsal, Request};
 use crate::account::Rooms;
 use crate::ground::ids::Name;
-use crate::policy::sources::{SourceKind, SourceSettings};
+use crate::policy::sources::{ServerSettings, SourceKind, SourceSettings};
 use crate::sandbox::Scratch;
 use crate::source::manifest::Manifest;
 use crate::source::{self, Capture, Host, Kind, Ready, Source, Trouble};
@@ -104,14 +104,14 @@ fn is_of(settings: &SourceSettings, capture: &Capture, manifest: &Manifest) -> b
             capture.kind == Kind::Sqlite && path == Some(&database.path)
         }
         SourceKind::Postgres(server) => {
-            let declared: BTreeSet<_> = server.databases.iter().map(String::as_str).collect();
             let captured = capture.cluster.iter().flat_map(|cluster| &cluster.databases);
-            let captured: BTreeSet<_> = captured.map(|database| database.name.as_str()).collect();
-            capture.kind == Kind::Postgres
-                && then["host"] == server.host.as_str()
-                && then["port"] == server.port
-                && databases_of(then).as_ref() == Some(&declared)
-                && declared.is_subset(&captured)
+            let captured = captured.map(|database| database.name.as_str()).collect();
+            capture.kind == Kind::Postgres && is_same_server(server, then, &captured)
+        }
+        SourceKind::Mariadb(server) => {
+            let captured = capture.server.iter().flat_map(|server| &server.databases);
+            let captured = captured.map(|database| database.name.as_str()).collect();
+            capture.kind == Kind::Mariadb && is_same_server(server, then, &captured)
         }
         SourceKind::Command(programs) => {
             let argv = serde_json::json!(programs.capture);
@@ -128,6 +128,15 @@ fn is_of(settings: &SourceSettings, capture: &Capture, manifest: &Manifest) -> b
             capture.kind == Kind::Files && declared.iter().eq(capture.fingerprint.parts.keys())
         }
     }
+}
+
+/// Whether a server was declared then as it is now, and all of its databases were captured.
+fn is_same_server(server: &ServerSettings, then: &Value, captured: &BTreeSet<&str>) -> bool {
+    let declared: BTreeSet<_> = server.databases.iter().map(String::as_str).collect();
+    then["host"] == server.host.as_str()
+        && then["port"] == server.port
+        && databases_of(then).as_ref() == Some(&declared)
+        && declared.is_subset(captured)
 }
 
 /// What the policy in force at capture said of a source.

@@ -15,13 +15,13 @@ use super::leaf::{Pattern, Period, SnapshotPrefix, Words, Zone};
 use super::plan::{
     Assertion, CheckSettings, Drill, Hooks, Limits, Objectives, Pick, Policy, Retention,
 };
-use super::postgres;
 use super::raw;
 use super::redis;
 use super::schedule::{Cron, Schedule};
+use super::server;
 use super::site::{Customer, DaemonSettings, Engine, S3Settings, Scratch, Site, Store, StoreKind};
 use super::sources::{
-    CommandSettings, FilesSettings, PostgresSettings, RedisSettings, SecretVariable, SourceKind,
+    CommandSettings, FilesSettings, RedisSettings, SecretVariable, ServerSettings, SourceKind,
     SourceSettings, SqliteSettings,
 };
 use crate::ground::ids::Name;
@@ -63,9 +63,13 @@ pub(super) fn site(raw: raw::Site, root: &Path, caller: &Caller) -> Site {
         engines: raw
             .engine
             .into_iter()
-            .map(|raw::Engine::Postgres { version, path }| Engine::Postgres {
-                major: version.number(),
-                path: root.join(path.0),
+            .map(|engine| match engine {
+                raw::Engine::Postgres { version, path } => {
+                    Engine::Postgres { major: version.number(), path: root.join(path.0) }
+                }
+                raw::Engine::Mariadb { version, path } => {
+                    Engine::Mariadb { series: version.name().to_owned(), path: root.join(path.0) }
+                }
             })
             .collect(),
         stores: raw.store.into_iter().filter_map(|one| store(one, root)).collect(),
@@ -230,15 +234,40 @@ fn source(raw: raw::Source, root: &Path) -> SourceSettings {
             statement_deadline,
         } => SourceSettings {
             name,
-            kind: SourceKind::Postgres(PostgresSettings {
-                port: port.unwrap_or(postgres::PORT),
+            kind: SourceKind::Postgres(ServerSettings {
+                port: port.unwrap_or(server::PORT),
                 user: user.0,
                 password: password.map(|reference| secret(root, reference)),
                 databases: databases.into_iter().map(|Words(name)| name).collect(),
-                tls: postgres::tls(tls, ca.map(|ca| root.join(ca.0)), &host.0),
-                lock_timeout: lock_timeout.map_or(postgres::LOCK_TIMEOUT, |period| period.0),
+                tls: server::tls(tls, ca.map(|ca| root.join(ca.0)), &host.0),
+                lock_timeout: lock_timeout.map_or(server::LOCK_TIMEOUT, |period| period.0),
                 statement_deadline: statement_deadline
-                    .map_or(postgres::STATEMENT_DEADLINE, |period| period.0),
+                    .map_or(server::STATEMENT_DEADLINE, |period| period.0),
+                host: host.0,
+            }),
+        },
+        raw::Source::Mariadb {
+            name,
+            host,
+            port,
+            user,
+            password,
+            databases,
+            tls,
+            ca,
+            lock_timeout,
+            statement_deadline,
+        } => SourceSettings {
+            name,
+            kind: SourceKind::Mariadb(ServerSettings {
+                port: port.unwrap_or(server::MARIADB_PORT),
+                user: user.0,
+                password: password.map(|reference| secret(root, reference)),
+                databases: databases.into_iter().map(|Words(name)| name).collect(),
+                tls: server::tls(tls, ca.map(|ca| root.join(ca.0)), &host.0),
+                lock_timeout: lock_timeout.map_or(server::LOCK_TIMEOUT, |period| period.0),
+                statement_deadline: statement_deadline
+                    .map_or(server::STATEMENT_DEADLINE, |period| period.0),
                 host: host.0,
             }),
         },
@@ -268,7 +297,7 @@ fn source(raw: raw::Source, root: &Path) -> SourceSettings {
                     port: port.unwrap_or(redis::PORT),
                     user: user.map(|Words(user)| user),
                     password: password.map(|reference| secret(root, reference)),
-                    tls: postgres::tls(tls, ca.map(|ca| root.join(ca.0)), &host.0),
+                    tls: server::tls(tls, ca.map(|ca| root.join(ca.0)), &host.0),
                     silence: silence.map_or(redis::SILENCE, |period| period.0),
                     host: host.0,
                 }),

@@ -14,7 +14,7 @@ use super::raw::Locale;
 use super::schedule::Schedule;
 use super::setup::Setup;
 use super::site::{Customer, Store, StoreKind};
-use super::sources::{SourceKind, SourceSettings, Tls};
+use super::sources::{ServerSettings, SourceKind, SourceSettings, Tls};
 use super::span::CalendarSpan;
 use crate::ground::ids::Name;
 
@@ -169,19 +169,8 @@ fn source_value(source: &SourceSettings) -> Value {
             "kind": "sqlite",
             "path": database.path,
         }),
-        SourceKind::Postgres(server) => json!({
-            "name": source.name,
-            "kind": "postgres",
-            "host": server.host,
-            "port": server.port,
-            "user": server.user,
-            "password": server.password,
-            "databases": server.databases,
-            "tls": tls_word(&server.tls),
-            "ca": authority(&server.tls),
-            "lock_timeout_ms": milliseconds(server.lock_timeout),
-            "statement_deadline_ms": milliseconds(server.statement_deadline),
-        }),
+        SourceKind::Postgres(server) => server_value(&source.name, "postgres", server),
+        SourceKind::Mariadb(server) => server_value(&source.name, "mariadb", server),
         SourceKind::Command(programs) => json!({
             "name": source.name,
             "kind": "command",
@@ -222,6 +211,30 @@ fn authority(tls: &Tls) -> Option<&Path> {
         Tls::Verify { ca } => Some(ca),
         Tls::Off | Tls::Require => None,
     }
+}
+
+/// A database server of `kind`.
+fn server_value(name: &Name, kind: &str, server: &ServerSettings) -> Value {
+    json!({
+    "name": name,
+        "kind": kind,
+        "host": server.host,
+        "port": server.port,
+        "user": server.user,
+        "password": server.password,
+        "databases": server.databases,
+        "tls": match server.tls {
+            Tls::Off => "off",
+            Tls::Require => "require",
+            Tls::Verify { .. } => "verify",
+        },
+        "ca": match &server.tls {
+            Tls::Verify { ca } => Some(ca),
+            Tls::Off | Tls::Require => None,
+        },
+        "lock_timeout_ms": milliseconds(server.lock_timeout),
+        "statement_deadline_ms": milliseconds(server.statement_deadline),
+    })
 }
 
 fn drill_value(drill: &Drill) -> Value {

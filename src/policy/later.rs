@@ -1,7 +1,7 @@
 //! What later versions will carry out: named, so that a policy of the future is told from a typo.
 
 /// Kinds of sources that are declared but not built yet.
-const KINDS: [&str; 2] = ["mariadb", "mysql"];
+const KINDS: [&str; 1] = ["mysql"];
 
 /// Keys by the table they stand in: a JSON pointer with `*` for indices.
 const KEYS: [(&str, &[&str]); 3] = [

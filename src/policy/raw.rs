@@ -85,6 +85,18 @@ pub(super) enum Engine {
         /// The folder with initdb, postgres, pg_dump and pg_restore
         path: PathText,
     },
+    Mariadb {
+        version: MariadbSeries,
+        /// The folder with bin/mariadb-dump, bin/mariadb and sbin/mariadbd
+        path: PathText,
+    },
+}
+
+/// A series of MariaDB
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(super) enum MariadbSeries {
+    #[serde(rename = "10.11")]
+    V10_11,
 }
 
 /// A major version of PostgreSQL
@@ -299,6 +311,28 @@ pub(super) enum Source {
         /// The longest that the server may leave one question without an answer (default: 1h)
         statement_deadline: Option<Period>,
     },
+    /// Databases of a MariaDB server
+    Mariadb {
+        name: Name,
+        /// The server's socket, or its name or address
+        host: Words,
+        /// Default: 3306
+        port: Option<u16>,
+        /// The account to log in as; `lifeboat grants` prints what it needs
+        user: Words,
+        password: Option<SecretRef>,
+        /// Default: all but the server's own
+        #[serde(default)]
+        databases: Vec<Words>,
+        /// Default: off on sockets and loopback, require elsewhere
+        tls: Option<TlsMode>,
+        /// The authority (PEM) that the server's certificate must come from, for tls = "verify"
+        ca: Option<PathText>,
+        /// How long the lock is waited for that makes definitions stand still (default: 10s)
+        lock_timeout: Option<Period>,
+        /// The longest that the server may leave one question without an answer (default: 1h)
+        statement_deadline: Option<Period>,
+    },
     /// All databases of a Redis or Valkey server
     Redis {
         name: Name,
@@ -412,6 +446,14 @@ pub(super) struct Check {
     pub files_in: Option<Name>,
     /// The longest the query may take (default: 5m)
     pub deadline: Option<Period>,
+}
+
+impl MariadbSeries {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::V10_11 => "10.11",
+        }
+    }
 }
 
 impl PostgresMajor {

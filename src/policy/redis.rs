@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::document::Document;
-use super::postgres;
+use super::server;
 
 /// The port that Redis listens on where nobody says another.
 pub(super) const PORT: u16 = 6379;
@@ -16,7 +16,7 @@ pub(super) fn check(policy: &mut Document, at: &str) {
     if policy.text_at(&format!("{at}/kind")) != Some("redis") {
         return;
     }
-    postgres::encryption(policy, at);
+    server::encryption(policy, at);
     let host = policy.text_at(&format!("{at}/host")).map(str::to_owned).unwrap_or_default();
     if host.contains('/') && !host.starts_with('/') {
         let hint = "write the socket's path, e.g. \"/run/redis/redis-server.sock\", or the server's \

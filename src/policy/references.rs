@@ -12,9 +12,9 @@ use super::command;
 use super::document::Document;
 use super::leaf::{Period, Zone};
 use super::nearest::nearest;
-use super::postgres;
 use super::redis;
 use super::schedule::{Cron, Schedule};
+use super::server;
 
 /// Checks all files against each other and adds what is wrong to them.
 pub(super) fn check(
@@ -88,7 +88,11 @@ fn engines_are_there(root: &Path, site: &mut Document) {
     for index in 0..site.length_of("/engine") {
         let at = format!("/engine/{index}/path");
         let Some(path) = site.text_at(&at).map(str::to_owned) else { continue };
-        if !root.join(path).join("postgres").is_file() {
+        let server = match site.text_at(&format!("/engine/{index}/kind")) {
+            Some("mariadb") => "sbin/mariadbd",
+            _ => "postgres",
+        };
+        if !root.join(path).join(server).is_file() {
             site.warn(&at, "no server's programs are there: those of the system serve, if any");
         }
     }
@@ -145,7 +149,7 @@ fn one_policy(root: &Path, customers: &Names, policy: &mut Document) {
     jitter_within(policy, "/schedule/backup", "/schedule/jitter");
     for index in 0..policy.length_of("/source") {
         nested_paths(root, policy, &format!("/source/{index}/paths"));
-        postgres::check(policy, &format!("/source/{index}"));
+        server::check(policy, &format!("/source/{index}"));
         redis::check(policy, &format!("/source/{index}"));
         command::check(policy, &format!("/source/{index}"));
     }
@@ -300,7 +304,7 @@ fn one_check(sources: Option<&Sources>, drill: &mut Document, at: &str) {
 
 /// What is wrong with the database that a check names, or does not name: message and hint.
 fn one_database(source: &SourceFacts, named: Option<&str>) -> Option<(String, String)> {
-    let is_server = source.kind.as_deref() == Some("postgres");
+    let is_server = server::is_server(source.kind.as_deref());
     let listed = source.databases.join(", ");
     match (named, &source.databases[..]) {
         (Some(name), _) if source.kind.as_deref() == Some("redis") => redis::wrong_database(name),

@@ -73,6 +73,12 @@ pub enum Engine {
         /// The folder they are in, absolute.
         path: PathBuf,
     },
+    Mariadb {
+        /// E.g. `10.11`.
+        series: String,
+        /// The folder that holds `bin`, `sbin` and `share`, absolute.
+        path: PathBuf,
+    },
 }
 
 /// A place for repositories and ledgers; objects of customer `c` are below `<place>/<c>/`.

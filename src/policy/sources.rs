@@ -18,7 +18,8 @@ pub struct SourceSettings {
 pub enum SourceKind {
     Files(FilesSettings),
     Sqlite(SqliteSettings),
-    Postgres(PostgresSettings),
+    Postgres(ServerSettings),
+    Mariadb(ServerSettings),
     Redis(RedisSettings),
     Command(CommandSettings),
 }
@@ -43,10 +44,10 @@ pub struct SqliteSettings {
     pub path: PathBuf,
 }
 
-/// `kind = "postgres"`.
+/// A database server: where it is, who logs in, what of it is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PostgresSettings {
-    /// The folder of the server's socket, absolute, or its name or address.
+pub struct ServerSettings {
+    /// Its name or address; of a socket the absolute path: PostgreSQL's folder, MariaDB's file.
     pub host: String,
     pub port: u16,
     pub user: String,

@@ -176,7 +176,7 @@ fn a_site_says_how_its_daemon_runs() {
 fn four_mistakes_in_three_files_are_all_shown_with_places() {
     let bench = Bench::new(
         &SITE.replace("Asia/Shanghai", "Asia/Shangai"),
-        &POLICY.replace("rpo = ", "rpoo = ").replace("kind = \"files\"", "kind = \"mariadb\""),
+        &POLICY.replace("rpo = ", "rpoo = ").replace("kind = \"files\"", "kind = \"mysql\""),
         &DRILL.replace("0 3 * * 0", "0 25 * * 0"),
     );
 
@@ -198,13 +198,13 @@ error: unknown key `rpoo`
    |
    = help: did you mean `rpo`? allowed here: rpo, rto
 
-error: this version of lifeboat does not carry out kind "mariadb" yet
+error: this version of lifeboat does not carry out kind "mysql" yet
   --> policies/shop.toml:19:8
    |
-19 | kind = "mariadb"
-   |        ^^^^^^^^^
+19 | kind = "mysql"
+   |        ^^^^^^^
    |
-   = help: it carries out: files, sqlite, postgres, redis, command
+   = help: it carries out: files, sqlite, postgres, mariadb, redis, command
 
 error: `25` does not fit the hour field
  --> drills/shop.toml:4:12
@@ -266,7 +266,7 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
         (
             "[signing]",
             "[[engine]]\nkind = \"oracle\"\nversion = \"17\"\npath = \"/opt\"\n[signing]",
-            "allowed: postgres",
+            "allowed: postgres, mariadb",
             "\"oracle\"",
         ),
         ("locale = \"zh-CN\"", "locale = \"zh-cn\"", "did you mean", "\"zh-cn\""),
@@ -648,6 +648,29 @@ fn mistakes_of_a_postgres_source_are_found_at_their_places() {
     let bench = Bench::new(SITE, &format!("{POLICY}{socket}tls = \"require\"\n"), DRILL);
     assert!(bench.shown().contains("a socket has no TLS"), "{}", bench.shown());
     assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+#[test]
+fn a_mariadb_source_is_read_as_a_server_of_its_own_kind() {
+    let server = SERVER.replace("\"postgres\"", "\"mariadb\"");
+    let server = server.replace("db1.internal", "/run/mysqld/mysqld.sock");
+    let engine = "[[engine]]\nkind = \"mariadb\"\nversion = \"10.11\"\npath = \"maria\"\n";
+    let site = SITE.replace("[signing]", &format!("{engine}[signing]"));
+    let bench = Bench::new(&site, &format!("{POLICY}{server}"), DRILL);
+
+    let setup = bench.load().map_err(|found| found.render(false)).unwrap();
+
+    let effective = setup.effective(&setup.policies[0])["policy"]["sources"][2].clone();
+    assert_eq!((&effective["kind"], &effective["port"]), (&json!("mariadb"), &json!(3306)));
+    let SourceKind::Mariadb(settings) = &setup.policies[0].sources[2].kind else { panic!() };
+    assert_eq!(settings.tls, Tls::Off);
+    let path = bench.path("maria");
+    assert_eq!(setup.site.engines, [Engine::Mariadb { series: "10.11".into(), path }]);
+    assert!(setup.warnings.render(false).contains("no server's programs are there"));
+
+    let relative = server.replace("/run/mysqld", "run/mysqld");
+    let shown = Bench::new(SITE, &format!("{POLICY}{relative}"), DRILL).shown();
+    assert!(shown.contains("neither a socket nor a name"), "{shown}");
 }
 
 #[test]

@@ -37,7 +37,22 @@ const FAULTS: [Row; 4] = [
     ("blob-hidden", "隐藏一个数据块", "One stored blob hidden"),
 ];
 
-const GAPS: [Row; 17] = [
+const GAPS: [Row; 20] = [
+    (
+        "rounded-floats",
+        "FLOAT 列在六位有效数字之外的部分（导出时被舍入）",
+        "All but six digits of FLOAT columns (dumps round them)",
+    ),
+    (
+        "unheld-rows",
+        "非事务表中的数据行（已导出，未作比对）",
+        "Rows of tables without transactions (dumped, not compared)",
+    ),
+    (
+        "grants-elsewhere",
+        "对未备份或已删除对象的授权",
+        "Grants on what is not captured, or is gone",
+    ),
     ("databases", "策略未列明的数据库", "Databases that the policy does not name"),
     ("unlogged-rows", "UNLOGGED 表中的数据行", "Rows of unlogged tables"),
     ("foreign-rows", "外部表中的数据行", "Rows of foreign tables"),

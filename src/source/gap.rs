@@ -47,6 +47,12 @@ pub enum GapKind {
     OtherNodes,
     /// A Redis server was told to write none, so that nothing proves what it sent.
     Checksum,
+    /// FLOAT columns: MariaDB's dumps write six digits of what may have more.
+    RoundedFloats,
+    /// Of tables that no transaction holds still: they are dumped, and not compared.
+    UnheldRows,
+    /// Of accounts on tables and routines that are not captured, or gone.
+    GrantsElsewhere,
 }
 
 impl GapKind {
@@ -70,6 +76,9 @@ impl GapKind {
             Self::ModuleValues => "module-values",
             Self::OtherNodes => "other-nodes",
             Self::Checksum => "checksum",
+            Self::RoundedFloats => "rounded-floats",
+            Self::UnheldRows => "unheld-rows",
+            Self::GrantsElsewhere => "grants-elsewhere",
         }
     }
 }
@@ -103,6 +112,13 @@ impl fmt::Display for Gap {
             GapKind::ModuleValues => "values that only a module can read, of",
             GapKind::OtherNodes => "the other nodes of the cluster",
             GapKind::Checksum => "damage on the way from the server, which sends no checksum",
+            GapKind::RoundedFloats => {
+                "all but six digits, to which dumps round FLOAT, of the columns"
+            }
+            GapKind::UnheldRows => {
+                "a comparison of rows, which are dumped and no transaction held still, of"
+            }
+            GapKind::GrantsElsewhere => "grants on what is not captured, or is gone:",
         })?;
         match &self.names[..] {
             [] => Ok(()),

@@ -9,4 +9,7 @@ pub struct Grants {
     pub needs: Vec<String>,
     /// What grants exactly that, in this order: a line each, to be run by an administrator.
     pub statements: Vec<String>,
+    /// The server's client that runs them, e.g. `psql -d postgres`; empty where they are no SQL.
+    #[serde(skip)]
+    pub client: &'static str,
 }

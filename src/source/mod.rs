@@ -5,18 +5,25 @@
 //! turns [`Entry`]s into nodes.
 
 pub mod command;
+mod entries;
 pub mod files;
 mod gap;
 mod grants;
+mod lent;
+mod login;
 pub mod manifest;
+pub mod mysql;
 pub mod postgres;
 pub mod redis;
+mod running;
 pub mod sqlite;
 mod streamed;
 pub mod sum;
+mod within;
 
 pub use gap::{Gap, GapKind};
 pub use grants::Grants;
+pub use running::Error as RunningError;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -80,6 +87,7 @@ pub enum Kind {
     Files,
     Sqlite,
     Postgres,
+    Mariadb,
     Redis,
     Command,
 }
@@ -89,7 +97,7 @@ impl Kind {
     /// fingerprint than before, or other differences show in it: two versions cannot be compared.
     pub fn fingerprint_version(self) -> u32 {
         match self {
-            Self::Files | Self::Sqlite | Self::Redis | Self::Command => 1,
+            Self::Files | Self::Sqlite | Self::Mariadb | Self::Redis | Self::Command => 1,
             Self::Postgres => 2,
         }
     }
@@ -112,6 +120,7 @@ impl std::fmt::Display for Kind {
             Self::Files => "files",
             Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",
+            Self::Mariadb => "mariadb",
             Self::Redis => "redis",
             Self::Command => "command",
         })
@@ -123,7 +132,8 @@ impl std::fmt::Display for Kind {
 pub struct Host {
     /// Starts what opens restored data.
     pub launcher: Launcher,
-    pub engines: postgres::Engines,
+    pub postgres: postgres::Engines,
+    pub mysql: mysql::Engines,
 }
 
 /// The source that a policy's settings declare.
@@ -135,8 +145,14 @@ pub fn of(settings: &SourceSettings, host: &Host) -> Box<dyn Source> {
             Box::new(sqlite::Sqlite::new(name, sqlite.clone()).launched_by(host.launcher.clone()))
         }
         SourceKind::Postgres(server) => {
-            Box::new(postgres::Postgres::new(name, server.clone(), host.engines.clone()))
+            Box::new(postgres::Postgres::new(name, server.clone(), host.postgres.clone()))
         }
+        SourceKind::Mariadb(server) => Box::new(mysql::Mysql::new(
+            name,
+            mysql::Product::Mariadb,
+            server.clone(),
+            host.mysql.clone(),
+        )),
         SourceKind::Redis(server) => Box::new(redis::Redis::new(name, server.clone())),
         SourceKind::Command(programs) => Box::new(command::Command::new(name, programs.clone())),
     }
@@ -196,6 +212,9 @@ pub trait Sink: Sync {
 
     /// Waits until everything put so far is read; returns what could not be.
     fn settle(&self) -> Result<Vec<Skipped>, Error>;
+
+    /// Takes back all that was put, which must be settled: it was of no single moment.
+    fn start_over(&self) -> Result<(), Error>;
 }
 
 /// One file, directory or other entry on its way into a snapshot.
@@ -285,6 +304,9 @@ pub struct Capture {
     /// Of PostgreSQL: what the scratch server must be like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<postgres::Cluster>,
+    /// Of MariaDB: the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<mysql::Server>,
     /// Of Redis: likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redis: Option<redis::Taken>,
@@ -294,7 +316,8 @@ impl Capture {
     /// What the source has and this capture does not cover.
     pub fn gaps(&self) -> Vec<Gap> {
         let cluster = self.cluster.iter().flat_map(postgres::Cluster::gaps);
-        cluster.chain(self.redis.iter().flat_map(redis::Taken::gaps)).collect()
+        let server = self.server.iter().flat_map(|server| server.gaps.clone());
+        cluster.chain(server).chain(self.redis.iter().flat_map(redis::Taken::gaps)).collect()
     }
 }
 

@@ -13,8 +13,7 @@ use lifeboat::ground::process;
 use lifeboat::ledger::record::Actor;
 use lifeboat::policy::{self, Caller};
 use lifeboat::sandbox::Launcher;
-use lifeboat::source::Host;
-use lifeboat::source::postgres::Engines;
+use lifeboat::source::{Host, mysql, postgres};
 use lifeboat::state::State;
 
 /// The first argument that makes this program a daemon.
@@ -110,7 +109,8 @@ async fn serve(site: &Path, clock: Scaled) -> Result<Ended, daemon::Error> {
         actor: Actor { name: "daemon".into(), host: process::host_name() },
         host: Host {
             launcher: Launcher::this_program(),
-            engines: Engines::of(&setup.site.engines),
+            postgres: postgres::Engines::of(&setup.site.engines),
+            mysql: mysql::Engines::of(&setup.site.engines),
         },
         outbox: account::outbox_beside(&setup.site.state),
     };

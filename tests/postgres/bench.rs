@@ -10,7 +10,7 @@ use std::time::Duration;
 use lifeboat::ground::clock::SystemClock;
 use lifeboat::ground::progress::Silent;
 use lifeboat::policy::Engine;
-use lifeboat::policy::sources::{PostgresSettings, Tls};
+use lifeboat::policy::sources::{ServerSettings, Tls};
 use lifeboat::source::postgres::{Engines, Postgres};
 use lifeboat::source::{Capture, Context, Entry, Error, Facts, Sink, Skipped, Source};
 use tempfile::TempDir;
@@ -61,6 +61,11 @@ impl Sink for Kept {
         Ok(())
     }
 
+    fn start_over(&self) -> Result<(), Error> {
+        self.files.lock().unwrap().clear();
+        Ok(())
+    }
+
     fn settle(&self) -> Result<Vec<Skipped>, Error> {
         let reading = std::mem::take(&mut *self.reading.lock().unwrap());
         Ok(reading.into_iter().filter_map(|thread| thread.join().unwrap().err()).collect())
@@ -68,8 +73,8 @@ impl Sink for Kept {
 }
 
 /// Settings for a server, as its superuser and for all its databases.
-pub fn settings(server: &Server) -> PostgresSettings {
-    PostgresSettings {
+pub fn settings(server: &Server) -> ServerSettings {
+    ServerSettings {
         host: server.socket().to_str().unwrap().to_owned(),
         port: 5432,
         user: SUPERUSER.to_owned(),
@@ -108,7 +113,7 @@ impl Default for Bench {
 
 impl Bench {
     /// Captures with `settings` into `sink`.
-    pub fn capture(&self, settings: &PostgresSettings, sink: &Kept) -> Result<Capture, Error> {
+    pub fn capture(&self, settings: &ServerSettings, sink: &Kept) -> Result<Capture, Error> {
         let _inside = self.runtime.enter();
         let source = self.source(settings);
         let captured = source.capture(&self.context(), sink);
@@ -118,18 +123,18 @@ impl Bench {
         captured
     }
 
-    pub fn probe(&self, settings: &PostgresSettings) -> Result<Facts, Error> {
+    pub fn probe(&self, settings: &ServerSettings) -> Result<Facts, Error> {
         let _inside = self.runtime.enter();
         self.source(settings).probe(&self.context())
     }
 
     /// Everything that an error says, down to its last cause.
-    pub fn refusal(&self, settings: &PostgresSettings, sink: &Kept) -> String {
+    pub fn refusal(&self, settings: &ServerSettings, sink: &Kept) -> String {
         let error = self.capture(settings, sink).expect_err("something was captured");
         lifeboat::ground::causes::chain(&error)
     }
 
-    fn source(&self, settings: &PostgresSettings) -> Postgres {
+    fn source(&self, settings: &ServerSettings) -> Postgres {
         Postgres::new("orders".parse().unwrap(), settings.clone(), self.engines.clone())
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lifeboat::policy::sources::PostgresSettings;
+use lifeboat::policy::sources::ServerSettings;
 use lifeboat::source::Source;
 use lifeboat::source::postgres::Postgres;
 use lifeboat::source::postgres::names::readable;
@@ -11,7 +11,7 @@ use crate::bench::{Bench, Kept, engines, settings};
 use crate::fingerprint::EVERYTHING;
 use crate::servers::postgres::Server;
 
-fn printed(settings: &PostgresSettings) -> String {
+fn printed(settings: &ServerSettings) -> String {
     let source = Postgres::new("orders".parse().unwrap(), settings.clone(), engines());
     source.grants().statements.join("\n") + "\n"
 }

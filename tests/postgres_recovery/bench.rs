@@ -201,6 +201,7 @@ fn describe(server: &Server, databases: &[&str]) -> Capture {
             server: Default::default(),
         }),
         redis: None,
+        server: None,
     }
 }
 

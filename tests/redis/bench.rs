@@ -53,6 +53,10 @@ impl Sink for Restore {
         Ok(())
     }
 
+    fn start_over(&self) -> Result<(), Error> {
+        unreachable!("a data set is captured once")
+    }
+
     fn settle(&self) -> Result<Vec<Skipped>, Error> {
         Ok(std::mem::take(&mut *self.skipped.lock().unwrap()))
     }

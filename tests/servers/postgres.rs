@@ -276,7 +276,7 @@ fn template(major: u32) -> Arc<TempDir> {
 }
 
 /// A folder of the user that servers run as: PostgreSQL refuses to be root.
-fn folder() -> TempDir {
+pub(super) fn folder() -> TempDir {
     let folder = tempfile::Builder::new().prefix("lbpg").tempdir_in("/tmp").unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     if let Some((uid, gid)) = unprivileged() {
@@ -286,7 +286,7 @@ fn folder() -> TempDir {
 }
 
 /// A program that runs as the servers' user.
-fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+pub(super) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8").current_dir("/tmp");
     if let Some((uid, gid)) = unprivileged() {

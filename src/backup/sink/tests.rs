@@ -35,6 +35,50 @@ fn file(path: &str, content: Option<Box<dyn Open>>) -> Entry {
     Entry { path: path.as_bytes().to_vec(), meta, content }
 }
 
+struct Word(io::Cursor<&'static [u8]>);
+
+impl Word {
+    fn boxed(word: &'static str) -> Option<Box<dyn Open>> {
+        Some(Box::new(Self(io::Cursor::new(word.as_bytes()))))
+    }
+}
+
+impl Open for Word {
+    fn open(self: Box<Self>) -> io::Result<Box<dyn Stream>> {
+        Ok(self)
+    }
+}
+
+impl Read for Word {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Stream for Word {
+    fn finish(self: Box<Self>) -> io::Result<Option<String>> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn what_was_put_before_a_source_starts_over_leaves_no_trace_in_its_tree() {
+    let put = |sink: &dyn Sink, path: &str, word| {
+        sink.put(file(path, Word::boxed(word)))?;
+        sink.settle().map(drop)
+    };
+    let once = gathered(|sink| put(sink, "databases/shop.sql", "second"));
+
+    let twice = gathered(|sink| {
+        put(sink, "databases/shop.sql", "first")?;
+        put(sink, "views.sql", "first")?;
+        sink.start_over()?;
+        put(sink, "databases/shop.sql", "second")
+    });
+
+    assert_eq!(once.unwrap(), twice.unwrap());
+}
+
 struct Deadly;
 
 impl Open for Deadly {

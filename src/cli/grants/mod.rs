@@ -2,6 +2,7 @@
 
 mod store;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -27,7 +28,7 @@ pub(super) struct Args {
     /// [default: nobody, for a policy that is attached to a user]
     #[arg(long, value_name = "ARN")]
     principal: Option<String>,
-    /// Print nothing but the SQL for PostgreSQL servers, for psql
+    /// Print nothing but the SQL for database servers, for their clients
     #[arg(long, conflicts_with_all = ["host", "principal"])]
     sql: bool,
 }
@@ -92,13 +93,19 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The statements of all sources, as psql takes them.
+/// The statements of all sources, as one client takes them.
 fn sql(answer: &Answer, policy: &PolicyName) -> anyhow::Result<String> {
-    let statements = answer.sources.iter().flat_map(|source| &source.grants.statements);
+    let of_servers = || answer.sources.iter().filter(|source| !source.grants.client.is_empty());
+    let statements = of_servers().flat_map(|source| &source.grants.statements);
     let statements: Vec<&str> = statements.map(String::as_str).collect();
+    let clients: BTreeSet<&str> = of_servers().map(|source| source.grants.client).collect();
     if statements.is_empty() {
-        return Err(anyhow::anyhow!("no source of {policy} is a PostgreSQL server"))
+        return Err(anyhow::anyhow!("no source of {policy} is a database server"))
             .hint("without --sql it shows what the other sources need");
+    }
+    if clients.len() > 1 {
+        return Err(anyhow::anyhow!("{policy} has servers of several products"))
+            .hint("without --sql it shows what each of them is to be told");
     }
     Ok(statements.join("\n") + "\n")
 }
@@ -117,9 +124,10 @@ fn text(answer: &Answer) -> String {
         for need in &grants.needs {
             let _ = writeln!(text, "  {}", visible(need));
         }
-        if !grants.statements.is_empty() {
+        if !grants.client.is_empty() {
             let policy = &answer.policy;
-            let _ = writeln!(text, "  lifeboat grants {policy} --sql | psql -d postgres");
+            let client = grants.client;
+            let _ = writeln!(text, "  lifeboat grants {policy} --sql | {client}");
         }
         for statement in &grants.statements {
             // SQL to be run as it is: a line end may be a name's.

@@ -210,6 +210,10 @@ impl Sink for TreeSink {
         Ok(())
     }
 
+    fn start_over(&self) -> Result<(), Error> {
+        unreachable!("a tree is captured once")
+    }
+
     fn settle(&self) -> Result<Vec<Skipped>, Error> {
         Ok(Vec::new())
     }

@@ -51,6 +51,7 @@ pub(super) fn capture(
         skipped: Vec::new(),
         fingerprint: Fingerprint { parts: report.parts, ..Fingerprint::empty(Kind::Command) },
         cluster: None,
+        server: None,
         redis: None,
     })
 }

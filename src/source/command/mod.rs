@@ -61,6 +61,7 @@ impl Source for Command {
     fn grants(&self) -> Grants {
         let CommandSettings { capture, recover, check, .. } = &self.settings;
         Grants {
+            client: "",
             needs: vec![
                 format!("who runs lifeboat may run {}", capture[0]),
                 format!(

@@ -73,6 +73,7 @@ pub(super) fn capture(files: &Files, context: &Context, out: &dyn Sink) -> Resul
         fingerprint: Fingerprint { parts, ..Fingerprint::empty(Kind::Files) },
         cluster: None,
         redis: None,
+        server: None,
     })
 }
 

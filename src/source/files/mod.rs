@@ -72,6 +72,7 @@ impl Source for Files {
                     has the capability CAP_DAC_READ_SEARCH; what it cannot read is listed, and the \
                     backup ends with 3";
         Grants {
+            client: "",
             needs: folders.clone().map(|path| format!("{path}: {read}")).collect(),
             statements: folders
                 .flat_map(|path| {

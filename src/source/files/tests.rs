@@ -37,6 +37,10 @@ impl Sink for Recorder {
         Ok(())
     }
 
+    fn start_over(&self) -> Result<(), Error> {
+        unreachable!("a folder is captured once")
+    }
+
     fn settle(&self) -> Result<Vec<Skipped>, Error> {
         if let Some(act) = self.before_reading.lock().unwrap().take() {
             act();

@@ -12,18 +12,17 @@ use super::client::Client;
 use super::cluster::Cluster;
 use super::database::Run;
 use super::engine::Engines;
-use super::entries::GLOBALS;
 use super::globals::{self, Globals};
 use super::live::Live;
-use super::{fingerprint, shared};
+use super::{GLOBALS, fingerprint, shared};
 use crate::ground::ids::Name;
 use crate::ground::process;
-use crate::policy::sources::PostgresSettings;
+use crate::policy::sources::ServerSettings;
 
 /// Captures the server that `settings` name for the source `name`.
 pub(super) fn capture(
     name: &Name,
-    settings: &PostgresSettings,
+    settings: &ServerSettings,
     engines: &Engines,
     context: &Context,
     out: &dyn Sink,
@@ -82,6 +81,7 @@ pub(super) fn capture(
         fingerprint: found,
         cluster: Some(Cluster { databases, ..live.cluster }),
         redis: None,
+        server: None,
     })
 }
 

@@ -10,8 +10,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::login::{Login, Tls};
 use crate::ground::secret::ExposeSecret;
+use crate::source::login::{Login, Tls};
 
 /// How programs connect: everything but the database.
 #[derive(Clone)]

@@ -14,16 +14,16 @@ use super::archive::Contents;
 use super::client::Client;
 use super::cluster::Database;
 use super::dump::{self, Dump, Plan};
-use super::entries;
 use super::live::{Live, engine_error};
 use super::pinned::{self, Pinned};
 use super::session::{self, Session};
-use super::{describe, fingerprint, proof, sequences};
-use crate::policy::sources::PostgresSettings;
+use super::{describe, file_of, fingerprint, proof, sequences};
+use crate::policy::sources::ServerSettings;
+use crate::source::running;
 
 /// What all databases of a run have in common.
 pub(super) struct Run<'a> {
-    pub settings: &'a PostgresSettings,
+    pub settings: &'a ServerSettings,
     pub live: &'a Live,
     pub client: &'a Client,
     pub context: &'a Context,
@@ -87,7 +87,7 @@ impl Run<'_> {
             silence: self.settings.statement_deadline,
             interrupted: self.context.interrupted.clone(),
         });
-        put(self.out, &entries::file_of(database), dump, self.context)?;
+        put(self.out, &file_of(database), dump, self.context)?;
         let read = fingerprint::parts(&mut pinned.session);
         if read.is_err() {
             ending.abandon();
@@ -96,9 +96,8 @@ impl Run<'_> {
         match (read, ending.outcome()) {
             // A dump that failed tells more of it than that it was left out, or that the session
             // was taken along.
-            (Err(_), Err(why @ dump::Error::Failed { .. })) | (Ok(_), Err(why)) => {
-                Err(dump::refused(database, why))
-            }
+            (Err(_), Err(why @ dump::Error::Ended(running::Error::Failed { .. })))
+            | (Ok(_), Err(why)) => Err(dump::refused(database, why)),
             (Err(error), _) => Err(engine_error(format!("database {database}"), error)),
             (Ok(parts), Ok(contents)) => {
                 streamed::none_left_out(skipped)?;

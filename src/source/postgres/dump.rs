@@ -13,23 +13,18 @@ use std::time::Duration;
 use super::super::{Open, Stream};
 use super::archive::{Archive, Contents, Damaged};
 use super::client::Client;
-use super::running::Running;
 use crate::source;
+use crate::source::running::{self, Order, Running};
+
+/// Its name, for errors.
+const PROGRAM: &str = "pg_dump";
 
 /// Why a dump is none.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    #[error("cannot start {}", program.display())]
-    Start { program: PathBuf, source: io::Error },
-    #[error("pg_dump said nothing for {} s and was ended", limit.as_secs_f64())]
-    Silent { limit: Duration },
-    #[error("pg_dump was ended: interrupted")]
-    Interrupted,
-    #[error("pg_dump ended with {status}: {complaints}")]
-    Failed { status: String, complaints: String },
-    #[error("cannot read what pg_dump writes")]
-    Read(#[source] io::Error),
+    #[error(transparent)]
+    Ended(#[from] running::Error),
     #[error("the dump is not whole")]
     Damaged(#[from] Damaged),
     /// It is whole, and holds other things than the server.
@@ -49,6 +44,28 @@ pub(super) struct Plan {
     /// The longest that `pg_dump` may say nothing while somebody waits for it.
     pub silence: Duration,
     pub interrupted: Arc<AtomicBool>,
+}
+
+impl Plan {
+    fn order(self, ending: Arc<Ending>) -> Order {
+        let mut command = self.client.command(&self.program, &self.database);
+        command
+            .args(["--format=custom", "--compress=0", "--no-password", "--no-tablespaces"])
+            // Rows that a crash would lose; another server's credentials.
+            .args(["--no-unlogged-table-data", "--no-subscriptions"])
+            .arg(format!("--snapshot={}", self.snapshot))
+            .arg(format!("--lock-wait-timeout={}", self.lock_timeout.as_millis()));
+        let interrupted = self.interrupted;
+        Order {
+            command,
+            program: PROGRAM,
+            silence: self.silence,
+            unwanted: Box::new(move || {
+                interrupted.load(Ordering::Relaxed) || ending.is_abandoned()
+            }),
+            hears: Box::new(|_| ()),
+        }
+    }
 }
 
 /// How a dump ends, for whoever put the entry.
@@ -104,7 +121,8 @@ impl Dump {
 impl Open for Dump {
     fn open(self: Box<Self>) -> io::Result<Box<dyn Stream>> {
         let Self { plan, ending } = *self;
-        match Running::start(plan, &ending) {
+        let started = Running::start(plan.order(ending.clone())).map_err(Error::Ended);
+        match started {
             Ok(running) => Ok(Box::new(Watched {
                 archive: Some(Archive::default()),
                 running: Some(running),
@@ -126,7 +144,9 @@ impl Read for Watched {
         let (Some(running), Some(archive)) = (&mut self.running, &mut self.archive) else {
             return Err(io::Error::other("the dump failed before"));
         };
-        let read = running.read(buffer).map_err(Error::Read);
+        let read = running
+            .read(buffer)
+            .map_err(|source| Error::Ended(running::Error::Read { program: PROGRAM, source }));
         let counted = read.and_then(|count| {
             archive.feed(&buffer[..count])?;
             Ok(count)
@@ -135,7 +155,12 @@ impl Read for Watched {
             // A program that failed explains the damage better than the damage does.
             let ended = self.running.take().map(|running| running.end(true));
             let error = match (ended, error) {
-                (Some(Err(why @ (Error::Silent { .. } | Error::Interrupted))), _) => why,
+                (
+                    Some(Err(
+                        why @ (running::Error::Silent { .. } | running::Error::Interrupted { .. }),
+                    )),
+                    _,
+                ) => Error::Ended(why),
                 (_, error) => error,
             };
             self.ending.fail(error)
@@ -148,7 +173,8 @@ impl Stream for Watched {
         let (Some(running), Some(archive)) = (self.running.take(), self.archive.take()) else {
             return Err(io::Error::other("the dump failed before"));
         };
-        let ended = running.end(false).and_then(|()| Ok(archive.finish()?));
+        let ended = running.end(false).map_err(Error::Ended);
+        let ended = ended.and_then(|()| Ok(archive.finish()?));
         match ended {
             Ok(contents) => {
                 self.ending.settle(Ok(contents));
@@ -162,7 +188,7 @@ impl Stream for Watched {
 /// Why there is no dump of `database`, in the source's terms.
 pub(super) fn refused(database: &str, error: Error) -> source::Error {
     match error {
-        Error::Interrupted => source::Error::Interrupted,
+        Error::Ended(running::Error::Interrupted { .. }) => source::Error::Interrupted,
         error => source::Error::Engine {
             object: format!("database {database}"),
             what: "its dump failed".to_owned(),

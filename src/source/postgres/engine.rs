@@ -72,8 +72,9 @@ fn listed(folders: &[PathBuf]) -> String {
 impl Engines {
     /// Those that the site declares, and Debian's folders.
     pub fn of(declared: &[policy::Engine]) -> Self {
-        let declared = declared.iter().map(|engine| match engine {
-            policy::Engine::Postgres { major, path } => (*major, path.clone()),
+        let declared = declared.iter().filter_map(|engine| match engine {
+            policy::Engine::Postgres { major, path } => Some((*major, path.clone())),
+            policy::Engine::Mariadb { .. } => None,
         });
         Self { declared: declared.collect() }
     }

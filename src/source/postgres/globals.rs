@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::client::Client;
-use super::{entries, names};
+use super::{GLOBALS, names};
 use crate::ground::process;
 use crate::source;
 
@@ -89,7 +89,7 @@ pub(super) fn refused(error: Error) -> source::Error {
     match error {
         Error::Interrupted => source::Error::Interrupted,
         error => source::Error::Engine {
-            object: entries::GLOBALS.to_owned(),
+            object: GLOBALS.to_owned(),
             what: "the roles could not be read".to_owned(),
             source: Some(Box::new(error)),
         },

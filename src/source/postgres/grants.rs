@@ -1,10 +1,10 @@
 //! What a login must be allowed to capture a server, as statements for psql.
 
 use super::names::{identifier, literal};
-use crate::policy::sources::PostgresSettings;
+use crate::policy::sources::ServerSettings;
 
 /// What the role of `settings` needs, and why.
-pub(super) fn needs(settings: &PostgresSettings) -> Vec<String> {
+pub(super) fn needs(settings: &ServerSettings) -> Vec<String> {
     let user = &settings.user;
     let mut needs = vec![
         format!("the role {user} reads everything and writes nothing: pg_read_all_data"),
@@ -24,7 +24,7 @@ pub(super) fn needs(settings: &PostgresSettings) -> Vec<String> {
 }
 
 /// What grants exactly that, one line each, for psql as a superuser; may be run again.
-pub(super) fn statements(settings: &PostgresSettings) -> Vec<String> {
+pub(super) fn statements(settings: &ServerSettings) -> Vec<String> {
     let role = identifier(&settings.user);
     let quoted = literal(&role);
     let named: Vec<String> = settings.databases.iter().map(|name| literal(name)).collect();

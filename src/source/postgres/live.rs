@@ -11,11 +11,11 @@ use super::cluster::Cluster;
 use super::describe;
 use super::engine::{Engine, Engines};
 use super::left_out;
-use super::login::{Login, Tls};
 use super::names::literal;
 use super::privileges::{self, Hidden};
 use super::session::Session;
-use crate::policy::sources::{self, PostgresSettings};
+use crate::policy::sources::ServerSettings;
+use crate::source::login::Login;
 
 /// Databases that a server has from the beginning, in the order in which one is tried where the
 /// policy names none.
@@ -47,11 +47,11 @@ pub(super) fn engine_error(object: impl Into<String>, error: super::session::Err
 impl Live {
     /// Logs in, finds out what is there, and proves that nothing of it is hidden.
     pub fn open(
-        settings: &PostgresSettings,
+        settings: &ServerSettings,
         engines: &Engines,
         interrupted: &Arc<AtomicBool>,
     ) -> Result<Self, Error> {
-        let login = login(settings)?;
+        let login = Login::of(settings)?;
         let server = login.server();
         let failed = |error| engine_error(server.clone(), error);
         let mut session = first_session(settings, &login, interrupted).map_err(failed)?;
@@ -114,29 +114,8 @@ fn refusal(hidden: &[Hidden]) -> Option<String> {
     ))
 }
 
-/// How to log in, with the password read now.
-pub(super) fn login(settings: &PostgresSettings) -> Result<Login, Error> {
-    let password = settings.password.as_ref().map(|password| password.reveal());
-    let password = password.transpose().map_err(|error| Error::Engine {
-        object: "password".to_owned(),
-        what: "it cannot be read".to_owned(),
-        source: Some(Box::new(error)),
-    })?;
-    Ok(Login {
-        host: settings.host.clone(),
-        port: settings.port,
-        user: settings.user.clone(),
-        password,
-        tls: match &settings.tls {
-            sources::Tls::Off => Tls::Off,
-            sources::Tls::Require => Tls::Require,
-            sources::Tls::Verify { ca } => Tls::Verify { ca: ca.clone() },
-        },
-    })
-}
-
 fn first_session(
-    settings: &PostgresSettings,
+    settings: &ServerSettings,
     login: &Login,
     interrupted: &Arc<AtomicBool>,
 ) -> Result<Session, super::session::Error> {
@@ -169,7 +148,7 @@ fn there(session: &mut Session) -> Result<Vec<(String, u64)>, super::session::Er
 
 /// The databases that the policy means.
 fn chosen(
-    settings: &PostgresSettings,
+    settings: &ServerSettings,
     there: &[(String, u64)],
     server: &str,
 ) -> Result<Vec<String>, Error> {

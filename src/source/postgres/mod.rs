@@ -12,20 +12,17 @@ mod database;
 mod describe;
 mod dump;
 mod engine;
-mod entries;
 mod extensions;
 mod fingerprint;
 mod globals;
 mod grants;
 mod left_out;
 mod live;
-mod login;
 pub mod names;
 mod pinned;
 mod privileges;
 mod proof;
 mod recover;
-mod running;
 pub mod schema;
 mod sequences;
 pub mod session;
@@ -35,31 +32,41 @@ mod tables;
 pub use cluster::{Cluster, Database, Extension, Server};
 pub use dump::Error as DumpError;
 pub use engine::{Engine, Engines, MAJORS, Missing};
-pub use entries::{GLOBALS, file_of};
 pub use fingerprint::fingerprint;
-pub use login::{Login, Tls};
 pub use recover::{Error as RecoverError, prepare};
 pub use session::Session;
 
+pub use super::login::{Login, Tls};
+
 use std::path::Path;
 
-use super::{Capture, Context, Error, Facts, Grants, Ready, Recovered, Sink, Source, Trouble};
+use super::{
+    Capture, Context, Error, Facts, Grants, Ready, Recovered, Sink, Source, Trouble, entries,
+};
 use crate::ground::ids::Name;
-use crate::policy::sources::PostgresSettings;
+use crate::policy::sources::ServerSettings;
 use crate::sandbox::Scratch;
 use live::Live;
+
+/// The entry of roles and their settings.
+pub const GLOBALS: &str = "globals.sql";
+
+/// Where the dump of `database` stands below the source's folder.
+pub fn file_of(database: &str) -> String {
+    entries::file_of(database, "dump")
+}
 
 /// A source of `kind = "postgres"`.
 #[derive(Debug, Clone)]
 pub struct Postgres {
     name: Name,
-    settings: PostgresSettings,
+    settings: ServerSettings,
     engines: Engines,
 }
 
 impl Postgres {
     /// The source `name` of a policy; `engines` are this host's programs.
-    pub fn new(name: Name, settings: PostgresSettings, engines: Engines) -> Self {
+    pub fn new(name: Name, settings: ServerSettings, engines: Engines) -> Self {
         Self { name, settings, engines }
     }
 }
@@ -86,6 +93,7 @@ impl Source for Postgres {
         Grants {
             needs: grants::needs(&self.settings),
             statements: grants::statements(&self.settings),
+            client: "psql -d postgres",
         }
     }
 

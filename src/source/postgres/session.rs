@@ -5,18 +5,17 @@
 //! runtime knows (`spawn_blocking`, or under [`tokio::runtime::Runtime::enter`]).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sqlx::error::DatabaseError;
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row as _};
 use tokio::runtime::Handle;
 
-use super::login::Login;
-
-/// How often a waiting session looks whether the run was interrupted.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+use crate::ground::secret::ExposeSecret;
+use crate::source::login::{Login, Tls};
+use crate::source::within::{Waited, within};
 
 /// How long a server may take to accept a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
@@ -103,7 +102,7 @@ impl Session {
         interrupted: Arc<AtomicBool>,
     ) -> Result<Self, Error> {
         let runtime = Handle::current();
-        let options = login.options(database);
+        let options = options(login, database);
         let waited = runtime.block_on(within(CONNECT_LIMIT, &interrupted, options.connect()));
         let connection = match waited {
             Ok(connected) => connected.map_err(|error| not_connected(database, login, error))?,
@@ -243,6 +242,26 @@ impl Session {
     }
 }
 
+fn options(login: &Login, database: &str) -> PgConnectOptions {
+    let mut options = PgConnectOptions::new_without_pgpass()
+        .port(login.port)
+        .username(&login.user)
+        // Without one an empty password, not one of the environment, meant for another server.
+        .password(login.password.as_ref().map_or("", |password| password.expose_secret()))
+        .database(database)
+        .application_name("lifeboat")
+        .options([("client_encoding", "UTF8")])
+        .statement_cache_capacity(0)
+        .disable_statement_logging();
+    options =
+        if login.is_local() { options.socket(&login.host) } else { options.host(&login.host) };
+    match &login.tls {
+        Tls::Off => options.ssl_mode(PgSslMode::Disable),
+        Tls::Require => options.ssl_mode(PgSslMode::Require),
+        Tls::Verify { ca } => options.ssl_mode(PgSslMode::VerifyFull).ssl_root_cert(ca),
+    }
+}
+
 fn not_connected(database: &str, login: &Login, error: sqlx::Error) -> Error {
     let (database, server) = (database.to_owned(), login.server());
     match error {
@@ -259,28 +278,4 @@ fn not_connected(database: &str, login: &Login, error: sqlx::Error) -> Error {
 fn refusal(said: &dyn DatabaseError) -> (String, String) {
     let code = said.code().map(|code| code.into_owned()).unwrap_or_default();
     (code, said.message().to_owned())
-}
-
-enum Waited {
-    TooLong,
-    Interrupted,
-}
-
-/// Waits for `future`, no longer than `limit` and until the run is interrupted.
-async fn within<T>(
-    limit: Duration,
-    interrupted: &AtomicBool,
-    future: impl Future<Output = T>,
-) -> Result<T, Waited> {
-    let stop = async {
-        while !interrupted.load(Ordering::Relaxed) {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    };
-    tokio::select! {
-        biased;
-        done = future => Ok(done),
-        () = tokio::time::sleep(limit) => Err(Waited::TooLong),
-        () = stop => Err(Waited::Interrupted),
-    }
 }

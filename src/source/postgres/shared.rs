@@ -8,7 +8,7 @@ use super::live::{Live, engine_error};
 use super::schema;
 use super::session::Session;
 use crate::ground::digest::Digest;
-use crate::policy::sources::PostgresSettings;
+use crate::policy::sources::ServerSettings;
 
 /// The roles, as SQL and as digests of the same moment.
 pub(super) struct Shared {
@@ -22,7 +22,7 @@ pub(super) fn settled(
     globals: &Globals,
     before: Vec<u8>,
     used: &[(String, Vec<String>)],
-    settings: &PostgresSettings,
+    settings: &ServerSettings,
     live: &Live,
     context: &Context,
 ) -> Result<Shared, Error> {

@@ -70,6 +70,7 @@ pub(super) fn capture(
             ..Fingerprint::empty(Kind::Redis)
         },
         cluster: None,
+        server: None,
         redis: Some(taken),
     })
 }

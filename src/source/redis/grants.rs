@@ -18,11 +18,11 @@ pub(super) fn of(settings: &RedisSettings) -> Grants {
     let Some(user) = &settings.user else {
         needs
             .push("no user is named: the server's own, `default`, may do this and all else".into());
-        return Grants { needs, statements: Vec::new() };
+        return Grants { needs, ..Grants::default() };
     };
     needs.push(format!(
         "run in redis-cli, with the password that `password` names in the place of PASSWORD; \
          ACL SAVE or CONFIG REWRITE keeps it:  ACL SETUSER {user} reset on >PASSWORD {COMMANDS}"
     ));
-    Grants { needs, statements: Vec::new() }
+    Grants { needs, ..Grants::default() }
 }

@@ -71,6 +71,7 @@ pub(super) fn capture(
         fingerprint,
         cluster: None,
         redis: None,
+        server: None,
     })
 }
 

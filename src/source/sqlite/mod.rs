@@ -69,6 +69,7 @@ impl Source for Sqlite {
     fn grants(&self) -> Grants {
         let path = self.settings.path.display();
         Grants {
+            client: "",
             needs: vec![
                 format!(
                     "who runs lifeboat reads and writes {path}, and its -wal, -shm and -journal: \

@@ -1,44 +1,27 @@
-//! Restored dumps, lent to the scratch user for as long as they are read.
+//! Restored dumps of a cluster, lent to the scratch user for as long as they are read.
 //!
-//! They are linked, not copied: what is loaded is the very file that was restored. Rights are put
-//! back afterwards, for what was restored is still to be compared with what was captured. Only of
-//! the globals a copy is made, without the one line that cannot be run.
+//! Only of the globals a copy is made, without the one line that cannot be run.
 
-use std::fs::{self, File, Metadata, Permissions};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
-
 use super::super::{Cluster, Database, GLOBALS, file_of, names};
-use super::{Error, data, environment, make_folder};
+use super::environment;
 use crate::sandbox::Scratch;
 use crate::source::Trouble;
+use crate::source::lent::{Lent, dump, make_folder, trouble};
 
 /// The dumps of a cluster in a folder of the scratch's own.
 pub(super) struct Dumps {
     globals: PathBuf,
     /// In the order of the cluster's databases.
     databases: Vec<PathBuf>,
-    lent: Vec<Lent>,
-    bytes: u64,
-}
-
-/// A file whose rights were changed, by its open descriptor: under its name a hostile server may
-/// by then have put a link to anything.
-struct Lent {
-    path: PathBuf,
-    file: File,
-    rights: Permissions,
+    lent: Lent,
 }
 
 impl Dumps {
     /// Links what the capture names from `folder` into a new one in `room`.
-    ///
-    /// What runs in the room by now may write there, and is still to be trusted: nothing of the
-    /// customer's has been loaded.
     pub(super) fn lend(
         folder: &Path,
         room: &Path,
@@ -49,30 +32,15 @@ impl Dumps {
         make_folder(&to, scratch)?;
         let globals = to.join("globals.sql");
         copy_globals(folder, &globals, &cluster.superuser)?;
-        let mut dumps = Self { globals, databases: Vec::new(), lent: Vec::new(), bytes: 0 };
+        let mut dumps = Self { globals, databases: Vec::new(), lent: Lent::default() };
         for (number, database) in cluster.databases.iter().enumerate() {
             // Databases' names may be longer than a file's, and hold anything.
             let linked = to.join(format!("{number}.dump"));
-            dumps.link(folder, &file_of(&database.name), &linked)?;
+            dumps.lent.link(folder, &file_of(&database.name), &linked)?;
             dumps.databases.push(linked);
         }
         scratch.hand_over(&to).map_err(environment)?;
         Ok(dumps)
-    }
-
-    fn link(&mut self, folder: &Path, name: &str, to: &Path) -> Result<(), Trouble> {
-        let (from, found) = dump(folder, name)?;
-        if fs::hard_link(&from, to).is_err() {
-            fs::copy(&from, to).map_err(|source| environment(Error::io("copy", &from, source)))?;
-        }
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::open(to, flags, Mode::empty()).map(File::from);
-        let file = file.map_err(|errno| environment(Error::io("open", to, errno.into())))?;
-        let lent = Lent { path: to.to_owned(), file, rights: found.permissions() };
-        lent.set(Permissions::from_mode(0o400))?;
-        self.bytes = self.bytes.saturating_add(found.len());
-        self.lent.push(lent);
-        Ok(())
     }
 
     /// The roles and what else all databases share.
@@ -90,33 +58,12 @@ impl Dumps {
 
     /// All dumps together.
     pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+        self.lent.bytes()
     }
 
     /// Puts the files' rights back.
     pub(super) fn take_back(self) -> Result<(), Trouble> {
-        self.lent.iter().try_for_each(|lent| lent.set(lent.rights.clone()))
-    }
-}
-
-impl Lent {
-    fn set(&self, rights: Permissions) -> Result<(), Trouble> {
-        let by_number = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-        fs::set_permissions(by_number, rights)
-            .map_err(|source| environment(Error::io("change the rights of", &self.path, source)))
-    }
-}
-
-/// The regular file `name` in `folder`.
-fn dump(folder: &Path, name: &str) -> Result<(PathBuf, Metadata), Trouble> {
-    let path = folder.join(name);
-    match fs::symlink_metadata(&path) {
-        Ok(found) if found.is_file() => Ok((path, found)),
-        Ok(_) => Err(data(Error::NotAFile { name: name.to_owned() })),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(data(Error::DumpMissing { name: name.to_owned() }))
-        }
-        Err(error) => Err(environment(Error::io("look at", path, error))),
+        self.lent.take_back()
     }
 }
 
@@ -127,7 +74,7 @@ fn copy_globals(folder: &Path, to: &Path, superuser: &str) -> Result<(), Trouble
     let lines = [quoted_if_needed(superuser), names::identifier(superuser)]
         .map(|name| format!("CREATE ROLE {name};").into_bytes());
     let copied = copy_without(&from, to, &lines);
-    copied.map_err(|source| environment(Error::io("copy", from, source)))
+    copied.map_err(|source| trouble("copy", &from, source))
 }
 
 /// A name as `pg_dumpall` writes it: bare where that means the same.
@@ -157,6 +104,8 @@ fn copy_without(from: &Path, to: &Path, dropped: &[Vec<u8>]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -17,9 +17,6 @@ mod recovered;
 mod server;
 mod values;
 
-use std::fs::DirBuilder;
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,6 +27,7 @@ use super::{Cluster, session};
 use crate::ground::ids::Name;
 use crate::ground::size::ByteSize;
 use crate::sandbox::{self, Bounds, Cage, Scratch};
+use crate::source::lent::make_folder;
 use beginnings::Dropped;
 use dumps::Dumps;
 use recovered::Restored;
@@ -57,14 +55,8 @@ const FILE_BYTES: u64 = (1 << 30) + (64 << 20);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    #[error("cannot {action} {}", path.display())]
-    Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("the capture does not tell what its server was like")]
     NoCluster,
-    #[error("{name} is missing")]
-    DumpMissing { name: String },
-    #[error("{name} is no regular file")]
-    NotAFile { name: String },
     #[error(
         "the scratch folder has {} free, and about {} are needed: [scratch] dir in the site file \
          may name another disk",
@@ -96,12 +88,6 @@ pub enum Error {
     Session(#[from] session::Error),
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
-}
-
-impl Error {
-    fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::Io { action, path: path.into(), source }
-    }
 }
 
 /// The data is at fault.
@@ -177,13 +163,6 @@ impl Ready for Prepared {
         dumps.take_back()?;
         Ok(Box::new(Restored::new(server, cluster, dropped)))
     }
-}
-
-/// A new folder of the scratch user's.
-fn make_folder(path: &Path, scratch: &Scratch) -> Result<(), Trouble> {
-    let made = DirBuilder::new().mode(0o700).create(path);
-    made.map_err(|source| environment(Error::io("create", path, source)))?;
-    scratch.hand_over(path).map_err(environment)
 }
 
 /// Fails where `dumped` bytes of dumps cannot be loaded, and so much else be written.

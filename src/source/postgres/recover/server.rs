@@ -9,9 +9,10 @@ use rustix::process::Signal;
 
 use super::super::engine::Engine;
 use super::super::{Cluster, Database, Login, Session, Tls, session};
-use super::{Error, complaint, data, environment, make_folder, of_session};
+use super::{Error, complaint, data, environment, of_session};
 use crate::sandbox::{Cage, Caged, Door, Ending, Out, Program, Scratch};
 use crate::source::Trouble;
+use crate::source::lent::make_folder;
 
 /// The number in a socket's name.
 const PORT: u16 = 5432;

@@ -139,6 +139,10 @@ impl Sink for Described {
         Ok(())
     }
 
+    fn start_over(&self) -> Result<(), Error> {
+        unreachable!("a database is captured once")
+    }
+
     fn settle(&self) -> Result<Vec<Skipped>, Error> {
         Ok(Vec::new())
     }

@@ -1,26 +1,55 @@
-//! A `pg_dump` that runs, watched for as long as somebody waits for it.
+//! A program that dumps, watched for as long as somebody waits for it.
 
 use std::io::{self, Read};
-use std::process::{Child, ChildStdout};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::dump::{Ending, Error, Plan};
-
 /// How often a dump is looked at whether it still says something.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Room between `pg_dump` and us, as much as an ordinary user may have: it goes on while a piece is
-/// compressed. With Linux's 64 KiB the two took turns (docs/performance.md).
+/// Room between the program and us, as much as an ordinary user may have: it goes on while a piece
+/// is compressed. With Linux's 64 KiB the two took turns (docs/performance.md).
 const PIPE: usize = 1 << 20;
 
-/// Of what `pg_dump` said only this much is kept.
+/// Of what the program said only this much is kept.
 const MOST_COMPLAINTS: usize = 4000;
 
-/// A `pg_dump` that runs; dropped, it is ended.
+/// Why a program did not run to a good end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("cannot start {}", program.display())]
+    Start { program: PathBuf, source: io::Error },
+    #[error("{program} said nothing for {} s and was ended", limit.as_secs_f64())]
+    Silent { program: &'static str, limit: Duration },
+    #[error("{program} was ended: interrupted")]
+    Interrupted { program: &'static str },
+    #[error("{program} ended with {status}: {complaints}")]
+    Failed { program: &'static str, status: String, complaints: String },
+    #[error("cannot read what {program} writes")]
+    Read { program: &'static str, source: io::Error },
+}
+
+/// What to start, and when to end it.
+pub(super) struct Order {
+    pub command: Command,
+    /// Its name, for errors.
+    pub program: &'static str,
+    /// The longest that it may say nothing while somebody waits for it.
+    pub silence: Duration,
+    /// Whether nobody wants it any more.
+    pub unwanted: Box<dyn Fn() -> bool + Send>,
+    /// Hears what it says on standard error, piece by piece.
+    pub hears: Box<dyn FnMut(&[u8]) + Send>,
+}
+
+/// A program that runs; dropped, it is ended.
 pub(super) struct Running {
+    program: &'static str,
     child: Arc<Mutex<Child>>,
     stdout: ChildStdout,
     complaints: Option<JoinHandle<String>>,
@@ -29,6 +58,7 @@ pub(super) struct Running {
 
 /// What the watching thread looks at.
 struct Watch {
+    program: &'static str,
     begun: Instant,
     /// Milliseconds after `begun` since which somebody waits for output, plus one; 0 for nobody.
     waiting_since: AtomicU64,
@@ -37,34 +67,43 @@ struct Watch {
 }
 
 impl Running {
-    pub fn start(plan: Plan, ending: &Arc<Ending>) -> Result<Self, Error> {
-        let mut command = plan.client.command(&plan.program, &plan.database);
-        command
-            .args(["--format=custom", "--compress=0", "--no-password", "--no-tablespaces"])
-            // Rows that a crash would lose; another server's credentials.
-            .args(["--no-unlogged-table-data", "--no-subscriptions"])
-            .arg(format!("--snapshot={}", plan.snapshot))
-            .arg(format!("--lock-wait-timeout={}", plan.lock_timeout.as_millis()));
+    pub fn start(order: Order) -> Result<Self, Error> {
+        let Order { mut command, program, silence, unwanted, hears } = order;
         let started = command.spawn();
-        let mut child =
-            started.map_err(|source| Error::Start { program: plan.program.clone(), source })?;
+        let mut child = started.map_err(|source| Error::Start {
+            program: PathBuf::from(command.get_program()),
+            source,
+        })?;
         let stdout = child.stdout.take().expect("standard output is a pipe");
         // Where the system gives less, the two only wait for each other more often.
         let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE);
-        let complaints = child.stderr.take().map(|pipe| std::thread::spawn(|| tail(pipe)));
+        let complaints = child.stderr.take().map(|pipe| std::thread::spawn(|| tail(pipe, hears)));
         let child = Arc::new(Mutex::new(child));
         let watch = Arc::new(Watch {
+            program,
             begun: Instant::now(),
             waiting_since: AtomicU64::new(0),
             over: AtomicBool::new(false),
             why: Mutex::new(None),
         });
-        let (watched, ended, ending) = (watch.clone(), child.clone(), ending.clone());
+        let (watched, ended) = (watch.clone(), child.clone());
         std::thread::spawn(move || {
-            let stop = || plan.interrupted.load(Ordering::Relaxed) || ending.is_abandoned();
-            watched.until_over(plan.silence, &stop, &mut || kill(&ended));
+            watched.until_over(silence, &*unwanted, &mut || kill(&ended));
         });
-        Ok(Self { child, stdout, complaints, watch })
+        Ok(Self { program, child, stdout, complaints, watch })
+    }
+
+    /// Whether it ends badly by itself within `patience`.
+    pub fn fails_within(&self, patience: Duration) -> bool {
+        let patience = Instant::now() + patience;
+        loop {
+            let ended = self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait();
+            match ended {
+                Ok(Some(status)) => return !status.success(),
+                _ if Instant::now() >= patience => return false,
+                _ => std::thread::sleep(LOOK_EVERY / 10),
+            }
+        }
     }
 
     /// Waits for its end, or makes one; fails with what ended it.
@@ -73,9 +112,10 @@ impl Running {
             kill(&self.child);
         }
         self.watch.wait_begins();
+        let program = self.program;
         let status = loop {
             let waited = self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait();
-            match waited.map_err(Error::Read)? {
+            match waited.map_err(|source| Error::Read { program, source })? {
                 Some(status) => break status,
                 None => std::thread::sleep(LOOK_EVERY / 10),
             }
@@ -89,8 +129,8 @@ impl Running {
             return Ok(());
         }
         let complaints = self.complaints.take().and_then(|thread| thread.join().ok());
-        let complaints = complaints.unwrap_or_default();
-        Err(Error::Failed { status: status.to_string(), complaints: complaints.trim().to_owned() })
+        let complaints = complaints.unwrap_or_default().trim().to_owned();
+        Err(Error::Failed { program, status: status.to_string(), complaints })
     }
 }
 
@@ -124,10 +164,11 @@ impl Watch {
             let since = self.waiting_since.load(Ordering::Relaxed);
             let silent = since > 0
                 && self.begun.elapsed().saturating_sub(Duration::from_millis(since - 1)) > silence;
+            let program = self.program;
             let why = if stop() {
-                Some(Error::Interrupted)
+                Some(Error::Interrupted { program })
             } else {
-                silent.then_some(Error::Silent { limit: silence })
+                silent.then_some(Error::Silent { program, limit: silence })
             };
             if let Some(why) = why {
                 *self.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
@@ -152,10 +193,11 @@ fn kill(child: &Mutex<Child>) {
     }
 }
 
-/// The end of what comes out of a pipe.
-fn tail(mut pipe: impl Read) -> String {
+/// The end of what comes out of a pipe, all of which is heard.
+fn tail(mut pipe: impl Read, mut hears: impl FnMut(&[u8])) -> String {
     let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
     while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+        hears(&buffer[..count]);
         kept.extend_from_slice(&buffer[..count]);
         let surplus = kept.len().saturating_sub(MOST_COMPLAINTS);
         kept.drain(..surplus);

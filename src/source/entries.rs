@@ -1,10 +1,7 @@
-//! The entries of a capture: where they stand.
-
-/// The entry of roles and their settings.
-pub const GLOBALS: &str = "globals.sql";
+//! Where the dumps of a server's databases stand.
 
 /// Where the dump of `database` stands below the source's folder (design §6).
-pub fn file_of(database: &str) -> String {
+pub(super) fn file_of(database: &str, extension: &str) -> String {
     let mut name = String::new();
     for c in database.chars() {
         match c {
@@ -15,7 +12,7 @@ pub fn file_of(database: &str) -> String {
             c => name.push(c),
         }
     }
-    format!("databases/{name}.dump")
+    format!("databases/{name}.{extension}")
 }
 
 #[cfg(test)]
@@ -24,8 +21,8 @@ mod tests {
 
     #[test]
     fn names_of_databases_make_one_file_each_and_stay_in_their_folder() {
-        assert_eq!(file_of("shop"), "databases/shop.dump");
-        assert_eq!(file_of("../a%b\n"), "databases/..%2Fa%25b%0A.dump");
-        assert_eq!(file_of("-ünï ''"), "databases/-ünï ''.dump");
+        assert_eq!(file_of("shop", "dump"), "databases/shop.dump");
+        assert_eq!(file_of("../a%b\n", "dump"), "databases/..%2Fa%25b%0A.dump");
+        assert_eq!(file_of("-ünï ''", "dump"), "databases/-ünï ''.dump");
     }
 }

@@ -1,4 +1,4 @@
-//! What only policies of PostgreSQL sources say: defaults, and keys that must fit each other.
+//! What only policies of database servers say: defaults, and keys that must fit each other.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +9,17 @@ use super::sources::Tls;
 
 /// The port that PostgreSQL listens on where nobody says another.
 pub(super) const PORT: u16 = 5432;
+
+/// The same of MariaDB.
+pub(super) const MARIADB_PORT: u16 = 3306;
+
+/// Kinds of sources that are database servers.
+const KINDS: [&str; 2] = ["postgres", "mariadb"];
+
+/// Whether sources of `kind` are servers with several databases.
+pub(super) fn is_server(kind: Option<&str>) -> bool {
+    kind.is_some_and(|kind| KINDS.contains(&kind))
+}
 
 /// How long a lock is waited for. Everybody else's next lock waits behind ours.
 pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,14 +44,24 @@ pub(super) fn tls(mode: Option<TlsMode>, ca: Option<PathBuf>, host: &str) -> Tls
 
 /// Adds what is wrong with the source at `at`, e.g. `/source/0`.
 pub(super) fn check(policy: &mut Document, at: &str) {
-    if policy.text_at(&format!("{at}/kind")) != Some("postgres") {
+    let kind = policy.text_at(&format!("{at}/kind")).map(str::to_owned);
+    if !is_server(kind.as_deref()) {
         return;
     }
     encryption(policy, at);
     let host = policy.text_at(&format!("{at}/host")).map(str::to_owned);
     if host.as_deref().is_some_and(|host| host.contains('/') && !host.starts_with('/')) {
-        let hint = "write the socket's folder, e.g. \"/run/postgresql\", or the server's name";
-        policy.error(&format!("{at}/host"), "neither a folder nor a name", hint.to_owned());
+        let (what, hint) = match kind.as_deref() {
+            Some("postgres") => (
+                "neither a folder nor a name",
+                "write the socket's folder, e.g. \"/run/postgresql\", or the server's name",
+            ),
+            _ => (
+                "neither a socket nor a name",
+                "write the socket, e.g. \"/run/mysqld/mysqld.sock\", or the server's name",
+            ),
+        };
+        policy.error(&format!("{at}/host"), what, hint.to_owned());
     }
     let databases = format!("{at}/databases");
     let mut seen: Vec<String> = Vec::new();

@@ -1,0 +1,105 @@
+//! Restored dumps, lent to the scratch user for as long as they are read.
+//!
+//! They are linked, not copied: what is loaded is the very file that was restored. Rights are put
+//! back afterwards, for what was restored is still to be compared with what was captured.
+
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::Trouble;
+use crate::sandbox::Scratch;
+
+/// Why a dump cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    #[error("cannot {action} {}", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("{name} is missing")]
+    Missing { name: String },
+    #[error("{name} is no regular file")]
+    NotAFile { name: String },
+}
+
+/// Files that were lent.
+#[derive(Default)]
+pub(super) struct Lent {
+    files: Vec<Changed>,
+    bytes: u64,
+}
+
+/// A file whose rights were changed, by its open descriptor: under its name a hostile server may
+/// by then have put a link to anything.
+struct Changed {
+    path: PathBuf,
+    file: File,
+    rights: Permissions,
+}
+
+impl Lent {
+    /// Links the dump `name` in `folder` to `to`, where it may be read. Whoever runs there by now may
+    /// write there, and is still to be trusted: nothing of the customer's has been loaded.
+    pub(super) fn link(&mut self, folder: &Path, name: &str, to: &Path) -> Result<(), Trouble> {
+        let (from, found) = dump(folder, name)?;
+        if fs::hard_link(&from, to).is_err() {
+            fs::copy(&from, to).map_err(|source| trouble("copy", &from, source))?;
+        }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::open(to, flags, Mode::empty()).map(File::from);
+        let file = file.map_err(|errno| trouble("open", to, errno.into()))?;
+        let lent = Changed { path: to.to_owned(), file, rights: found.permissions() };
+        lent.set(Permissions::from_mode(0o400))?;
+        self.bytes = self.bytes.saturating_add(found.len());
+        self.files.push(lent);
+        Ok(())
+    }
+
+    /// All of them together.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Puts the files' rights back.
+    pub(super) fn take_back(self) -> Result<(), Trouble> {
+        self.files.iter().try_for_each(|lent| lent.set(lent.rights.clone()))
+    }
+}
+
+impl Changed {
+    fn set(&self, rights: Permissions) -> Result<(), Trouble> {
+        let by_number = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        fs::set_permissions(by_number, rights)
+            .map_err(|source| trouble("change the rights of", &self.path, source))
+    }
+}
+
+/// The regular file `name` in `folder`.
+pub(super) fn dump(folder: &Path, name: &str) -> Result<(PathBuf, Metadata), Trouble> {
+    let path = folder.join(name);
+    let data = |error| Err(Trouble::Data(Box::new(error)));
+    match fs::symlink_metadata(&path) {
+        Ok(found) if found.is_file() => Ok((path, found)),
+        Ok(_) => data(Error::NotAFile { name: name.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            data(Error::Missing { name: name.to_owned() })
+        }
+        Err(error) => Err(trouble("look at", &path, error)),
+    }
+}
+
+/// A new folder of the scratch user's.
+pub(super) fn make_folder(path: &Path, scratch: &Scratch) -> Result<(), Trouble> {
+    let made = DirBuilder::new().mode(0o700).create(path);
+    made.map_err(|source| trouble("create", path, source))?;
+    scratch.hand_over(path).map_err(|error| Trouble::Environment(Box::new(error)))
+}
+
+/// What stands in the way is this host's.
+pub(super) fn trouble(action: &'static str, path: &Path, source: io::Error) -> Trouble {
+    Trouble::Environment(Box::new(Error::Io { action, path: path.to_owned(), source }))
+}

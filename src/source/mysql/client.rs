@@ -1,0 +1,96 @@
+//! The server's own client programs, started so that nobody sees the password.
+//!
+//! In: a login, a program. Out: a [`Command`] that reads how to connect from a private file: neither
+//! its arguments nor its environment hold the password.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::super::login::{Login, Tls};
+use crate::ground::secret::ExposeSecret;
+
+/// How programs connect.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    options: PathBuf,
+}
+
+impl Client {
+    /// Writes the option file (mode 0600) into `folder`, which is private and goes away.
+    pub fn new(login: &Login, folder: &Path) -> io::Result<Self> {
+        let options = folder.join("client.cnf");
+        let mut file = OpenOptions::new();
+        let mut file = file.write(true).create_new(true).mode(0o600).open(&options)?;
+        file.write_all(text(login).as_bytes())?;
+        Ok(Self { options })
+    }
+
+    /// `program` with what connects it, in a process group of its own.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        // It must come first, and keeps the host's own option files out.
+        command.arg(format!("--defaults-file={}", self.options.display()));
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("LC_ALL", "C.UTF-8")
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+}
+
+fn text(login: &Login) -> String {
+    let mut lines = vec![format!("user={}", quoted(&login.user))];
+    if let Some(password) = &login.password {
+        lines.push(format!("password={}", quoted(password.expose_secret())));
+    }
+    if login.is_local() {
+        lines.extend([format!("socket={}", quoted(&login.host)), "protocol=socket".to_owned()]);
+    } else {
+        lines.push(format!("host={}", quoted(&login.host)));
+        lines.extend([format!("port={}", login.port), "protocol=tcp".to_owned()]);
+    }
+    match &login.tls {
+        Tls::Off => lines.push("skip-ssl".to_owned()),
+        Tls::Require => lines.push("ssl".to_owned()),
+        Tls::Verify { ca } => {
+            let ca = quoted(&ca.display().to_string());
+            lines.extend([format!("ssl-ca={ca}"), "ssl-verify-server-cert".to_owned()]);
+        }
+    }
+    format!("[client]\n{}\n", lines.join("\n"))
+}
+
+/// A value as option files take it: <https://mariadb.com/kb/en/configuring-mariadb-with-option-files/>.
+fn quoted(value: &str) -> String {
+    let mut text = String::from("\"");
+    for c in value.chars() {
+        match c {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            c => text.push(c),
+        }
+    }
+    text + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_of_an_option_file_can_begin_another_line() {
+        assert_eq!(quoted("a\"b\\c\nhost=x # y"), "\"a\\\"b\\\\c\\nhost=x # y\"");
+    }
+}

@@ -1,0 +1,58 @@
+//! What a login must be allowed to capture a server, as statements for the server's client.
+
+use super::Product;
+use super::names::{identifier, literal};
+use super::privileges::{GLOBAL, OF_DATABASE, OF_SYSTEM};
+use crate::policy::sources::ServerSettings;
+
+/// What the account of `settings` needs, and why.
+pub(super) fn needs(product: Product, settings: &ServerSettings) -> Vec<String> {
+    let user = &settings.user;
+    vec![
+        format!("the account {user} of {} reads everything and writes nothing", product.name()),
+        "RELOAD holds commits back while dump and fingerprint take their snapshots, PROCESS and \
+         BINLOG MONITOR tell where the server stands, SHOW DATABASES names what no policy protects"
+            .to_owned(),
+        "without SHOW VIEW, TRIGGER and EVENT views, triggers and events would be missing from dump \
+         and fingerprint alike"
+            .to_owned(),
+        "SELECT on mysql reads accounts with the hashes of their passwords, and routines".to_owned(),
+        match settings.password {
+            Some(_) => format!(
+                "the account's password is what `password` names: ALTER USER {} IDENTIFIED BY …",
+                account(settings)
+            ),
+            None => "without a password the account is its name on this host (unix_socket)".into(),
+        },
+    ]
+}
+
+/// What grants exactly that, one line each; may be run again.
+pub(super) fn statements(settings: &ServerSettings) -> Vec<String> {
+    let to = account(settings);
+    let made = match settings.password {
+        // Nobody can log in before the password was set.
+        Some(_) => format!("CREATE USER IF NOT EXISTS {to} ACCOUNT LOCK;"),
+        None => format!("CREATE USER IF NOT EXISTS {to} IDENTIFIED VIA unix_socket;"),
+    };
+    let mut statements = vec![made, format!("GRANT {} ON *.* TO {to};", GLOBAL.join(", "))];
+    let of_database = OF_DATABASE.join(", ");
+    match &settings.databases[..] {
+        [] => statements.push(format!("GRANT {of_database} ON *.* TO {to};")),
+        databases => statements.extend(databases.iter().map(|name| {
+            // In grants a database is a pattern.
+            let pattern = name.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
+            format!("GRANT {of_database} ON {}.* TO {to};", identifier(&pattern))
+        })),
+    }
+    statements.push(format!("GRANT {} ON mysql.* TO {to};", OF_SYSTEM.join(", ")));
+    if settings.password.is_some() {
+        statements.push(format!("-- ALTER USER {to} IDENTIFIED BY '…' ACCOUNT UNLOCK;"));
+    }
+    statements
+}
+
+fn account(settings: &ServerSettings) -> String {
+    let host = if settings.host.starts_with('/') { "localhost" } else { "%" };
+    format!("{}@{}", literal(&settings.user), literal(host))
+}

@@ -1,0 +1,128 @@
+//! MariaDB databases: captured by the server's own tools, recovered in a caged server.
+//!
+//! What both halves share stands here: a [`Session`] with pinned settings, and the fingerprint and
+//! [`schema`] of a database, the same on a live server and on a scratch one.
+
+mod accounts;
+mod capture;
+mod client;
+mod dump;
+mod engine;
+mod fingerprint;
+mod grant;
+mod grants;
+mod live;
+mod moment;
+pub mod names;
+mod privileges;
+mod product;
+mod proof;
+mod recover;
+mod schema;
+mod seen;
+mod server;
+pub mod session;
+mod tables;
+mod text;
+
+pub use dump::Error as DumpError;
+pub use engine::{Engine, Engines, Missing};
+pub use product::Product;
+pub use recover::Error as RecoverError;
+pub use server::{Database, Moment, Server};
+pub use session::Session;
+
+pub use super::login::{Login, Tls};
+
+use std::path::Path;
+
+use super::{
+    Capture, Context, Error, Facts, Grants, Ready, Recovered, Sink, Source, Trouble, entries,
+};
+use crate::ground::ids::Name;
+use crate::policy::sources::ServerSettings;
+use crate::sandbox::Scratch;
+use live::Live;
+
+/// The entry of accounts and what they are granted.
+pub const GRANTS: &str = "grants.sql";
+
+/// The entry of all views, which may name tables of any database.
+pub const VIEWS: &str = "views.sql";
+
+/// Where the dump of `database` stands below the source's folder.
+pub fn file_of(database: &str) -> String {
+    entries::file_of(database, "sql")
+}
+
+/// A source of `kind = "mariadb"`.
+#[derive(Debug, Clone)]
+pub struct Mysql {
+    name: Name,
+    product: Product,
+    settings: ServerSettings,
+    engines: Engines,
+}
+
+impl Mysql {
+    /// The source `name` of a policy; `engines` are this host's programs.
+    pub fn new(name: Name, product: Product, settings: ServerSettings, engines: Engines) -> Self {
+        Self { name, product, settings, engines }
+    }
+}
+
+impl Source for Mysql {
+    fn probe(&self, context: &Context) -> Result<Facts, Error> {
+        let mut live =
+            Live::open(self.product, &self.settings, &self.engines, &context.interrupted)?;
+        let tables = live.tables().map_err(|error| live::engine_error(&live.login, error))?;
+        let gaps = live.gaps(&tables);
+        let doubtful = tables.iter().filter(|table| table.hold == tables::Hold::Written);
+        let doubtful = doubtful.map(|table| {
+            format!(
+                "{} has no transactions: its rows are compared only where nobody writes them while \
+                 they are dumped (ALTER TABLE … ENGINE=InnoDB mends it)",
+                table.part_name()
+            )
+        });
+        Ok(Facts {
+            engine: format!("{} {}", self.product.name(), live.version),
+            // The dumps and the server's files made of them.
+            scratch_bytes: live.bytes().saturating_mul(2),
+            warnings: gaps
+                .iter()
+                .map(|gap| format!("not covered: {gap}"))
+                .chain(doubtful)
+                .collect(),
+        })
+    }
+
+    fn grants(&self) -> Grants {
+        Grants {
+            needs: grants::needs(self.product, &self.settings),
+            statements: grants::statements(&self.settings),
+            client: "mariadb",
+        }
+    }
+
+    fn capture(&self, context: &Context, out: &dyn Sink) -> Result<Capture, Error> {
+        capture::capture(&self.name, self.product, &self.settings, &self.engines, context, out)
+    }
+
+    fn prepare(
+        &self,
+        capture: &Capture,
+        scratch: &Scratch,
+    ) -> Result<Option<Box<dyn Ready>>, Trouble> {
+        recover::prepare(&self.engines, &self.name, capture, scratch).map(Some)
+    }
+
+    fn recover(
+        &self,
+        capture: &Capture,
+        data: &Path,
+        scratch: &Scratch,
+    ) -> Result<Box<dyn Recovered>, Trouble> {
+        recover::prepare(&self.engines, &self.name, capture, scratch)?.recover(data, scratch)
+    }
+}

@@ -1,0 +1,10 @@
+//! MariaDB: what a capture sees of a live server, and what it refuses.
+
+mod servers;
+
+#[path = "mariadb/bench.rs"]
+mod bench;
+#[path = "mariadb/capturing.rs"]
+mod capturing;
+#[path = "mariadb/refusing.rs"]
+mod refusing;

@@ -1,0 +1,11 @@
+//! Dumps of real MariaDB servers, brought up in a caged scratch server and judged.
+
+#[path = "mariadb/bench.rs"]
+mod bench;
+#[path = "mariadb_recovery/hostile.rs"]
+mod hostile;
+#[path = "mariadb_recovery/lies.rs"]
+mod lies;
+mod servers;
+#[path = "mariadb_recovery/sound.rs"]
+mod sound;

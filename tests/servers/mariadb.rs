@@ -1,0 +1,232 @@
+//! A MariaDB server of one's own: made from a template, stopped by its process id.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::postgres::{command, folder};
+
+/// The account that every server is made with; it has no password.
+pub const ADMINISTRATOR: &str = "root";
+
+/// How long a server may take to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A small redo log: each server's files are copied.
+const LOG: &str = "--innodb-log-file-size=16M";
+
+/// A server's files are a copy of it. It is shared for as long as a server lives, for a static would
+/// never be dropped and leave its folder behind.
+static TEMPLATE: Mutex<Weak<TempDir>> = Mutex::new(Weak::new());
+
+/// A running server; dropped, it is gone.
+pub struct Server {
+    folder: TempDir,
+    process: Child,
+    /// Held for the servers that come after it.
+    template: Arc<TempDir>,
+}
+
+impl Server {
+    /// Makes and starts one with a binary log.
+    pub fn start() -> Self {
+        Self::start_with(&["--log-bin=bin"])
+    }
+
+    /// Makes and starts one with these settings.
+    pub fn start_with(settings: &[&str]) -> Self {
+        let (folder, template) = (folder(), template());
+        let data = folder.path().join("data");
+        let made = template.path().join("data");
+        assert!(command("cp").arg("-a").arg(made).arg(&data).status().unwrap().success());
+        let log = fs::File::create(folder.path().join("log")).unwrap();
+        let process = command("/usr/sbin/mariadbd")
+            .arg("--no-defaults")
+            .arg(format!("--datadir={}", data.display()))
+            .arg(format!("--socket={}", folder.path().join("s").display()))
+            // A server that starts removes what others have in a folder that they share.
+            .arg(format!("--tmpdir={}", folder.path().display()))
+            .args(["--skip-networking", "--server-id=1", "--pid-file=pid", "--debug-no-sync=1"])
+            .args(["--innodb-buffer-pool-size=32M", "--innodb-flush-method=fsync"])
+            .args(["--innodb-flush-log-at-trx-commit=2", "--performance-schema=0", LOG])
+            .args(settings)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let server = Self { folder, process, template };
+        server.wait_until_it_answers();
+        server
+    }
+
+    /// The server's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("s")
+    }
+
+    /// The folder of its files.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The server's own process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What it said of itself.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    /// Runs a script and returns what it printed; panics on its first error.
+    #[track_caller]
+    pub fn sql(&self, script: &str) -> String {
+        self.sql_as(ADMINISTRATOR, script).unwrap_or_else(|said| panic!("{script}: {said}"))
+    }
+
+    /// Runs a script as `user`; fails with what the client said.
+    pub fn sql_as(&self, user: &str, script: &str) -> Result<String, String> {
+        let mut child = self.client(user).spawn().unwrap();
+        // A client that could not log in takes no script; its status says so.
+        let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), script.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        if output.status.success() {
+            Ok(String::from_utf8(output.stdout).unwrap())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+
+    /// The client, about to run what it reads.
+    pub fn client(&self, user: &str) -> Command {
+        let mut client = command("/usr/bin/mariadb");
+        client
+            .args(["--no-defaults", "--batch", "--skip-column-names", "--comments"])
+            .args(["--default-character-set=utf8mb4", &format!("--user={user}")])
+            .arg(format!("--socket={}", self.socket().display()))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        client
+    }
+
+    /// Sends it a signal, e.g. `STOP`.
+    pub fn signal(&self, signal: &str) {
+        let sent = command("kill").args(["-s", signal, &self.pid().to_string()]).status().unwrap();
+        assert!(sent.success(), "{signal}");
+    }
+
+    /// How many rows `table` has right now.
+    pub fn count(&self, table: &str) -> u64 {
+        self.sql(&format!("SELECT COUNT(*) FROM {table}")).trim().parse().unwrap()
+    }
+
+    fn wait_until_it_answers(&self) {
+        let begun = Instant::now();
+        while self.sql_as(ADMINISTRATOR, "SELECT 1").is_err() {
+            assert!(begun.elapsed() < PATIENCE, "the server did not start: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Nothing of it is wanted any more; a stopped process takes no other signal but this one.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The folder of the files that a new server has, made once while a server lives.
+fn template() -> Arc<TempDir> {
+    let mut template = TEMPLATE.lock().unwrap();
+    if let Some(folder) = template.upgrade() {
+        return folder;
+    }
+    let folder = folder();
+    let made = command("/usr/bin/mariadb-install-db")
+        .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
+        .args(["--force", "--skip-name-resolve", "--debug-no-sync=1", LOG])
+        .arg(format!("--datadir={}", folder.path().join("data").display()))
+        .arg(format!("--tmpdir={}", folder.path().display()))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let folder = Arc::new(folder);
+    *template = Arc::downgrade(&folder);
+    folder
+}
+
+/// Writers that insert, update and delete in `shop.orders` without a pause until they are dropped.
+pub struct Writers {
+    clients: Vec<Child>,
+}
+
+impl Writers {
+    /// Starts `count` of them.
+    pub fn start(server: &Server, count: usize) -> Self {
+        let clients = (0..count).map(|number| {
+            let mut client = server.client(ADMINISTRATOR);
+            client.args(["--force", "--unbuffered"]).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut child = client.spawn().unwrap();
+            let mut pipe = child.stdin.take().unwrap();
+            std::thread::spawn(move || {
+                let mut round = number;
+                // It ends with the client.
+                while std::io::Write::write_all(&mut pipe, transaction(round).as_bytes()).is_ok() {
+                    round += 1;
+                }
+            });
+            child
+        });
+        Self { clients: clients.collect() }
+    }
+}
+
+fn transaction(round: usize) -> String {
+    format!(
+        "BEGIN; INSERT INTO shop.orders (total, note) VALUES ({round}, 'new');
+         INSERT INTO shop.paid (total) VALUES ({round});
+         UPDATE shop.orders SET total = total + 1 WHERE id = {};
+         DELETE FROM shop.orders WHERE id = {}; COMMIT;\n",
+        round % 997,
+        1000 + round % 400
+    )
+}
+
+impl Drop for Writers {
+    fn drop(&mut self) {
+        for client in &mut self.clients {
+            let _ = client.kill();
+            let _ = client.wait();
+        }
+    }
+}
+
+/// A name as SQL takes it.
+pub fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// Makes a folder of programs like Debian's, in which `name` is `script` instead.
+pub fn programs_with(folder: &Path, name: &str, script: &str) {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    for part in ["bin", "sbin"] {
+        fs::create_dir_all(folder.join(part)).unwrap();
+    }
+    symlink("/usr/share", folder.join("share")).unwrap();
+    symlink("/usr/sbin/mariadbd", folder.join("sbin/mariadbd")).unwrap();
+    for program in ["mariadb", "mariadb-dump", "mariadb-install-db"] {
+        symlink(Path::new("/usr/bin").join(program), folder.join("bin").join(program)).unwrap();
+    }
+    let path = folder.join("bin").join(name);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, script).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
