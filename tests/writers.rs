@@ -16,11 +16,6 @@ use dice::Dice;
 use serde_json::{Value, json};
 use world::{World, Writer};
 
-/// Some are killed: after such a time.
-fn life(dice: &mut Dice) -> Option<Duration> {
-    (dice.below(5) == 0).then(|| dice.moment(Duration::from_millis(700)))
-}
-
 fn pause(dice: &mut Dice) {
     std::thread::sleep(dice.moment(Duration::from_millis(400)));
 }
@@ -32,7 +27,8 @@ fn backs_up(world: &World, writer: &Writer, mut dice: Dice) {
         }
         world.change(&writer.data, nth, &mut dice);
         let words = ["backup", writer.policy, "--json"];
-        let ran = world.does("backup", world.lifeboat(&writer.site, &words), life(&mut dice));
+        let death = world.death("backup", &mut dice);
+        let ran = world.does("backup", world.lifeboat(&writer.site, &words), death);
         if ran.code == 0 {
             world.was_taken(&ran.json()["snapshot"], &writer.data);
         }
@@ -51,7 +47,8 @@ fn works(world: &World, act: &'static str, writers: &[Writer], mut dice: Dice) {
         if act == "forget" {
             words.push("--allow-many");
         }
-        let ran = world.does(act, world.lifeboat(&writer.site, &words), life(&mut dice));
+        let death = world.death(act, &mut dice);
+        let ran = world.does(act, world.lifeboat(&writer.site, &words), death);
         if act == "verify" && ran.code == 0 {
             assert_eq!(ran.json()["errors"], json!([]), "{}", ran.stdout);
         }

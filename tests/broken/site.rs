@@ -4,9 +4,12 @@
 //! for whoever made it to prove.
 
 use std::collections::{BTreeMap, HashSet};
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, Ran, contents, must, new_restic, noise};
@@ -18,17 +21,35 @@ pub enum Act {
     Prune,
     Drill,
     Verify,
+    /// A backup that makes the repository and the ledger.
+    First,
+    /// Of which one file is gone and another damaged.
+    RepairIndex,
+    /// Of which some lost a file.
+    RepairSnapshots,
 }
 
 impl Act {
     pub fn words(self) -> &'static [&'static str] {
         match self {
-            Self::Backup => &["backup", "shop", "--json"],
+            Self::Backup | Self::First => &["backup", "shop", "--json"],
             Self::Forget => &["forget", "shop", "--json"],
             Self::Prune => &["prune", "shop", "--json"],
             Self::Drill => &["drill", "shop", "--json"],
             Self::Verify => &["verify", "shop", "--read-data", "--json"],
+            Self::RepairIndex => &["repair", "index", "shop", "--json"],
+            Self::RepairSnapshots => &["repair", "snapshots", "shop", "--read-data", "--json"],
         }
+    }
+
+    /// Its exit status where nothing disturbs it.
+    pub fn ends_with(self) -> i32 {
+        if self == Self::RepairSnapshots { 3 } else { 0 }
+    }
+
+    /// Whether every listed snapshot restores before it begins.
+    pub fn finds_it_whole(self) -> bool {
+        !matches!(self, Self::First | Self::RepairIndex | Self::RepairSnapshots)
     }
 }
 
@@ -61,6 +82,39 @@ impl Site {
 
     /// Runs it under strace; answers how it ended, and the calls that strace was asked to show.
     pub fn traced(&self, act: Act, expressions: &[&str]) -> (Ran, String) {
+        let ran = Ran::from(self.strace(act, expressions).output().unwrap());
+        (ran, std::fs::read_to_string(self.bench.path("trace")).unwrap())
+    }
+
+    /// As [`Self::traced`], and kills it once `nth` calls on files of the site are shown.
+    pub fn killed_after(&self, act: Act, expressions: &[&str], nth: u64) -> (Ran, String) {
+        let trace = self.bench.path("trace");
+        let _ = std::fs::remove_file(&trace);
+        must(Command::new("mkfifo").arg(&trace));
+        let mut strace = self.strace(act, expressions);
+        let strace = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (mut shown, mut left) = (String::new(), nth);
+        for line in BufReader::new(std::fs::File::open(&trace).unwrap()).lines() {
+            let line = line.unwrap();
+            // What comes after it is still shown, and is no more what the act died of.
+            if left > 0 && self.is_of(&line) {
+                shown = format!("{shown}{line}\n");
+                left -= 1;
+                if left == 0 {
+                    kill_first_child(&strace);
+                }
+            }
+        }
+        std::fs::remove_file(&trace).unwrap();
+        (Ran::from(strace.wait_with_output().unwrap()), shown)
+    }
+
+    /// Whether a call that strace shows is on files of the site.
+    pub fn is_of(&self, call: &str) -> bool {
+        call.contains(self.bench.path("").display().to_string().trim_end_matches('/'))
+    }
+
+    fn strace(&self, act: Act, expressions: &[&str]) -> Command {
         let (trace, inner) = (self.bench.path("trace"), self.bench.command(act.words()));
         let mut strace = Command::new("strace");
         strace.args(["-f", "-y", "-qq", "-e", "signal=none", "-o"]).arg(&trace);
@@ -68,9 +122,8 @@ impl Site {
             strace.args(["-e", expression]);
         }
         strace.arg(inner.get_program()).args(inner.get_args());
-        strace.current_dir(self.bench.path("")).env("NO_COLOR", "1");
-        let ran = Ran::from(strace.output().unwrap());
-        (ran, std::fs::read_to_string(trace).unwrap())
+        strace.current_dir(self.bench.path("")).env("NO_COLOR", "1").stdin(Stdio::null());
+        strace
     }
 
     /// Gives the sources something new, of which some stays from one time to the next.
@@ -98,29 +151,60 @@ impl Site {
             self.run(Act::Forget).exits(0);
         }
         self.stands("before");
+        match act {
+            Act::First => {
+                self.shell("rm -rf store/* store/.tmp state/*");
+                self.known.clear();
+            }
+            Act::RepairIndex => {
+                let index = self.bench.files("store/acme/repo/index");
+                std::fs::remove_file(&index[0]).unwrap();
+                flip_middle(&index[1]);
+            }
+            Act::RepairSnapshots => {
+                let packs = self.bench.files("store/acme/repo/data");
+                let size = |pack: &PathBuf| std::fs::metadata(pack).unwrap().len();
+                flip_middle(&packs.into_iter().max_by_key(size).unwrap());
+            }
+            _ => {}
+        }
     }
 
     /// Earlier snapshots are there as they were, unless the ledger gave them up; every listed one
-    /// restores, a new one to what its source holds; the ledger is sound.
+    /// restores, a new one to what its source holds, one that a repair left to nothing that its original
+    /// did not hold; the ledger is sound.
     pub fn stands(&mut self, what: &str) {
         let listed = self.bench.run(&["snapshots", "shop", "--json"]).exits(0).json();
-        let listed: Vec<_> =
-            listed.as_array().unwrap().iter().map(|one| text(&one["id"])).collect();
+        let original = |one: &Value| one["original"].as_str().map(str::to_owned);
+        let listed: BTreeMap<_, _> = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| (text(&one["id"]), original(one)))
+            .collect();
         let given_up = self.given_up();
         self.known.retain(|id, _| {
-            let stays = listed.contains(id);
+            let stays = listed.contains_key(id);
             assert!(stays || given_up.contains(id), "{what}: {id} went without a record");
             stays
         });
         let below = self.bench.path("data/files");
-        for id in listed {
+        for (id, original) in listed {
             let words = ["restore", "shop", "--snapshot", &id, "--to", "back"];
             self.bench.run(&words).exits(0);
             let back = contents(&self.bench.path("back"));
             let files = self.bench.path(&format!("back/uploads{}", below.display()));
-            match self.known.get(&id) {
-                Some(before) => assert_eq!(back, *before, "{what}: {id} gives other bytes back"),
-                None => assert_eq!(contents(&files), contents(&below), "{what}: {id} is new"),
+            match (self.known.get(&id), original) {
+                (Some(before), _) => {
+                    assert_eq!(back, *before, "{what}: {id} gives other bytes back")
+                }
+                (None, Some(original)) => {
+                    let held = |line| self.known[&original].lines().any(|one| one == line);
+                    assert!(back.lines().all(held), "{what}: {id} is not left of {original}");
+                }
+                (None, None) => {
+                    assert_eq!(contents(&files), contents(&below), "{what}: {id} is new")
+                }
             }
             std::fs::remove_dir_all(self.bench.path("back")).unwrap();
             self.known.insert(id, back);
@@ -141,7 +225,7 @@ impl Site {
     pub fn is_true(&self, act: Act, ran: &Ran, what: &str) {
         let answer = ran.json();
         match act {
-            Act::Backup => {
+            Act::Backup | Act::First => {
                 let id = text(&answer["snapshot"]);
                 let listed = self.bench.run(&["snapshots", "shop"]).exits(0).stdout;
                 assert!(listed.contains(&id[..8]), "{what}: {id} is not in {listed}");
@@ -149,6 +233,12 @@ impl Site {
             Act::Forget | Act::Prune => {}
             Act::Drill => assert_eq!(answer["verdict"], "pass", "{what}: {answer:#}"),
             Act::Verify => assert_eq!(answer["errors"], json!([]), "{what}"),
+            Act::RepairIndex => assert_eq!(answer["errors"], json!([]), "{what}: {answer:#}"),
+            Act::RepairSnapshots => {
+                let all = answer["snapshots"].as_array().unwrap();
+                assert!(!all.is_empty(), "{what}: {answer:#}");
+                assert!(all.iter().all(|one| one["repaired"].is_string()), "{what}: {answer:#}");
+            }
         }
     }
 
@@ -161,11 +251,16 @@ impl Site {
         assert!(!told.contains("panicked"), "{what}: {told}");
     }
 
-    /// A plain rerun succeeds, and then nothing is left of either.
+    /// A plain rerun succeeds, and then nothing is left of either. What a repair could not bring back the
+    /// source still has.
     pub fn goes_on(&self, act: Act, what: &str) {
         let again = self.run(act);
-        assert_eq!(again.code, 0, "{what}: rerun: {}{}", again.stdout, again.stderr);
+        let told = format!("{what}: rerun: {}{}", again.stdout, again.stderr);
+        assert_eq!(again.code, act.ends_with(), "{told}");
         self.is_true(act, &again, what);
+        if act == Act::RepairSnapshots {
+            self.run(Act::Backup).exits(0);
+        }
         self.is_tidy(what);
     }
 
@@ -216,4 +311,21 @@ impl Site {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
+}
+
+fn flip_middle(file: &Path) {
+    let mut bytes = std::fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+/// Kills what `parent` runs, unless it has ended.
+fn kill_first_child(parent: &Child) {
+    let id = parent.id();
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    let first = children.split_whitespace().next().and_then(|id| id.parse().ok());
+    if let Some(first) = first.and_then(Pid::from_raw) {
+        let _ = kill_process(first, Signal::KILL);
+    }
 }

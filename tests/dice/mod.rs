@@ -45,7 +45,18 @@ impl Dice {
     }
 }
 
+/// What `LIFEBOAT_ROUNDS` may say instead of a number: whatever can be counted is tried once.
+const ALL: &str = "all";
+
 /// How many rounds to play: `usual`, or as many as `LIFEBOAT_ROUNDS` says.
 pub fn rounds(usual: u64) -> u64 {
-    std::env::var("LIFEBOAT_ROUNDS").map_or(usual, |rounds| rounds.parse().unwrap())
+    match std::env::var("LIFEBOAT_ROUNDS") {
+        Ok(rounds) if rounds != ALL => rounds.parse().unwrap(),
+        _ => usual,
+    }
+}
+
+/// Whether nothing that can be counted is left to chance.
+pub fn is_whole() -> bool {
+    std::env::var("LIFEBOAT_ROUNDS").is_ok_and(|rounds| rounds == ALL)
 }

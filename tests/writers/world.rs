@@ -1,7 +1,7 @@
 //! One customer's repository with all who use it: two hosts with two policies each, and restic.
 
-use std::collections::{BTreeMap, HashSet};
-use std::io::{Read, Seek};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::bench::{Bench, Ran, contents, must, new_restic, noise};
-use crate::dice::{Dice, rounds};
+use crate::dice::{Dice, is_whole, rounds};
 use crate::seaweed::{ADMIN, seaweed};
 
 /// Seconds that all of them work at once, in each round.
@@ -18,9 +18,32 @@ const SECONDS: u64 = 12;
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// The same where every phase is to be hit.
+const LONG_PATIENCE: Duration = Duration::from_secs(900);
+
 /// What must have been done, all at once. restic's own forget may find no moment without a lock.
 const ACTS: [&str; 8] =
     ["backup", "forget", "prune", "verify", "drill", "snapshots", "status", "restic backup"];
+
+/// The phases that acts log, in any of which one may be killed.
+pub const PHASES: [(&str, &[&str]); 5] = [
+    ("backup", &["begin", "prepare", "capture", "commit", "publish", "record"]),
+    ("forget", &["lock", "plan", "record", "remove", "finish"]),
+    (
+        "prune",
+        &["survey", "find", "repack", "lock", "look", "index", "record", "unindex", "delete"],
+    ),
+    ("verify", &["survey", "read", "trees", "record"]),
+    ("drill", &["begin", "fetch", "start", "teardown", "record"]),
+];
+
+/// When a process is killed.
+#[derive(Clone, Copy)]
+pub enum Death {
+    After(Duration),
+    /// As soon as it logs this phase, unless it ends without.
+    In(&'static str),
+}
 
 /// Where a policy runs: its host's site file, its name, and the folder that it backs up.
 #[derive(Clone)]
@@ -34,7 +57,22 @@ pub struct Writer {
 pub struct Deed {
     pub act: &'static str,
     pub ran: Ran,
-    pub killed: bool,
+    /// As planned, if it did not end before.
+    pub death: Option<Death>,
+}
+
+impl Deed {
+    pub fn was_killed(&self) -> bool {
+        self.death.is_some() && self.ran.code == 137
+    }
+
+    /// The phase in which it was killed.
+    pub fn killed_in(&self) -> Option<(&'static str, &'static str)> {
+        match self.death {
+            Some(Death::In(phase)) if self.was_killed() => Some((self.act, phase)),
+            _ => None,
+        }
+    }
 }
 
 pub struct World {
@@ -89,14 +127,35 @@ impl World {
     /// Whether there is time left, or, on a machine that has much else to do, not enough was shown.
     pub fn goes_on(&self) -> bool {
         let now = Instant::now();
-        now < self.until || now < self.until + PATIENCE && !self.has_shown_enough()
+        let patience = if is_whole() { LONG_PATIENCE } else { PATIENCE };
+        now < self.until || now < self.until + patience && !self.has_shown_enough()
     }
 
-    /// Whether each act came to its end once, and somebody was killed.
+    /// Whether each act came to its end once, and was killed in one of its phases, or in all of them
+    /// where nothing is left to chance.
     pub fn has_shown_enough(&self) -> bool {
         let deeds = self.deeds.lock().unwrap();
         let has_ended = |act| deeds.iter().any(|deed| deed.act == act && deed.ran.code == 0);
-        ACTS.into_iter().all(has_ended) && deeds.iter().any(|deed| deed.killed)
+        let left = phases_left(&deeds);
+        let is_hit = |(act, phases): (&str, &[&str])| {
+            let left = left.iter().filter(|(one, _)| *one == act).count();
+            left == 0 || !is_whole() && left < phases.len()
+        };
+        ACTS.into_iter().all(has_ended) && PHASES.into_iter().all(is_hit)
+    }
+
+    /// How an act is to die, if it is: in a phase in which none died yet while there is such, or at any
+    /// time.
+    pub fn death(&self, act: &str, dice: &mut Dice) -> Option<Death> {
+        if dice.below(if is_whole() { 2 } else { 5 }) > 0 {
+            return None;
+        }
+        let left = phases_left(&self.deeds.lock().unwrap());
+        let left: Vec<_> = left.iter().filter(|(one, _)| *one == act).collect();
+        Some(match left.is_empty() {
+            false if dice.below(3) > 0 => Death::In(dice.one_of(&left).1),
+            _ => Death::After(dice.moment(Duration::from_millis(700))),
+        })
     }
 
     pub fn lifeboat(&self, site: &Path, words: &[&str]) -> Command {
@@ -119,26 +178,41 @@ impl World {
         command
     }
 
-    /// Runs it to its end, or kills it after `life`; keeps in mind how it ended.
-    pub fn does(&self, act: &'static str, mut command: Command, life: Option<Duration>) -> Ran {
-        let [mut stdout, mut stderr] = [(); 2].map(|()| tempfile::tempfile().unwrap());
-        command.stdout(stdout.try_clone().unwrap()).stderr(stderr.try_clone().unwrap());
-        let mut child = command.spawn().unwrap();
-        if let Some(life) = life {
-            std::thread::sleep(life);
-            child.kill().unwrap();
+    /// Runs it to its end or to its death; keeps in mind how it ended.
+    pub fn does(&self, act: &'static str, mut command: Command, death: Option<Death>) -> Ran {
+        let mut stdout = tempfile::tempfile().unwrap();
+        command.stdout(stdout.try_clone().unwrap()).stderr(Stdio::piped());
+        if matches!(death, Some(Death::In(_))) {
+            command.env("LIFEBOAT_LOG", "lifeboat=info");
         }
-        let status = child.wait().unwrap();
-        let [stdout, stderr] = [&mut stdout, &mut stderr].map(|file| {
-            let mut bytes = Vec::new();
-            file.rewind().unwrap();
-            file.read_to_end(&mut bytes).unwrap();
-            bytes
-        });
-        let ran = Ran::from(Output { status, stdout, stderr });
+        let mut child = command.spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut stderr = Vec::new();
+        match death {
+            None => {}
+            Some(Death::After(life)) => {
+                std::thread::sleep(life);
+                child.kill().unwrap();
+            }
+            Some(Death::In(phase)) => {
+                let said = format!("\"fields\":{{\"phase\":\"{phase}\"");
+                let mut seen = 0;
+                while log.read_until(b'\n', &mut stderr).unwrap() > 0 {
+                    if String::from_utf8_lossy(&stderr[seen..]).contains(&said) {
+                        child.kill().unwrap();
+                        break;
+                    }
+                    seen = stderr.len();
+                }
+            }
+        }
+        log.read_to_end(&mut stderr).unwrap();
+        let (status, mut answer) = (child.wait().unwrap(), Vec::new());
+        stdout.rewind().unwrap();
+        stdout.read_to_end(&mut answer).unwrap();
+        let ran = Ran::from(Output { status, stdout: answer, stderr });
         let (code, stdout, stderr) = (ran.code, ran.stdout.clone(), ran.stderr.clone());
-        let killed = life.is_some() && code == 137;
-        self.deeds.lock().unwrap().push(Deed { act, ran, killed });
+        self.deeds.lock().unwrap().push(Deed { act, ran, death });
         Ran { code, stdout, stderr }
     }
 
@@ -156,4 +230,12 @@ impl World {
         let snapshot = snapshot.as_str().unwrap().to_owned();
         self.taken.lock().unwrap().insert(snapshot, contents(of));
     }
+}
+
+/// The phases in which nobody was killed yet.
+fn phases_left(deeds: &[Deed]) -> Vec<(&'static str, &'static str)> {
+    let hit: BTreeSet<_> = deeds.iter().filter_map(Deed::killed_in).collect();
+    let all =
+        PHASES.into_iter().flat_map(|(act, phases)| phases.iter().map(move |one| (act, *one)));
+    all.filter(|phase| !hit.contains(phase)).collect()
 }

@@ -184,6 +184,7 @@ pub(super) async fn survey(
     depth: Depth,
     progress: &dyn Progress,
 ) -> Result<Survey, VerifyError> {
+    tracing::info!(phase = "survey");
     let mut found = Verified::default();
     // First, for a backup publishes last: what its snapshot refers to is in what is read next.
     let snapshots = read_snapshots(repository, known, &mut found, progress).await?;
@@ -212,6 +213,7 @@ pub(super) async fn survey(
         Depth::ReadData => there.iter().map(|one| one.pack).collect(),
     };
     if !chosen.is_empty() {
+        tracing::info!(phase = "read");
         let reading = packs::Reading::new(repository, memory, &chosen);
         reading.run(&index, &listed, &mut losses, &mut found, progress).await?;
     }
@@ -224,6 +226,7 @@ pub(super) async fn survey(
         memory.forget(&gone).await.map_err(VerifyError::Memory)?;
     }
 
+    tracing::info!(phase = "trees");
     let index: SharedIndex = Arc::new(RwLock::new(index));
     let reader = Reader::new(repository.clone(), index.clone());
     let roots = snapshots.iter().map(|(_, snapshot)| snapshot.tree);
