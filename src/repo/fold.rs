@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::reader::{ReadError, Reader, in_place};
 use super::walk::{DEEPEST, join};
-use super::{BlobId, NodeKind, Tree};
+use super::{BlobId, BlobKind, NodeKind, Tree};
 
 /// What is made of trees.
 pub(super) trait Fold: Send {
@@ -20,26 +20,31 @@ pub(super) trait Fold: Send {
     fn unreadable(&mut self, folder: &[u8], id: BlobId, error: &ReadError) -> Self::Out;
 
     /// Of a tree with what its folders came to, in their order. May block.
-    fn leave(
-        &mut self,
-        folder: &[u8],
-        id: BlobId,
-        tree: Tree,
-        below: Vec<Self::Out>,
-    ) -> Result<Self::Out, Self::Error>;
+    fn leave(&mut self, seen: Seen<'_>, below: Vec<Self::Out>) -> Result<Self::Out, Self::Error>;
+}
+
+/// A tree that was read.
+pub(super) struct Seen<'a> {
+    /// Its path from the first root that led to it.
+    pub folder: &'a [u8],
+    pub id: BlobId,
+    /// As it is stored.
+    pub json: &'a [u8],
+    pub tree: &'a Tree,
 }
 
 struct Open<T> {
     id: BlobId,
     path: Vec<u8>,
+    json: Vec<u8>,
     tree: Tree,
     /// The node that is looked at next.
     next: usize,
     below: Vec<T>,
 }
 
-/// What `fold` makes of the tree `root`; what lies too deep counts as unreadable. `known` is what it made of trees before: they are not looked
-/// at again. A store that is out of reach is an error.
+/// What `fold` makes of the tree `root`; what lies too deep counts as unreadable. `known` is what it
+/// made of trees before: they are not looked at again. A store that is out of reach is an error.
 pub(super) async fn fold<F: Fold>(
     reader: &Reader,
     root: BlobId,
@@ -53,8 +58,8 @@ pub(super) async fn fold<F: Fold>(
             Some((id, path)) => match known.get(&id) {
                 Some(out) => (id, out.clone()),
                 None => match read(reader, id, open.len()).await {
-                    Ok(tree) => {
-                        open.push(Open { id, path, tree, next: 0, below: Vec::new() });
+                    Ok((json, tree)) => {
+                        open.push(Open { id, path, json, tree, next: 0, below: Vec::new() });
                         ahead = next_folder(&mut open);
                         if ahead.is_some() {
                             continue;
@@ -76,11 +81,13 @@ pub(super) async fn fold<F: Fold>(
     }
 }
 
-async fn read(reader: &Reader, id: BlobId, depth: usize) -> Result<Tree, ReadError> {
+async fn read(reader: &Reader, id: BlobId, depth: usize) -> Result<(Vec<u8>, Tree), ReadError> {
     if depth >= DEEPEST {
         return Err(ReadError::TooDeep { tree: id, limit: DEEPEST });
     }
-    reader.tree(&id).await
+    let json = reader.blob(BlobKind::Tree, &id).await?;
+    let tree = Tree::decode(&json).map_err(|source| ReadError::Tree { tree: id, source })?;
+    Ok((json, tree))
 }
 
 /// The next folder of the innermost open tree.
@@ -99,7 +106,9 @@ fn leave<F: Fold>(
     open: &mut Vec<Open<F::Out>>,
     fold: &mut F,
 ) -> Result<(BlobId, F::Out), F::Error> {
-    let Open { id, path, tree, below, .. } = open.pop().expect("a tree is open until it is left");
-    let out = in_place(|| fold.leave(&path, id, tree, below))?;
+    let Open { id, path, json, tree, below, .. } =
+        open.pop().expect("a tree is open until it is left");
+    let seen = Seen { folder: &path, id, json: &json, tree: &tree };
+    let out = in_place(|| fold.leave(seen, below))?;
     Ok((id, out))
 }

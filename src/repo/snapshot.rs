@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::go::{null_is_empty, read_time};
 use super::{BlobId, SnapshotId};
 
+/// The tag by which restic, too, marks what a repair left of a snapshot.
+pub const REPAIRED: &str = "repaired";
+
 /// A snapshot, as in `snapshots/`. Source: restic's doc/design.rst, "Snapshots".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -15,7 +18,7 @@ pub struct Snapshot {
     pub parent: Option<SnapshotId>,
     /// The root tree.
     pub tree: BlobId,
-    /// The snapshot of which this is what a repair (or restic's `rewrite`) left.
+    /// The snapshot that this one was made from: by a repair, or by restic's `tag` or `rewrite`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<SnapshotId>,
     #[serde(default, deserialize_with = "null_is_empty")]
@@ -77,6 +80,11 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Snapshot {
+    /// The snapshot of which this is what a repair left.
+    pub fn left_of(&self) -> Option<SnapshotId> {
+        self.original.filter(|_| self.tags.iter().any(|tag| tag == REPAIRED))
+    }
+
     /// The snapshot's JSON, to be sealed by [`super::file`].
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("texts, numbers and times are always JSON")

@@ -2,14 +2,15 @@
 
 use serde::Serialize;
 
+use super::super::hint::Trouble;
 use super::super::output::styled;
 use super::super::verify::told::lacks;
-use super::super::{App, Exit};
+use super::super::{App, Exit, advice};
 use crate::ground::ids::RunId;
 use crate::ground::size::ByteSize;
 use crate::policy::PolicyName;
 use crate::repair::{self, Repaired};
-use crate::repo::repair::{Remains, SnapshotsRepaired};
+use crate::repo::repair::{Remains, SnapshotsRepaired, Unfinished};
 use crate::repo::{Damage, Gap, PackId, SnapshotId};
 use crate::report::{Line, Tone};
 use crate::source::manifest;
@@ -50,6 +51,9 @@ struct Answer {
     lost_blobs: u64,
     /// Packs, damaged or gone, that no index file names any more.
     dropped_packs: Vec<PackId>,
+    /// Those that are named still, and why.
+    still_named_packs: Vec<PackId>,
+    stopped: Option<Trouble>,
     /// Snapshots that lost something, newest first.
     snapshots: Vec<Lost>,
     /// What was found, as `verify` tells it.
@@ -78,10 +82,11 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let policy = setup.policy(&args.policy)?;
     let rooms = app.rooms(&setup).await?;
     let repaired = repair::snapshots(&setup, policy, args.read_data, args.dry_run, &rooms).await?;
-    let answer = answer(policy.full_name(), policy.customer.as_str(), repaired, args.dry_run);
+    let (name, customer) = (policy.full_name(), policy.customer.as_str());
+    let (answer, stopped) = answer(name, customer, repaired, args.dry_run);
     app.out.answer(&answer, &styled(&lines(&answer)))?;
     let is_whole = answer.snapshots.is_empty() && !answer.errors.iter().any(is_of_a_snapshot);
-    Ok(if is_whole { Exit::Done } else { Exit::Incomplete })
+    stopped.map_or(Ok(if is_whole { Exit::Done } else { Exit::Incomplete }), Err)
 }
 
 fn is_of_a_snapshot(damage: &Damage) -> bool {
@@ -93,9 +98,16 @@ fn answer(
     customer: &str,
     repaired: Repaired<SnapshotsRepaired>,
     dry_run: bool,
-) -> Answer {
+) -> (Answer, Option<anyhow::Error>) {
     let Repaired { run, done } = repaired;
-    let SnapshotsRepaired { found, salvaged, lost_blobs, dropped, snapshots } = done;
+    let SnapshotsRepaired { found, salvaged, lost_blobs, dropped, snapshots, unfinished } = done;
+    let (still_named_packs, stopped) = match unfinished {
+        None => (Vec::new(), None),
+        Some(Unfinished { packs, why }) => {
+            let stopped = anyhow::Error::new(why).context("the repair did not come to its end");
+            (packs, Some(advice::advised(stopped)))
+        }
+    };
     let lost = |one: Remains| {
         let affected = found.affected.iter().find(|affected| affected.snapshot == one.original);
         let name = one.tags.iter().find_map(|tag| tag.strip_prefix("policy:"));
@@ -111,10 +123,12 @@ fn answer(
             was_there: one.was_there,
         }
     };
-    Answer {
+    let answer = Answer {
         policy,
         run,
         dry_run,
+        still_named_packs,
+        stopped: stopped.as_ref().map(Trouble::of),
         saved_blobs: salvaged.blobs,
         saved_bytes: salvaged.stored_bytes,
         lost_blobs,
@@ -122,7 +136,8 @@ fn answer(
         snapshots: snapshots.into_iter().map(lost).collect(),
         errors: found.errors,
         more_errors: found.more_errors,
-    }
+    };
+    (answer, stopped)
 }
 
 fn lines(answer: &Answer) -> Vec<Line> {
@@ -136,15 +151,23 @@ fn lines(answer: &Answer) -> Vec<Line> {
         line(Tone::Plain, format!("pack {pack} is damaged or gone, and {would}named no more"));
     }
     more(answer.dropped_packs.len(), NAMED, &mut line);
+    if !answer.still_named_packs.is_empty() {
+        let packs = answer.still_named_packs.len();
+        line(
+            Tone::Bad,
+            format!("NOT TO THE END: {packs} damaged packs are named still; run it again"),
+        );
+    }
     for one in answer.snapshots.iter().take(NAMED) {
         tell(one, answer.dry_run, &mut line);
     }
     more(answer.snapshots.len(), NAMED, &mut line);
-    if answer.dropped_packs.is_empty() && answer.snapshots.is_empty() {
+    let packs = answer.dropped_packs.len() + answer.still_named_packs.len();
+    if packs == 0 && answer.snapshots.is_empty() {
         line(Tone::Good, "no pack is known to be damaged and no snapshot lost anything".into());
         return lines;
     }
-    let (saved, packs) = (answer.saved_blobs, answer.dropped_packs.len());
+    let saved = answer.saved_blobs;
     let bytes = match answer.saved_bytes {
         0 => String::new(),
         bytes => format!(" ({} stored)", ByteSize(bytes)),

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use super::{Error, Repair};
+use super::{Error, Repair, hash};
 use crate::ground::digest::Digest;
 use crate::repo::{IndexId, PackId, Repository, layout};
 use crate::store::{self, ObjectName, Put};
@@ -22,8 +22,7 @@ pub(super) async fn keep(repair: &Repair<'_>, id: &IndexId) -> Result<(), Error>
 /// the bytes that its name says is not damaged, and refused.
 pub(super) async fn mark(repair: &Repair<'_>, pack: PackId) -> Result<(), Error> {
     let object = layout::pack(&pack);
-    let Some(bytes) = read(repair.repository, &object).await? else { return Ok(()) };
-    let digest = Digest::of(&bytes);
+    let Some(digest) = digest(repair.repository, &object).await? else { return Ok(()) };
     if digest == pack.0 {
         return Err(Error::Whole { pack });
     }
@@ -40,8 +39,14 @@ pub(super) async fn is_marked(
     if !marks.iter().any(|mark| mark.as_str().contains(object.as_str())) {
         return Ok(false);
     }
-    let bytes = read(repository, &object).await?;
-    Ok(bytes.is_some_and(|bytes| marks.contains(&layout::aside(&object, &Digest::of(&bytes)))))
+    let digest = digest(repository, &object).await?;
+    Ok(digest.is_some_and(|digest| marks.contains(&layout::aside(&object, &digest))))
+}
+
+/// The digest of an object however large it is; none where it is not there.
+async fn digest(repository: &Repository, object: &ObjectName) -> Result<Option<Digest>, Error> {
+    let read = hash::of_object(&**repository.store(), object).await;
+    read.map_err(|source| Error::SetAside { object: object.clone(), source })
 }
 
 async fn read(repository: &Repository, object: &ObjectName) -> Result<Option<Bytes>, Error> {

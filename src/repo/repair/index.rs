@@ -145,14 +145,19 @@ impl Survey {
         outdated.map(|(id, _)| *id).collect()
     }
 
+    /// Index files that go. Superseded files alone do no harm and are left alone.
+    fn old(&self, wrong: &HashSet<PackId>) -> HashSet<IndexId> {
+        let is_sound = wrong.is_empty() && self.misnamed.is_empty() && self.damaged.is_empty();
+        match is_sound && self.unnamed().next().is_none() {
+            true => HashSet::new(),
+            false => self.outdated(wrong),
+        }
+    }
+
     pub fn plan(&self) -> IndexPlan {
         let (mut gone, mut named) = self.wrong();
         let wrong = gone.iter().chain(&named).copied().collect();
-        let mut rewritten: Vec<_> = self.outdated(&wrong).into_iter().collect();
-        // Superseded files alone do no harm and are left alone.
-        if gone.is_empty() && named.is_empty() && self.misnamed.is_empty() {
-            rewritten.clear();
-        }
+        let mut rewritten: Vec<_> = self.old(&wrong).into_iter().collect();
         named.extend(self.unnamed().map(|(pack, _)| pack));
         let header = |(pack, said): (&PackId, &Said)| {
             let Said::Nothing(what) = said else { return None };
@@ -171,7 +176,7 @@ impl Survey {
     pub fn exchange(self) -> Exchange {
         let (gone, otherwise) = self.wrong();
         let wrong: HashSet<_> = gone.iter().chain(&otherwise).copied().collect();
-        let old = self.outdated(&wrong);
+        let old = self.old(&wrong);
         let of_old: HashSet<PackId> =
             old.iter().flat_map(|id| &self.files[id].packs).map(|pack| pack.id).collect();
         let mut packs: BTreeMap<PackId, Vec<PackedBlob>> = BTreeMap::new();

@@ -1,28 +1,31 @@
 //! What is damaged is put right as far as what is stored allows.
 //!
 //! In: an open repository, and a [`Keeper`] who writes down what goes. Out: an index that names what
-//! packs hold, readable blobs in sound packs, and what is left of snapshots. The rules: nothing that can be read is deleted or loses its name; what cannot be read
-//! is set aside, not deleted, where it may have told something; what is new is durable and read back
-//! before anything old goes; whoever removes holds the lock that nobody shares, and has written it
-//! down. It can end anywhere and be run again. Async.
+//! packs hold, readable blobs in sound packs, and what is left of snapshots. The rules: nothing that
+//! can be read is deleted or loses its name; what cannot be read is set aside, not deleted, where it
+//! may have told something; what is new is durable and read back before anything old goes; whoever
+//! removes holds the lock that nobody shares, and has written it down. It can end anywhere and be run
+//! again. Async.
 
 mod aside;
 mod exchange;
+mod hash;
 mod headers;
 mod index;
 mod rewrite;
 mod salvage;
 mod snapshots;
+mod text;
 
 use std::sync::Arc;
 
 pub use self::index::{Header, IndexPlan};
-pub use self::snapshots::{Editor, How, Remains, SnapshotsRepaired};
+pub use self::snapshots::{Editor, How, Remains, SnapshotsRepaired, Unfinished};
 use super::lock::{Lock, LockError};
 use super::prune::{Keeper, Refused};
 use super::reader::ReadError;
 use super::verify::VerifyError;
-use super::{Error as RepositoryError, IndexId, PackId, Repository, WriteError};
+use super::{BlobId, Error as RepositoryError, IndexId, PackId, Repository, WriteError};
 use crate::ground::clock::Clock;
 use crate::ground::progress::Progress;
 use crate::store::{self, ObjectName};
@@ -49,6 +52,8 @@ pub enum Error {
     Whole { pack: PackId },
     #[error("cannot read blobs of the repository")]
     Blobs(#[from] ReadError),
+    #[error("tree {tree} was read, and cannot be read as text")]
+    NoTree { tree: BlobId },
     #[error("cannot store what is saved")]
     Write(#[source] WriteError),
     #[error("the new index file {id} is not read back as it was written")]

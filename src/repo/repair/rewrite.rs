@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use std::sync::PoisonError;
 
 use super::Error;
+use super::text::{Fate, edited};
 use crate::ground::digest::Digest;
-use crate::repo::fold::Fold;
+use crate::repo::fold::{Fold, Seen};
 use crate::repo::reader::ReadError;
 use crate::repo::writer::Writer;
-use crate::repo::{BlobId, BlobKind, NodeKind, SharedIndex, Tree};
+use crate::repo::{BlobId, BlobKind, NodeKind, SharedIndex};
 
 /// What is left of one tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,32 +37,31 @@ impl Fold for Rewriting<'_> {
         Left { tree: None, files: 0, folders: 1 }
     }
 
-    fn leave(&mut self, _: &[u8], id: BlobId, tree: Tree, below: Vec<Left>) -> Result<Left, Error> {
-        let mut left = Left { tree: Some(id), files: 0, folders: 0 };
+    fn leave(&mut self, seen: Seen<'_>, below: Vec<Left>) -> Result<Left, Error> {
+        let mut left = Left { tree: Some(seen.id), files: 0, folders: 0 };
         let mut below = below.into_iter();
-        let mut nodes = Vec::with_capacity(tree.nodes.len());
-        let mut is_changed = false;
-        for mut node in tree.nodes {
-            match &mut node.kind {
+        let mut fates = Vec::with_capacity(seen.tree.nodes.len());
+        for node in &seen.tree.nodes {
+            fates.push(match &node.kind {
                 NodeKind::File { content, .. } if !content.iter().all(|blob| self.has(blob)) => {
                     left.files = left.files.saturating_add(1);
-                    is_changed = true;
-                    continue;
+                    Fate::Leaves
                 }
                 NodeKind::Dir { subtree } => {
                     let inner = below.next().expect("a fold gives one for each folder");
                     left.files = left.files.saturating_add(inner.files);
                     left.folders = left.folders.saturating_add(inner.folders);
-                    is_changed |= inner.tree != Some(*subtree);
-                    let Some(tree) = inner.tree else { continue };
-                    *subtree = tree;
+                    match inner.tree {
+                        Some(tree) if tree == *subtree => Fate::Stays,
+                        Some(tree) => Fate::Becomes(tree),
+                        None => Fate::Leaves,
+                    }
                 }
-                _ => {}
-            }
-            nodes.push(node);
+                _ => Fate::Stays,
+            });
         }
-        if is_changed {
-            left.tree = Some(self.store(&Tree { nodes })?);
+        if fates.iter().any(|fate| *fate != Fate::Stays) {
+            left.tree = Some(self.store(&seen, &fates)?);
         }
         Ok(left)
     }
@@ -74,10 +74,12 @@ impl Rewriting<'_> {
             && !self.lost.contains(&(BlobKind::Data, *blob))
     }
 
-    fn store(&self, tree: &Tree) -> Result<BlobId, Error> {
+    /// Stores what is left of a tree.
+    fn store(&self, seen: &Seen<'_>, fates: &[Fate]) -> Result<BlobId, Error> {
+        let json = edited(seen.json, fates).ok_or(Error::NoTree { tree: seen.id })?;
         match self.writer {
-            Some(writer) => writer.store_tree(tree).map_err(Error::Write),
-            None => Ok(BlobId(Digest::of(&tree.encode()))),
+            Some(writer) => writer.store_blob(BlobKind::Tree, &json).map_err(Error::Write),
+            None => Ok(BlobId(Digest::of(&json))),
         }
     }
 }

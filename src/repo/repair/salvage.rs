@@ -7,14 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::runtime::Handle;
 
-use super::{Error, How, Repair};
-use crate::ground::digest::Digest;
+use super::{Error, How, Repair, hash};
 use crate::repo::reader::{ReadError, Reader};
 use crate::repo::writer::{WriteError, Writer, locked};
 use crate::repo::{
     Added, BlobId, BlobKind, Depth, Index, IndexFile, IndexPack, PackId, SharedIndex, layout,
 };
-use crate::store;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -63,10 +61,10 @@ impl Repair<'_> {
     /// A pack that reads whole now is not damaged: what read it was, or the index is.
     async fn check_damaged(&self, unsound: &HashSet<PackId>) -> Result<(), Error> {
         for pack in unsound.iter().copied() {
-            match self.repository.store().get(&layout::pack(&pack), None).await {
-                Ok(bytes) if Digest::of(&bytes) == pack.0 => return Err(Error::Whole { pack }),
-                Ok(_) | Err(store::Error::Missing { .. }) => {}
-                Err(source) => return Err(Error::Pack { pack, source }),
+            let read = hash::of_object(&**self.repository.store(), &layout::pack(&pack)).await;
+            let digest = read.map_err(|source| Error::Pack { pack, source })?;
+            if digest == Some(pack.0) {
+                return Err(Error::Whole { pack });
             }
         }
         Ok(())

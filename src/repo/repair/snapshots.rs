@@ -30,7 +30,8 @@ use crate::repo::{
 /// Says what a repaired snapshot looks like, and writes down that it was published.
 #[async_trait]
 pub trait Editor: Send + Sync {
-    /// The tags of what is left of a snapshot with these: nobody may take it for the original.
+    /// The tags of what is left of a snapshot with these, [`REPAIRED`] among them: nobody may take it
+    /// for the original.
     fn tags(&self, original: &[String]) -> Vec<String>;
     /// What is left of a snapshot is published, now or by an earlier repair.
     async fn published(&self, what: &Remains) -> Result<(), Refused>;
@@ -64,6 +65,15 @@ pub struct SnapshotsRepaired {
     pub dropped: Vec<PackId>,
     /// Newest first.
     pub snapshots: Vec<Remains>,
+    pub unfinished: Option<Unfinished>,
+}
+
+/// Damaged packs that index files still name: what is left of snapshots is published all the same, and
+/// the next repair goes on.
+#[derive(Debug)]
+pub struct Unfinished {
+    pub packs: Vec<PackId>,
+    pub why: Error,
 }
 
 /// How a repair of snapshots goes about it.
@@ -93,17 +103,19 @@ impl Repair<'_> {
         };
         let outcome = outcome.await;
         let released = lock.release().await;
-        let (repaired, lost) = outcome?;
+        let (mut repaired, lost) = outcome?;
         released?;
-        if !repaired.dropped.is_empty() {
-            self.drop_packs(&repaired.dropped, &lost).await?;
+        if !repaired.dropped.is_empty()
+            && let Err(why) = self.drop_packs(&repaired.dropped, &lost).await
+        {
+            let packs = std::mem::take(&mut repaired.dropped);
+            repaired.unfinished = Some(Unfinished { packs, why });
         }
         tracing::info!(phase = "done");
         Ok(repaired)
     }
 
     async fn look(&self, how: How<'_>) -> Result<Survey, Error> {
-        tracing::info!(phase = "survey");
         let known = self.keeper.known().await.map_err(Error::Keeper)?;
         let mut published = known.published;
         published.retain(|id| !known.given_up.contains(id));
@@ -150,26 +162,27 @@ impl Repair<'_> {
         look: Survey,
         lock: Option<&Lock>,
     ) -> Result<(SnapshotsRepaired, HashSet<(BlobKind, BlobId)>), Error> {
-        let Survey { found, snapshots, index, losses } = look;
+        let Survey { found, mut snapshots, index, losses } = look;
         let unsound = losses.unsound().clone();
         tracing::info!(phase = "salvage");
         let Salvaged { added, lost } = self.salvage(&index, &unsound, how).await?;
         tracing::info!(phase = "rewrite");
         let left = self.rewrite(&index, &lost, &snapshots, lock.is_some()).await?;
         tracing::info!(phase = "publish");
+        self.learn_of_new(&mut snapshots).await?;
         let mut remains = Vec::new();
         for (id, left) in left {
-            let original = &snapshots[&id];
+            let original = snapshots[&id].clone();
             let (repaired, was_there) = match (left.tree, lock) {
                 (Some(tree), Some(lock)) => {
-                    self.publish_one(how, lock, id, original, tree, &snapshots).await?
+                    self.publish_one(how, lock, id, &original, tree, &mut snapshots).await?
                 }
                 _ => (None, false),
             };
             let one = Remains {
                 original: id,
                 time: original.time,
-                tags: original.tags.clone(),
+                tags: original.tags,
                 files: left.files,
                 folders: left.folders,
                 repaired,
@@ -189,6 +202,7 @@ impl Repair<'_> {
             lost_blobs: lost.len() as u64,
             dropped,
             snapshots: remains,
+            unfinished: None,
         };
         Ok((repaired, lost))
     }
@@ -210,7 +224,9 @@ impl Repair<'_> {
         let mut rewriting = Rewriting { index, lost, writer: stores.then_some(&writer) };
         let mut known = HashMap::new();
         let mut all = Vec::new();
-        for (id, snapshot) in snapshots {
+        let mut by_time: Vec<_> = snapshots.iter().collect();
+        by_time.sort_by_key(|(id, snapshot)| (snapshot.time, **id));
+        for (id, snapshot) in by_time {
             let left = fold(&reader, snapshot.tree, &mut known, &mut rewriting).await?;
             self.progress.advance(1, 0);
             if left.tree != Some(snapshot.tree) {
@@ -221,7 +237,8 @@ impl Repair<'_> {
         Ok(all)
     }
 
-    /// Publishes a tree as what is left of a snapshot, unless an earlier repair did.
+    /// Publishes a tree as what is left of a snapshot, unless an earlier repair, one of another host, or
+    /// this one did: of two snapshots that are left of the same one the same may be left.
     async fn publish_one(
         &self,
         how: How<'_>,
@@ -229,10 +246,10 @@ impl Repair<'_> {
         id: SnapshotId,
         original: &Snapshot,
         tree: BlobId,
-        snapshots: &HashMap<SnapshotId, Snapshot>,
+        snapshots: &mut HashMap<SnapshotId, Snapshot>,
     ) -> Result<(Option<SnapshotId>, bool), Error> {
-        let of = original.original.unwrap_or(id);
-        let is_it = |other: &Snapshot| other.original == Some(of) && other.tree == tree;
+        let of = original.left_of().unwrap_or(id);
+        let is_it = |other: &Snapshot| other.left_of() == Some(of) && other.tree == tree;
         if let Some((there, _)) = snapshots.iter().find(|(_, other)| is_it(other)) {
             return Ok((Some(*there), true));
         }
@@ -247,7 +264,25 @@ impl Repair<'_> {
             ..original.clone()
         };
         let saved = self.repository.save_snapshot(&snapshot).await.map_err(Error::Store)?;
+        snapshots.insert(saved, snapshot);
         Ok((Some(saved), false))
+    }
+
+    /// Adds the snapshots that came since they were read.
+    async fn learn_of_new(
+        &self,
+        snapshots: &mut HashMap<SnapshotId, Snapshot>,
+    ) -> Result<(), Error> {
+        let listed = Folder::Snapshots.list(&**self.repository.store()).await;
+        for (id, _) in listed.map_err(Error::List)? {
+            let id = SnapshotId(id);
+            if !snapshots.contains_key(&id)
+                && let Ok(snapshot) = self.repository.snapshot(&id).await
+            {
+                snapshots.insert(id, snapshot);
+            }
+        }
+        Ok(())
     }
 
     /// Index files name these packs no more; what can be read of them is in others.

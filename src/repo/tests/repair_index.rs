@@ -46,6 +46,14 @@ impl Bench {
         self.repair_index_through(self.store.clone(), &Office::default())
     }
 
+    fn plan_index(&self) -> IndexPlan {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let keeper = Office::default();
+        let (repository, keeper) = (&self.repository, &keeper);
+        let repair = Repair { repository, clock: &clock, keeper, progress: &Silent };
+        self.runtime.block_on(repair.plan_index()).unwrap()
+    }
+
     fn repair_index_through(
         &self,
         store: store::Shared,
@@ -321,5 +329,45 @@ fn a_new_index_file_that_does_not_come_back_as_written_costs_no_old_one() {
         assert_ne!(faulty.fired(), [0]);
         assert!(before.0.iter().all(|name| bench.names("index").contains(name)), "{harm:?}");
         assert_eq!(bench.readable(&contents), before.1);
+    }
+}
+
+#[test]
+fn a_dry_run_names_every_index_file_that_goes_also_those_that_others_replace() {
+    let bench = Bench::new();
+    let contents = two_snapshots(&bench);
+    // A program that died before it removed what it had replaced.
+    let [first, _] = &bench.names("index")[..] else { panic!("two index files") };
+    let id = first.as_str().rsplit('/').next().unwrap().parse().unwrap();
+    let loading = bench.repository.load(layout::Folder::Index, &id, IndexFile::decode);
+    let file = bench.runtime.block_on(loading).unwrap();
+    let newer = IndexFile { supersedes: vec![IndexId(id)], ..file };
+    let newer = bench.runtime.block_on(bench.repository.save_index(&newer)).unwrap();
+    assert!(bench.plan_index().is_empty(), "alone it does no harm");
+    let third = bench.back_up(&[("/third", &noise(3000))]);
+    let sound = bench.objects();
+    let replacing = layout::index(&newer);
+    let others = bench.names("index");
+    let others = others.iter().filter(|name| *name != first && **name != replacing);
+    for (what, harm) in [HARMS[0], HARMS[3]] {
+        for name in others.clone() {
+            harm(&bench, name, name);
+            let before = bench.names("index");
+
+            let (plan, done) = (bench.plan_index(), bench.repair_index().unwrap());
+
+            assert_eq!(plan, done, "{what}");
+            let damaged = plan.damaged.iter().map(|(id, _)| id);
+            let mut told: Vec<_> =
+                plan.rewritten.iter().chain(damaged).map(layout::index).collect();
+            told.sort();
+            let after = bench.names("index");
+            let gone: Vec<_> = before.into_iter().filter(|name| !after.contains(name)).collect();
+            assert_eq!(told, gone, "{what}");
+            assert!(gone.contains(first), "{what}");
+            assert_eq!(bench.readable(&contents).len(), 3);
+            assert_eq!(bench.readable(&third.1).len(), 1);
+            bench.reset(&sound);
+        }
     }
 }

@@ -5,6 +5,7 @@ use super::repair_index::Office;
 use super::*;
 use crate::ground::digest::Digest;
 use crate::ground::progress::Silent;
+use crate::repo::lock::{Claim, LockError};
 use crate::repo::prune::Refused;
 use crate::repo::repair::{Editor, Error, How, Remains, Repair, SnapshotsRepaired};
 use crate::repo::verify::Memory as Readings;
@@ -338,7 +339,8 @@ fn a_repair_that_fails_at_any_call_has_lost_nothing_and_the_next_one_ends_it() {
                     assert!(outcome.is_ok(), "{act:?} {call}: {outcome:?}");
                     break;
                 }
-                ended += usize::from(outcome.is_err());
+                let is_cut = |done: &SnapshotsRepaired| done.unfinished.is_some();
+                ended += usize::from(outcome.as_ref().map_or(true, is_cut));
                 let what = format!("{act:?} {harm:?} {call}");
                 assert_eq!(bench.files_of(&original), expected, "{what}");
                 bench.names("locks").iter().for_each(|lock| bench.remove(lock));
@@ -370,7 +372,11 @@ fn a_store_that_lies_for_a_while_costs_nothing_that_is_stored() {
 
         let outcome = bench.repair_snapshots_with(faulty, Depth::ReadData, false);
 
-        if matches!(outcome, Err(Error::Whole { .. })) {
+        let why = match &outcome {
+            Ok(repaired) => repaired.unfinished.as_ref().map(|one| &one.why),
+            Err(error) => Some(error),
+        };
+        if matches!(why, Some(Error::Whole { .. })) {
             unmasked += 1;
             assert!(bench.index().read().unwrap().has_pack(&place.pack), "{lies}");
         }
@@ -458,4 +464,134 @@ fn a_missing_index_file_is_made_anew_before_snapshots_are_taken_for_lost() {
     assert_eq!(bench.names("snapshots").len(), 1);
     bench.repair_index().unwrap();
     assert!(bench.files_of(&original) == all);
+}
+
+#[test]
+fn what_was_published_is_told_though_the_last_step_waits_for_others() {
+    let bench = Bench::new();
+    let (original, _, place) = five_files(&bench);
+    flip(&bench, &layout::pack(&place.pack), place.offset as usize + 99);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let claim = Claim::default();
+    let other = Lock::shared(&bench.repository, &clock, &claim);
+    let other = bench.runtime.block_on(other).unwrap();
+
+    let first = bench.repair_snapshots().unwrap();
+
+    let unfinished = first.unfinished.unwrap();
+    assert!(matches!(unfinished.why, Error::Lock(LockError::Locked { .. })), "{unfinished:?}");
+    assert_eq!((unfinished.packs, first.dropped), (vec![place.pack], vec![]));
+    assert_eq!((first.snapshots.len(), first.snapshots[0].original), (1, original));
+    assert!(bench.index().read().unwrap().has_pack(&place.pack));
+    bench.runtime.block_on(other.release()).unwrap();
+
+    let second = bench.repair_snapshots().unwrap();
+
+    assert!(second.unfinished.is_none() && second.dropped == [place.pack]);
+    assert_eq!(second.salvaged.blobs, 0, "what was saved was saved again");
+    assert!(second.snapshots[0].was_there);
+    assert_eq!(second.snapshots[0].repaired, first.snapshots[0].repaired);
+}
+
+impl Bench {
+    /// A copy of a snapshot with other tags, as restic's `tag` makes it.
+    fn tagged(&self, id: &SnapshotId, tags: &[&str]) -> SnapshotId {
+        let mut copy = self.runtime.block_on(self.repository.snapshot(id)).unwrap();
+        copy.original = Some(*id);
+        copy.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        self.runtime.block_on(self.repository.save_snapshot(&copy)).unwrap()
+    }
+}
+
+#[test]
+fn a_snapshot_that_restic_tagged_is_not_taken_for_what_a_repair_left() {
+    let bench = Bench::new();
+    let (original, _, place) = five_files(&bench);
+    let tagged = bench.tagged(&original, &["important"]);
+    flip(&bench, &layout::pack(&place.pack), place.offset as usize + 99);
+
+    let before = bench.verify(Depth::ReadData).unwrap();
+    assert!(before.affected.len() == 2 && before.affected.iter().all(|one| one.repaired.is_none()));
+    let repaired = bench.repair_snapshots().unwrap();
+
+    let mut left: Vec<_> =
+        repaired.snapshots.iter().map(|one| (one.original, one.repaired.unwrap())).collect();
+    left.sort();
+    let mut originals = [original, tagged];
+    originals.sort();
+    assert_eq!([left[0].0, left[1].0], originals);
+    assert_ne!(left[0].1, left[1].1, "each has its own");
+    let verified = bench.verify(Depth::ReadData).unwrap();
+    let mut told: Vec<_> =
+        verified.affected.iter().map(|one| (one.snapshot, one.repaired.unwrap())).collect();
+    told.sort();
+    assert_eq!(told, left);
+}
+
+#[test]
+fn the_same_is_left_of_a_snapshot_once_however_often_it_is_damaged() {
+    let bench = Bench::new();
+    let (original, all, place) = five_files(&bench);
+    flip(&bench, &layout::pack(&place.pack), place.offset as usize + 99);
+    let first = bench.repair_snapshots().unwrap().snapshots[0].repaired.unwrap();
+    // In the pack into which it was saved.
+    let third = BlobId(Digest::of(&all["folder/3"]));
+    let place = bench.index().read().unwrap().lookup(BlobKind::Data, &third).unwrap();
+    flip(&bench, &layout::pack(&place.pack), place.offset as usize + 99);
+
+    let second = bench.repair_snapshots().unwrap();
+
+    let left: Vec<_> = second.snapshots.iter().map(|one| one.repaired.unwrap()).collect();
+    let mut damaged: Vec<_> = second.snapshots.iter().map(|one| one.original).collect();
+    damaged.sort();
+    let mut expected = [original, first];
+    expected.sort();
+    assert_eq!(damaged, expected);
+    assert_eq!(left[0], left[1]);
+    assert_eq!(bench.names("snapshots").len(), 3);
+    assert_eq!(bench.files_of(&left[0]).len(), 3);
+}
+
+#[test]
+fn what_a_later_restic_writes_into_trees_survives_the_loss_of_a_file_beside_it() {
+    let bench = Bench::new();
+    let writer = bench.writer();
+    let [kept, lost] = [noise(3000), noise(3000)];
+    let [kept_id, lost_id] =
+        [&kept, &lost].map(|bytes| writer.store_content(&mut &bytes[..]).unwrap().ids[0]);
+    let file = |name: &str, id: BlobId| {
+        format!(
+            r#"{{"name":"{name}","type":"file","content":["{id}"],"size":3000,"color":{{"red":9e9}}}}"#
+        )
+    };
+    let inner = format!(
+        "{{\"nodes\":[{},{}],\"signed_by\":\"somebody\"}}\n",
+        file("kept", kept_id),
+        file("lost", lost_id)
+    );
+    let inner = writer.store_blob(BlobKind::Tree, inner.as_bytes()).unwrap();
+    let outer = |inner: BlobId| {
+        format!(r#"{{"nodes":[{{"name":"folder","type":"dir","subtree":"{inner}","birth":7}}]}}"#)
+    };
+    let root = writer.store_blob(BlobKind::Tree, outer(inner).as_bytes()).unwrap();
+    bench.finish(writer).unwrap();
+    let id = bench.runtime.block_on(bench.repository.save_snapshot(&snapshot(root))).unwrap();
+    let place = bench.index().read().unwrap().lookup(BlobKind::Data, &lost_id).unwrap();
+    flip(&bench, &layout::pack(&place.pack), place.offset as usize + 99);
+
+    let dry = bench.repair_snapshots_with(bench.store.clone(), Depth::ReadData, true).unwrap();
+    let repaired = bench.repair_snapshots().unwrap();
+
+    assert_eq!((dry.snapshots.len(), repaired.snapshots.len()), (1, 1));
+    assert_eq!(repaired.snapshots[0].original, id);
+    let left = repaired.snapshots[0].repaired.unwrap();
+    assert_eq!(bench.files_of(&left)["folder/kept"], kept);
+    let text = |id: &BlobId| {
+        let reading = bench.runtime.block_on(bench.reader().blob(BlobKind::Tree, id));
+        String::from_utf8(reading.unwrap()).unwrap()
+    };
+    let inner = format!("{{\"nodes\":[{}],\"signed_by\":\"somebody\"}}\n", file("kept", kept_id));
+    let root = bench.runtime.block_on(bench.repository.snapshot(&left)).unwrap().tree;
+    assert_eq!(text(&root), outer(BlobId(Digest::of(inner.as_bytes()))));
+    assert_eq!(text(&BlobId(Digest::of(inner.as_bytes()))), inner);
 }

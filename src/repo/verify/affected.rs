@@ -10,10 +10,10 @@ use serde::Serialize;
 use super::trees::Lost;
 use super::{Verified, VerifyError};
 use crate::ground::progress::Progress;
-use crate::repo::fold::{Fold, fold};
+use crate::repo::fold::{Fold, Seen, fold};
 use crate::repo::reader::{ReadError, Reader};
 use crate::repo::walk::join;
-use crate::repo::{BlobId, BlobKind, Node, NodeKind, SharedIndex, Snapshot, SnapshotId, Tree};
+use crate::repo::{BlobId, BlobKind, Node, NodeKind, SharedIndex, Snapshot, SnapshotId};
 
 /// Files that are named for one damaged object.
 const NAMED_OF_OBJECT: usize = 5;
@@ -76,7 +76,7 @@ pub(super) async fn name(
     let mut naming = Naming { index, lost, snapshot: *newest, uses };
     let mut known = HashMap::new();
     let repaired: HashMap<_, _> =
-        snapshots.iter().rev().filter_map(|(id, other)| Some((other.original?, *id))).collect();
+        snapshots.iter().rev().filter_map(|(id, other)| Some((other.left_of()?, *id))).collect();
     for (id, snapshot) in snapshots {
         naming.snapshot = *id;
         let Gaps { files, folders } = fold(reader, snapshot.tree, &mut known, &mut naming).await?;
@@ -138,23 +138,17 @@ impl Fold for Naming<'_> {
         Gaps { files: 0, folders: 1 }
     }
 
-    fn leave(
-        &mut self,
-        folder: &[u8],
-        _: BlobId,
-        tree: Tree,
-        below: Vec<Gaps>,
-    ) -> Result<Gaps, ReadError> {
+    fn leave(&mut self, seen: Seen<'_>, below: Vec<Gaps>) -> Result<Gaps, ReadError> {
         // A hostile snapshot may hold the same folder more often than numbers go.
         let mut all = below.into_iter().fold(Gaps::default(), |sum, one| Gaps {
             files: sum.files.saturating_add(one.files),
             folders: sum.folders.saturating_add(one.folders),
         });
-        for node in &tree.nodes {
+        for node in &seen.tree.nodes {
             let lost = lost_of(node, self.lost);
             if !lost.is_empty() {
                 all.files = all.files.saturating_add(1);
-                self.used(BlobKind::Data, &lost, &file_path(folder, node));
+                self.used(BlobKind::Data, &lost, &file_path(seen.folder, node));
             }
         }
         Ok(all)
