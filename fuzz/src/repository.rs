@@ -180,8 +180,8 @@ pub fn lock(input: &[u8]) {
     runtime().block_on(async {
         let object = Folder::Locks.object(&name);
         repository.store().put(&object, stored, Put::Overwrite).await.unwrap();
-        let _ = locks::unlock(repository, &SystemClock, false).await;
-        locks::unlock(repository, &SystemClock, true).await.unwrap();
+        let _ = locks::unlock(repository, &SystemClock, &[], false).await;
+        locks::unlock(repository, &SystemClock, &[], true).await.unwrap();
         assert_eq!(Folder::Locks.list(&**repository.store()).await.unwrap(), []);
     });
     let _: Option<Value> = serde_json::from_slice(input).ok();

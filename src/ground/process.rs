@@ -176,6 +176,27 @@ impl Identity {
     }
 }
 
+/// Where a process's number counts: one run of a kernel, and a process namespace in it.
+///
+/// A host's name tells less: after a restart the same number can start at the same tick, containers of
+/// one name count their own processes, and two machines may share a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Realm {
+    /// `/proc/sys/kernel/random/boot_id`, see random(4).
+    pub boot: String,
+    /// See pid_namespaces(7).
+    pub namespace: String,
+}
+
+impl Realm {
+    /// Where this very process is.
+    pub fn here() -> Self {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+        Self { boot: boot.trim().to_owned(), namespace: namespace.to_string_lossy().into_owned() }
+    }
+}
+
 fn started_ticks(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The command's name, field 2, is in brackets and may hold blanks and brackets itself.

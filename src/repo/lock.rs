@@ -3,6 +3,9 @@
 //! In: an open repository. Out: an object under `locks/`, kept fresh while its [`Lock`] lives.
 //! restic honours ours and we honour restic's. Source: restic's doc/design.rst, "Locks". Async.
 
+mod owner;
+mod unlock;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use self::owner::Owner;
+pub use self::unlock::{Kept, Unlocked, unlock};
 use super::layout::Folder;
 use super::{Error, LockId, Repository};
 use crate::ground::clock::Clock;
@@ -67,6 +72,9 @@ struct LockFile {
     uid: u32,
     #[serde(default)]
     gid: u32,
+    /// Ours alone have it; other programs skip it.
+    #[serde(default, rename = "lifeboat", skip_serializing_if = "Option::is_none")]
+    owner: Option<Owner>,
 }
 
 /// What becomes of an object that will be, or was, a lock.
@@ -317,45 +325,6 @@ impl Held {
     }
 }
 
-/// Removes locks that nobody holds; returns how many. `all`: those that somebody holds as well.
-pub async fn unlock(
-    repository: &Repository,
-    clock: &dyn Clock,
-    all: bool,
-) -> Result<usize, LockError> {
-    let written = write(repository, clock, false, &Claim::default()).await;
-    let id = written.map_err(LockError::Repository)?;
-    let result = async {
-        let Others { kept, mut stale } = others(repository, id, &[]).await?;
-        let mut unreadable = None;
-        for other in kept {
-            let gone = match load(repository, other).await {
-                Ok(file) => file.is_some_and(|file| file.is_of_a_gone_process_here()),
-                Err(_) if all => true,
-                Err(error) => {
-                    unreadable = unreadable.or(Some(error));
-                    false
-                }
-            };
-            if all || gone {
-                stale.push(other);
-            }
-        }
-        let removed = remove_all(repository, &stale).await?;
-        unreadable.map_or(Ok(removed), |error| Err(LockError::Repository(error)))
-    }
-    .await;
-    remove(repository, id).await.map_err(LockError::Repository)?;
-    result
-}
-
-impl LockFile {
-    fn is_of_a_gone_process_here(&self) -> bool {
-        self.hostname == host_name()
-            && !std::path::Path::new(&format!("/proc/{}", self.pid)).exists()
-    }
-}
-
 struct Others {
     kept: Vec<LockId>,
     stale: Vec<LockId>,
@@ -431,6 +400,7 @@ async fn write(
         pid: i64::from(std::process::id()),
         uid: rustix::process::getuid().as_raw(),
         gid: rustix::process::getgid().as_raw(),
+        owner: Some(Owner::me()),
     };
     let json = serde_json::to_vec(&file).expect("texts, numbers and times are always JSON");
     let (id, sealed) = repository.seal(&json);
@@ -544,6 +514,10 @@ mod tests {
             Lock::exclusive(&self.repository, &self.clock, &claim).await
         }
 
+        async fn unlock(&self, dead: &[LockId], all: bool) -> Result<Unlocked, LockError> {
+            unlock(&self.repository, &*self.clock, dead, all).await
+        }
+
         async fn listed(&self) -> Vec<LockId> {
             let listed = Folder::Locks.list(&**self.repository.store()).await.unwrap();
             listed.into_iter().map(|(id, _)| LockId(id)).collect()
@@ -634,7 +608,7 @@ mod tests {
     async fn a_lock_that_somebody_removed_is_good_no_more() {
         let bench = Bench::new().await;
         let lock = bench.shared().await.unwrap();
-        let removed = unlock(&bench.repository, &*bench.clock, true).await.unwrap();
+        let Unlocked { removed, .. } = bench.unlock(&[], true).await.unwrap();
         assert_eq!(removed, 1);
 
         lock.held.refresh().await.unwrap();
@@ -646,7 +620,7 @@ mod tests {
     async fn locks_known_to_be_dead_are_removed_and_living_ones_never() {
         let bench = Bench::new().await;
         let lock = bench.shared().await.unwrap();
-        assert_eq!(unlock(&bench.repository, &*bench.clock, false).await.unwrap(), 0);
+        assert_eq!(bench.unlock(&[], false).await.unwrap().removed, 0);
 
         let alone = bench.exclusive(vec![lock.id()]).await.unwrap();
 
@@ -689,9 +663,9 @@ mod tests {
         let error = bench.shared().await.unwrap_err();
 
         assert!(matches!(error, LockError::Repository(Error::Damaged { .. })), "{error:?}");
-        let refused = unlock(&bench.repository, &*bench.clock, false).await.unwrap_err();
+        let refused = bench.unlock(&[], false).await.unwrap_err();
         assert!(matches!(refused, LockError::Repository(Error::Damaged { .. })), "{refused:?}");
         assert_eq!(bench.listed().await, [LockId(Digest::ZERO)]);
-        assert_eq!(unlock(&bench.repository, &*bench.clock, true).await.unwrap(), 1);
+        assert_eq!(bench.unlock(&[], true).await.unwrap().removed, 1);
     }
 }

@@ -5,19 +5,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use crate::ground::process::{Identity, host_name};
+use crate::ground::process::{Identity, Realm, host_name};
 
 /// A process on a host, in one run of that host's kernel.
-///
-/// A host's name alone says little: after a restart the same number can start at the same tick,
-/// and containers of one name count their own processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     pub host: String,
-    /// `/proc/sys/kernel/random/boot_id`, see random(4).
-    boot: String,
-    /// The process namespace in which its number counts, see pid_namespaces(7).
-    namespace: String,
+    #[serde(flatten)]
+    realm: Realm,
     pub process: Identity,
 }
 
@@ -29,14 +24,7 @@ impl Holder {
 
     /// The process `process` of this host.
     pub fn here(process: Identity) -> Self {
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-        Self {
-            host: host_name(),
-            boot: boot.trim().to_owned(),
-            namespace: namespace.to_string_lossy().into_owned(),
-            process,
-        }
+        Self { host: host_name(), realm: Realm::here(), process }
     }
 
     /// Whether it certainly runs no more. Of other hosts nothing is certain.
@@ -45,7 +33,7 @@ impl Holder {
         if self.host != here.host {
             return false;
         }
-        self.boot != here.boot || self.namespace == here.namespace && !self.process.is_alive()
+        self.realm.boot != here.realm.boot || self.realm == here.realm && !self.process.is_alive()
     }
 
     pub(super) fn written(&self) -> String {
@@ -75,8 +63,10 @@ mod tests {
 
         assert!(!me.is_gone());
         assert!(Holder::here(other_tick).is_gone());
-        assert!(Holder { boot: "before the restart".into(), ..me.clone() }.is_gone());
-        assert!(!Holder { namespace: "pid:[1]".into(), ..Holder::here(other_tick) }.is_gone());
+        let before = Realm { boot: "before the restart".into(), ..Realm::here() };
+        assert!(Holder { realm: before, ..me.clone() }.is_gone());
+        let contained = Realm { namespace: "pid:[1]".into(), ..Realm::here() };
+        assert!(!Holder { realm: contained, ..Holder::here(other_tick) }.is_gone());
         assert!(!Holder { host: "elsewhere".into(), ..Holder::here(other_tick) }.is_gone());
     }
 }

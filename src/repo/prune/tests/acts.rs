@@ -145,7 +145,7 @@ impl Act {
 
     /// A person who removes locks that others hold.
     pub async fn unlock(self) -> Result<(), Stopped> {
-        lock::unlock(&self.repository, &*self.world.clock, true).await?;
+        lock::unlock(&self.repository, &*self.world.clock, &[], true).await?;
         Ok(())
     }
 }
