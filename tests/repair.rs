@@ -219,6 +219,7 @@ fn what_is_left_of_a_snapshot_restores_byte_for_byte_and_is_never_taken_for_it()
     assert_eq!((code, &drill["snapshot"]), (4, &json!(original)), "{drill:#}");
     let status = bench.run(&["status", "--json"]).exits(0).json();
     assert_eq!(status[0]["last_backup"]["snapshot"], original);
+    assert_eq!(status[0]["damaged"], json!([original]));
     assert!(!status.to_string().contains(id), "{status:#}");
     let ran = bench.run(&["drill", "shop", "--snapshot", id, "--json"]);
     assert!(matches!(ran.code, 4 | 5), "{}", ran.stdout);
@@ -305,4 +306,78 @@ fn a_damaged_index_is_to_be_repaired_before_snapshots_are() {
 
     assert!(ran.stderr.contains("the index must be repaired first"), "{}", ran.stderr);
     assert!(ran.stderr.contains("`lifeboat repair index`"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_a_verification_found_is_shown_by_status_and_pushes_no_whole_snapshot_out() {
+    let bench = Bench::new();
+    let kept = "[retention]\nlast = 1\n\n[objectives]";
+    bench.edit("policies/shop.toml", "[objectives]", kept);
+    let older = bench.backup()["snapshot"].clone();
+    let before = bench.files("store/acme/repo/data");
+    fs::write(bench.path("data/files/newer.bin"), noise(400_000)).unwrap();
+    let newer = bench.backup()["snapshot"].clone();
+    let is_new = |file: &PathBuf| !before.contains(file);
+    let brought: Vec<_> = bench.files("store/acme/repo/data").into_iter().filter(is_new).collect();
+    let largest = brought.iter().max_by_key(|file| fs::metadata(file).unwrap().len()).unwrap();
+    flip(largest, 200_000);
+    let status = bench.run(&["status", "--json"]).exits(0).json();
+    assert_eq!(
+        (&status[0]["damaged"], &status[0]["last_verification"]),
+        (&json!([]), &Value::Null)
+    );
+
+    bench.run(&["verify", "shop", "--read-data"]).exits(1);
+
+    let status = bench.run(&["status", "--json"]).exits(0).json();
+    assert_eq!(status[0]["damaged"], json!([newer]), "{status:#}");
+    let text = bench.run(&["status"]).exits(0).stdout;
+    assert!(text.contains("DAMAGES at") && text.contains("everything read)"), "{text}");
+    assert!(text.contains("TROUBLE 1 snapshots cannot be restored whole"), "{text}");
+    let plan = bench.run(&["forget", "shop", "--json"]).exits(0).json();
+    assert_eq!(plan["removed"], json!([]), "{plan:#}");
+    let [first, second] = &plan["snapshots"].as_array().unwrap()[..] else { panic!("{plan:#}") };
+    assert_eq!((&first["id"], &second["id"]), (&older, &newer));
+    assert_eq!(first["reasons"][0], "last, in the place of a damaged one", "{plan:#}");
+    assert!(first["damaged"].is_null() && second["damaged"].is_u64(), "{plan:#}");
+
+    // Stored again it is whole, and the older one goes as ever.
+    bench.backup();
+    let verified = bench.run(&["verify", "shop", "--read-data", "--json"]).exits(1).json();
+    assert_eq!(verified["affected"], json!([]), "the pack is damaged still, and nobody needs it");
+    let status = bench.run(&["status", "--json"]).exits(0).json();
+    assert_eq!(status[0]["damaged"], json!([]), "{status:#}");
+    let plan = bench.run(&["forget", "shop", "--json"]).exits(0).json();
+    assert_eq!(plan["removed"], json!([older, newer]), "{plan:#}");
+}
+
+#[test]
+fn a_damaged_file_of_an_older_snapshot_is_told_by_a_drill_of_the_newest_and_is_no_reason_to_fail() {
+    let bench = site();
+    let older = bench.run(&["snapshots", "shop", "--json"]).exits(0).json()[0]["id"].clone();
+    let older = older.as_str().unwrap();
+    bench.sql("INSERT INTO orders VALUES (1000, 1, 'newer')");
+    let newer = bench.backup()["snapshot"].as_str().unwrap().to_owned();
+    let file = |id: &str| bench.repository().join("snapshots").join(id);
+    flip(&file(older), 50);
+
+    let (code, drilled) = bench.drill();
+
+    assert_eq!((code, &drilled["snapshot"]), (0, &json!(newer)), "{drilled:#}");
+    assert_eq!(drilled["beside"][0]["object"], format!("snapshot {older}"), "{drilled:#}");
+    let text = bench.run(&["drill", "shop"]).exits(0).stdout;
+    assert!(text.contains("damaged beside") && text.contains(older), "{text}");
+    // Asked for by name, or wanted as the oldest, it is what the drill is about.
+    let named = bench.run(&["drill", "shop", "--snapshot", &older[..10], "--json"]).exits(4).json();
+    assert!(named["checks"].to_string().contains(older), "{named:#}");
+    bench.edit("drills/weekly.toml", "controls = true", "pick = \"oldest\"");
+    bench.run(&["drill", "shop"]).exits(4);
+
+    // And the newest of all may not hide behind the one before it.
+    bench.edit("drills/weekly.toml", "pick = \"oldest\"", "pick = \"latest\"");
+    flip(&file(older), 50);
+    flip(&file(&newer), 50);
+    let (code, drilled) = bench.drill();
+    assert_eq!(code, 4, "{drilled:#}");
+    assert!(drilled["beside"].as_array().unwrap().is_empty(), "{drilled:#}");
 }

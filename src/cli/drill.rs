@@ -10,7 +10,7 @@ use crate::ground::ids::RunId;
 use crate::ledger::details;
 use crate::ledger::record::{Parts, Word};
 use crate::policy::DrillName;
-use crate::report;
+use crate::report::{self, Line, Tone};
 
 /// Restore a snapshot into a scratch environment and prove that it is what was captured
 ///
@@ -36,6 +36,8 @@ struct Answer<'a> {
     checks: &'a [details::Check],
     controls: &'a [details::Control],
     reasons: &'a [details::Reason],
+    /// What was found damaged and has nothing to do with the recovery point.
+    beside: &'a [details::Finding],
     /// The record's number on the ledger; none while it waits in the outbox.
     record: Option<u64>,
     run: RunId,
@@ -58,10 +60,19 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         checks: &done.details.checks,
         controls: &done.details.controls,
         reasons: &done.details.reasons,
+        beside: &done.details.beside,
         record: done.record.as_ref().map(|record| record.seq),
         run: done.finished.run,
     };
-    let lines = report::drill_text(&done.finished, &done.details);
+    let mut lines = report::drill_text(&done.finished, &done.details);
+    if done.finished.verdict == Word::Inconclusive {
+        let text = format!(
+            "hint: `lifeboat doctor {}` tries what a drill needs of this host: the store and its keys, \
+             programs, room in scratch",
+            policy.full_name()
+        );
+        lines.push(Line { tone: Tone::Doubt, text });
+    }
     app.out.answer(&answer, &styled(&lines))?;
     Ok(done.finished.verdict.into())
 }

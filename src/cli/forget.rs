@@ -71,6 +71,8 @@ struct Planned {
     id: SnapshotId,
     time: Timestamp,
     complete: bool,
+    /// The ledger's record that says that it cannot be restored whole.
+    damaged: Option<u64>,
     action: &'static str,
     reasons: Vec<String>,
 }
@@ -106,6 +108,7 @@ fn answer(policy: String, forgotten: Forgotten, dry_run: bool) -> (Answer, Optio
         id: decision.id,
         time: decision.time,
         complete: decision.is_complete,
+        damaged: decision.damaged,
         action: if decision.goes() { "remove" } else { "keep" },
         reasons: match &decision.stays[..] {
             [] => vec![decision.reason()],

@@ -15,6 +15,9 @@ use crate::policy::{Policy, PolicyName};
 use crate::repo::{self, Affected, Coverage, Damage, Depth, Share, Verified};
 use crate::source::manifest;
 
+/// Snapshots that one record names.
+const RECORDED: usize = 1000;
+
 /// Verify the repository behind a policy: everything that snapshots refer to is there
 ///
 /// Names what is damaged, and which files of which snapshots cannot be restored for it. Ends with 1
@@ -88,11 +91,13 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         }
     }
     verified.errors.extend(doubt.map(|what| Damage::of("ledger", what)));
+    tracing::info!(phase = "record");
     let body = Body::Verify {
         policy: policy.name.clone(),
         run: RunId::draw(),
         read_data: args.read_data,
         errors: verified.damages(),
+        damaged: verified.affected.iter().take(RECORDED).map(|one| one.snapshot.0).collect(),
         part: verified.coverage.filter(|_| args.read_data_subset.is_some()).map(part),
     };
     let recorded = account.journal.record(vec![body]).await?;

@@ -14,7 +14,7 @@ use super::{Error, Rehearsal, Request};
 use crate::account::{self, Account, Locked, Rooms, Testimony};
 use crate::check::{Completeness, Id, Outcome, Why};
 use crate::ground::causes::chain;
-use crate::ledger::details::{NotCovered, Point};
+use crate::ledger::details::{Finding, NotCovered, Point};
 use crate::ledger::record::{Body, Record};
 use crate::repo::{BlobId, BlobKind, NodeKind, ReadError, Reader, SnapshotId};
 use crate::restore::{self, Fidelity, Occupied, Select};
@@ -188,18 +188,23 @@ async fn point(
     // After it: whoever is not alive by now has left a record of what was listed.
     let living = rooms.state.living_runs().await.map_err(|error| unknown(&error))?;
     let listed: Vec<SnapshotId> = listing.iter().map(|(id, _)| *id).collect();
-    let mut readable = Vec::new();
+    let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
     for (id, snapshot) in listing {
         match snapshot {
             Ok(snapshot) => readable.push((id, snapshot)),
             Err(error) if error.is_environment() => return Err(unknown(&error)),
-            Err(error) => {
-                integrity.damaged(format!("snapshot {id}"), chain(&error));
-            }
+            Err(error) => unreadable.push((id, chain(&error))),
         }
     }
     readable.sort_by_key(|(_, snapshot)| snapshot.time);
     let picked = pick::pick(request, readable, &records, &living, rooms.clock.now());
+    for (id, what) in unreadable {
+        let object = format!("snapshot {id}");
+        match pick::may_be_meant(request, picked.as_ref().ok(), &records, id) {
+            true => drop(integrity.damaged(object, what)),
+            false => rehearsal.beside.push(Finding { object, what }),
+        }
+    }
     let mut lost = pick::lost(request, picked.as_ref().ok(), &records, &listed);
     if !lost.is_empty() && doubt.is_none() {
         // Where no lock could be taken they may have been forgotten since the ledger was read.
@@ -305,10 +310,9 @@ fn describe_point(
         }));
         let allowed = super::write_down::may_skip(request.policy, &capture.source);
         for skipped in &capture.skipped {
-            rehearsal.skipped.push(crate::ledger::details::Finding {
-                object: skipped.path.clone(),
-                what: skipped.reason.clone(),
-            });
+            rehearsal
+                .skipped
+                .push(Finding { object: skipped.path.clone(), what: skipped.reason.clone() });
             if !allowed(&skipped.path) {
                 unnamed.push(skipped.path.clone());
             }

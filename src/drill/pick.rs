@@ -116,6 +116,24 @@ pub(super) fn lost(
     .collect()
 }
 
+/// Whether a snapshot that cannot be read may be the one that is wanted: nothing else was picked, its id
+/// was named, or by the ledger it goes before the picked one. What the ledger does not name counts for
+/// nothing, whatever it holds.
+pub(super) fn may_be_meant(
+    request: Request<'_>,
+    picked: Option<&Picked>,
+    records: &[Record],
+    unreadable: SnapshotId,
+) -> bool {
+    let is_named =
+        request.snapshot.is_some_and(|wanted| unreadable.to_string().starts_with(wanted));
+    let announced = account::announced(records);
+    let is_rival = || {
+        rivals(request, picked, records).any(|(_, other)| SnapshotId(other.snapshot) == unreadable)
+    };
+    picked.is_none() || is_named || !announced.contains(&unreadable) && is_rival()
+}
+
 /// Whether the ledger says that the picked snapshot is what it is taken for.
 pub(super) fn vouched(
     request: Request<'_>,

@@ -201,6 +201,7 @@ fn drill(
         controls: rehearsal.controls.iter().zip(&rehearsal.injured).map(control).collect(),
         skipped: rehearsal.skipped.clone(),
         not_covered: rehearsal.not_covered.clone(),
+        beside: rehearsal.beside.clone(),
     }
 }
 

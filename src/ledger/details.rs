@@ -49,6 +49,9 @@ pub struct Drill {
     /// What the sources have beside what was selected, or cannot give, as far as it was seen.
     #[serde(default)]
     pub not_covered: Vec<NotCovered>,
+    /// What was found damaged and has nothing to do with the recovery point.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Finding>,
 }
 
 /// Things of one kind that a recovery point does not cover.

@@ -2,6 +2,8 @@
 //!
 //! RFC 8785 JSON, integers only, durations in `_ms`.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +121,9 @@ pub enum Body {
         /// Whether every pack was read.
         read_data: bool,
         errors: u64,
+        /// Snapshots that cannot be restored whole, newest first; of very many the first thousand.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        damaged: Vec<Digest>,
         /// What was read where a part of the packs was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         part: Option<PartRead>,
@@ -272,6 +277,32 @@ pub fn publications(
         Body::BackupFinished(finished) => Some((record, finished)),
         _ => None,
     })
+}
+
+/// The snapshots that cannot be restored whole, as far as `records` tell, each with the record that says
+/// so: by a verification or a drill, until a drill proves the snapshot, or a verification that read
+/// everything finds it whole.
+pub fn found_damaged(records: &[Record]) -> HashMap<Digest, u64> {
+    let mut found = HashMap::new();
+    for record in records {
+        match &record.event.body {
+            Body::Verify { read_data, damaged, .. } => {
+                if *read_data {
+                    found.clear();
+                }
+                found.extend(damaged.iter().map(|snapshot| (*snapshot, record.seq)));
+            }
+            Body::DrillFinished(DrillFinished { snapshot: Some(snapshot), parts, .. }) => {
+                if parts.prove_the_snapshot() {
+                    found.remove(snapshot);
+                } else if parts.restorable == Answer::No {
+                    found.insert(*snapshot, record.seq);
+                }
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
 /// The verdict's parts (design §9).

@@ -28,6 +28,7 @@ pub(crate) fn events(count: usize) -> Vec<Event> {
                 run: RunId(uuid::Uuid::from_u128(index as u128)),
                 read_data: true,
                 errors: 0,
+                damaged: Vec::new(),
                 part: None,
             },
         })

@@ -2,7 +2,7 @@
 
 use super::terms::{self, Sign};
 use super::{Lang, amount, en};
-use crate::ledger::details::{CheckOutcome, Control, Drill, NotCovered, Part};
+use crate::ledger::details::{CheckOutcome, Control, Drill, Finding, NotCovered, Part};
 use crate::ledger::record::{Answer, DrillFinished};
 
 /// Checks that did not hold, and places of each, that are told at most.
@@ -86,6 +86,12 @@ pub fn drill_text(finished: &DrillFinished, details: &Drill) -> Vec<Line> {
     if !details.skipped.is_empty() {
         let number = amount::count(details.skipped.len() as u64);
         fact(&mut lines, "not stored", format!("{number} selected items"));
+    }
+    for Finding { object, what } in details.beside.iter().take(GAPS_TOLD) {
+        fact(&mut lines, "damaged beside", format!("{object}: {what}"));
+    }
+    if let Some(more) = details.beside.len().checked_sub(GAPS_TOLD).filter(|more| *more > 0) {
+        fact(&mut lines, "damaged beside", (en::TEXTS.and_more)(&amount::count(more as u64)));
     }
     for gap in details.not_covered.iter().take(GAPS_TOLD) {
         fact(&mut lines, "not covered", not_covered(gap));

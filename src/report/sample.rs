@@ -200,6 +200,7 @@ fn details() -> Drill {
         ],
         skipped: vec![],
         not_covered: vec![],
+        beside: vec![],
     }
 }
 

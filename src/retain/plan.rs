@@ -10,8 +10,9 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::rules::{self, Point, Rule};
+use crate::ground::digest::Digest;
 use crate::ground::ids::Name;
-use crate::ledger::record::{Body, Record, publications};
+use crate::ledger::record::{Body, Record, found_damaged, publications};
 use crate::policy::Retention;
 use crate::repo::{Snapshot, SnapshotId};
 use crate::source::manifest::{INCOMPLETE, TAG, policy_tag};
@@ -38,6 +39,8 @@ pub enum Refusal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stays {
     Rule(Rule),
+    /// By a rule that would keep it if those that were found damaged were not there.
+    InPlace(Rule),
     Pinned,
     /// The newest that a drill proved restorable and intact, by that record of the ledger.
     Proven {
@@ -53,6 +56,7 @@ impl fmt::Display for Stays {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rule(rule) => rule.fmt(f),
+            Self::InPlace(rule) => write!(f, "{rule}, in the place of a damaged one"),
             Self::Pinned => f.write_str("pinned"),
             Self::Proven { seq } => write!(f, "newest proven by a drill (record {seq})"),
             Self::Newest => f.write_str("incomplete, but none is newer and complete"),
@@ -67,6 +71,8 @@ pub struct Decision {
     pub id: SnapshotId,
     pub time: Timestamp,
     pub is_complete: bool,
+    /// The record that says that it cannot be restored whole.
+    pub damaged: Option<u64>,
     /// Why it stays; none: it goes, for no rule keeps it.
     pub stays: Vec<Stays>,
 }
@@ -79,11 +85,15 @@ impl Decision {
 
     /// Why it stays or goes, in words.
     pub fn reason(&self) -> String {
-        match &self.stays[..] {
+        let mut reason = match &self.stays[..] {
             [] if self.is_complete => "no rule keeps it".to_owned(),
             [] => "incomplete, and no rule needs it".to_owned(),
             stays => stays.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        };
+        if let Some(seq) = self.damaged {
+            reason.push_str(&format!("; DAMAGED, says record {seq}"));
         }
+        reason
     }
 }
 
@@ -123,6 +133,8 @@ pub fn plan(
 
     let points: Vec<_> = ours.iter().map(|(_, snapshot)| point(snapshot)).collect();
     let rules = rules::keep(&points, kept);
+    let damaged = found_damaged(records);
+    let instead = instead_of_damaged(&ours, &points, &damaged, kept);
     let newest_whole = points.iter().position(|point| point.is_complete).unwrap_or(points.len());
     let proven = proven(records, policy);
     let newest_proven = ours.iter().position(|(id, _)| proven.contains_key(id));
@@ -130,8 +142,12 @@ pub fn plan(
     let there: HashSet<_> = ours.iter().map(|(id, _)| *id).collect();
     let last_published = published.into_iter().rfind(|id| there.contains(id));
     let mut decisions = Vec::with_capacity(ours.len());
-    for (nth, ((id, snapshot), rules)) in ours.iter().zip(rules).enumerate() {
-        let mut stays: Vec<_> = rules.into_iter().map(Stays::Rule).collect();
+    for (nth, (((id, snapshot), rules), instead)) in ours.iter().zip(rules).zip(instead).enumerate()
+    {
+        let mut stays: Vec<_> = match rules.is_empty() {
+            true => instead.into_iter().map(Stays::InPlace).collect(),
+            false => rules.into_iter().map(Stays::Rule).collect(),
+        };
         if kept.pins.iter().any(|pin| fits(pin, id)) {
             stays.push(Stays::Pinned);
         }
@@ -144,10 +160,29 @@ pub fn plan(
         if stays.is_empty() && last_published == Some(*id) {
             stays.push(Stays::LastPublished);
         }
-        let is_complete = points[nth].is_complete;
-        decisions.push(Decision { id: *id, time: snapshot.time, is_complete, stays });
+        let (is_complete, damaged) = (points[nth].is_complete, damaged.get(&id.0).copied());
+        decisions.push(Decision { id: *id, time: snapshot.time, is_complete, damaged, stays });
     }
     Ok(Plan { others: snapshots.len() - decisions.len(), decisions })
+}
+
+/// For each snapshot the rules that would keep it if the damaged ones were not there: one of these takes
+/// no place from a whole one. Nothing where none is damaged.
+fn instead_of_damaged(
+    ours: &[&(SnapshotId, Snapshot)],
+    points: &[Point<'_>],
+    damaged: &HashMap<Digest, u64>,
+    kept: &Retention,
+) -> Vec<Vec<Rule>> {
+    let is_whole: Vec<_> = ours.iter().map(|(id, _)| !damaged.contains_key(&id.0)).collect();
+    if is_whole.iter().all(|is_whole| *is_whole) {
+        return vec![Vec::new(); ours.len()];
+    }
+    let whole = points.iter().zip(&is_whole).filter(|(_, is_whole)| **is_whole);
+    let whole: Vec<_> = whole.map(|(point, _)| *point).collect();
+    let mut rules = rules::keep(&whole, kept).into_iter();
+    let of = |is_whole: bool| if is_whole { rules.next().unwrap_or_default() } else { Vec::new() };
+    is_whole.into_iter().map(of).collect()
 }
 
 /// The policy's snapshots, newest first: the ledger names them, and they carry its tags.

@@ -205,6 +205,32 @@ fn the_newest_that_a_drill_proved_stays_until_one_finds_it_broken() {
     assert_eq!(planned(&rules(1, 0), history(), &[of_other]).removed(), [id(3), id(2), id(1)]);
 }
 
+fn verified(seq: u64, read_data: bool, damaged: &[SnapshotId]) -> Record {
+    let (run, damaged) = (RunId::draw(), damaged.iter().map(|id| id.0).collect());
+    record(seq, Body::Verify { policy: shop(), run, read_data, errors: 1, damaged, part: None })
+}
+
+#[test]
+fn a_damaged_snapshot_pushes_no_whole_one_out() {
+    // Two of a day, for three days.
+    let history = || hours_old(&[0, 1, 24, 25, 48, 49].map(|age| (age, &OURS[..])));
+    let removed = |more: &[Record]| planned(&rules(0, 2), history(), more).removed();
+    assert_eq!(removed(&[]), [5, 4, 3, 1].map(id));
+
+    let plan = planned(&rules(0, 2), history(), &[verified(9, true, &[id(0), id(2)])]);
+
+    assert_eq!(plan.removed(), [5, 4].map(id));
+    assert_eq!(plan.decisions[0].reason(), "daily; DAMAGED, says record 9");
+    assert_eq!(plan.decisions[1].reason(), "daily, in the place of a damaged one");
+    let (yes, no) = (Answer::Yes, Answer::No);
+    assert_eq!(removed(&[drill(9, id(0), no, no)]), [5, 4, 3].map(id));
+    // Mended: a drill proves it, or a verification that reads all of it finds it whole.
+    let damaged = verified(8, true, &[id(0)]);
+    assert_eq!(removed(&[damaged.clone(), drill(9, id(0), yes, yes)]), [5, 4, 3, 1].map(id));
+    assert_eq!(removed(&[damaged.clone(), verified(9, true, &[])]), [5, 4, 3, 1].map(id));
+    assert_eq!(removed(&[damaged, verified(9, false, &[])]), [5, 4, 3].map(id));
+}
+
 #[test]
 fn what_others_made_is_left_alone_and_counts_for_nothing() {
     let history = hours_old(&[
@@ -369,6 +395,22 @@ proptest! {
         let (fewer, more) = (planned(&kept, history.clone(), &[]), planned(&more, history, &[]));
 
         prop_assert!(more.removed().iter().all(|id| fewer.removed().contains(id)));
+    }
+
+    #[test]
+    fn whatever_is_damaged_none_goes_that_would_stay_and_of_the_whole_ones_those_that_would_alone(
+        history in history(), kept in retention(), nth in prop::collection::vec(any::<prop::sample::Index>(), 1..9),
+    ) {
+        let damaged: Vec<_> = nth.iter().map(|nth| history[nth.index(history.len())].0).collect();
+        let whole: Vec<_> =
+            history.iter().filter(|(id, _)| !damaged.contains(id)).cloned().collect();
+
+        let going = planned(&kept, history.clone(), &[verified(9, true, &damaged)]).removed();
+
+        let before = planned(&kept, history, &[]).removed();
+        prop_assert!(going.iter().all(|id| before.contains(id)));
+        let alone = planned(&kept, whole, &[]).removed();
+        prop_assert!(going.iter().all(|id| damaged.contains(id) || alone.contains(id)));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::account::{self, Account, Rooms, Testimony};
 use crate::ground::causes::chain;
 use crate::ground::digest::Digest;
 use crate::ground::ids::Name;
-use crate::ledger::record::{BackupFinished, Body, Record, Word};
+use crate::ledger::record::{BackupFinished, Body, Record, Word, found_damaged};
 use crate::policy::Policy;
 use crate::repo::{Snapshot, SnapshotId};
 use crate::source::manifest;
@@ -31,6 +31,11 @@ pub(super) struct Stored {
     unrecorded: Option<Digest>,
     /// Snapshots of this policy, or of nobody knows which, that cannot be read: they do not count.
     unreadable: Vec<Unreadable>,
+    /// Snapshots of this policy that are there and cannot be restored whole, as a verification or a
+    /// drill found, newest first.
+    damaged: Vec<Digest>,
+    /// The newest verification of the customer's repository.
+    last_verification: Option<LastVerification>,
     data_age_seconds: Option<i64>,
     within_rpo: Option<bool>,
     /// The runs that came to nothing since the last one that ended with a snapshot.
@@ -71,6 +76,15 @@ struct LastDrill {
     verdict: Word,
     snapshot: Option<Digest>,
     recovery_seconds: Option<f64>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct LastVerification {
+    record: u64,
+    time: Timestamp,
+    /// Whether every pack was read.
+    read_data: bool,
+    errors: u64,
 }
 
 /// What a customer's bucket holds, read once for all of its policies.
@@ -138,7 +152,11 @@ impl Stored {
         let newest_first = snapshots.iter().rev().filter(|(_, it)| it.tags.contains(&tag));
         let (to_come, past): (Vec<_>, Vec<_>) = newest_first.partition(|(_, it)| it.time > now);
         let drills = last_drills(&testimony.records, policy);
+        let found = found_damaged(&testimony.records);
+        let damaged = past.iter().map(|(id, _)| id.0).filter(|id| found.contains_key(id));
         let mut stored = Self {
+            damaged: damaged.collect(),
+            last_verification: testimony.records.iter().rev().find_map(verified),
             last_drill: drills.first().cloned(),
             drills,
             aborted: Aborted::since_success(&testimony.records, policy),
@@ -210,6 +228,18 @@ impl Stored {
                 "  hint    `lifeboat verify` tells what else is damaged; then back up anew\n",
             );
         }
+        if let Some(last) = &self.last_verification {
+            let _ = writeln!(text, "  verify  {}", last.text());
+        }
+        if let Some(newest) = self.damaged.first() {
+            let _ = writeln!(
+                text,
+                "  TROUBLE {} snapshots cannot be restored whole, {} first: `lifeboat verify` names \
+                 what they lack",
+                self.damaged.len(),
+                newest.short()
+            );
+        }
         if let Some(first) = self.still_to_come.first() {
             let _ = writeln!(
                 text,
@@ -253,6 +283,20 @@ impl Stored {
     }
 }
 
+impl LastVerification {
+    /// `no damage at 2026-11-26 01:00:00Z (record 7, everything read)`.
+    fn text(&self) -> String {
+        let found = match self.errors {
+            0 => "no damage".to_owned(),
+            1 => "1 DAMAGE".to_owned(),
+            errors => format!("{errors} DAMAGES"),
+        };
+        let read = if self.read_data { "everything read" } else { "not all data read" };
+        let time = self.time.strftime("%Y-%m-%d %H:%M:%SZ");
+        format!("{found} at {time} (record {}, {read})", self.record)
+    }
+}
+
 impl LastDrill {
     /// `weekly: FAIL at 2026-11-26 01:00:00Z (record 7)`.
     fn text(&self) -> String {
@@ -276,6 +320,18 @@ fn last_drills(records: &[Record], policy: &Policy) -> Vec<LastDrill> {
         }
     }
     last
+}
+
+fn verified(record: &Record) -> Option<LastVerification> {
+    match record.event.body {
+        Body::Verify { read_data, errors, .. } => Some(LastVerification {
+            record: record.seq,
+            time: record.event.time,
+            read_data,
+            errors,
+        }),
+        _ => None,
+    }
 }
 
 fn drilled(record: &Record, policy: &Policy) -> Option<LastDrill> {
