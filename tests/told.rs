@@ -378,3 +378,72 @@ fn the_name_of_a_file_cannot_write_lines_into_an_answer() {
     assert!(text.contains("a\\nok    everything\\u{1b}[2J"), "{text}");
     assert!(!text.lines().any(|line| line.starts_with("ok")), "{text}");
 }
+
+#[test]
+fn a_configuration_or_a_key_that_is_cut_says_where_it_may_come_from_again() {
+    for (folder, what) in
+        [("config", "`config` is written once"), ("keys", "`keys/` are written once")]
+    {
+        let bench = drilled();
+        let file = bench
+            .files("store/acme/repo")
+            .into_iter()
+            .find(|file| file.strip_prefix(bench.repository()).unwrap().starts_with(folder));
+        let file = file.unwrap();
+        let bytes = fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+
+        for act in [&["backup", "shop"][..], &["restore", "shop", "--to", "back"]] {
+            let ran = bench.run(act).exits(1);
+            assert!(ran.stderr.contains(what), "{}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_store_that_may_only_be_read_says_so_to_whoever_writes() {
+    let bench = drilled();
+    let run = bench.as_nobody_except("store");
+    must(Command::new("chown").args(["-R", "0:0"]).arg(bench.path("store")));
+    must(Command::new("chmod").args(["-R", "a+rX,go-w"]).arg(bench.path("store")));
+
+    let ran = run(&["backup", "shop"]).exits(1);
+
+    assert!(ran.stderr.contains("denied"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("hint: look at who owns it"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_drill_that_could_not_look_says_what_to_try() {
+    let bench = drilled();
+    bench.edit("lifeboat.toml", "[scratch]", "[scratch]\nmax = \"1MiB\"");
+
+    let text = bench.run(&["drill", "shop"]).exits(5).stdout;
+
+    assert!(text.contains("hint: `lifeboat doctor acme/shop`"), "{text}");
+}
+
+#[test]
+fn an_init_that_died_half_way_is_told_apart_from_a_site_that_is_there() {
+    let bench = Bench::new();
+    let folder = bench.path("host").display().to_string();
+    let init = || Command::new(env!("CARGO_BIN_EXE_lifeboat")).args(["init", &folder]).output();
+    let init = || bench::Ran::from(init().unwrap());
+    init().exits(0);
+    let again = init().exits(1);
+    assert!(again.stderr.contains("name another folder"), "{}", again.stderr);
+    assert!(!again.stderr.contains("half way"), "{}", again.stderr);
+
+    // The site file is written last.
+    fs::remove_file(bench.path("host/lifeboat.toml")).unwrap();
+    let half = init().exits(1);
+    assert!(
+        half.stderr.contains("half way") && half.stderr.contains("move keys/"),
+        "{}",
+        half.stderr
+    );
+    let moved = "mkdir aside; mv keys policies drills aside";
+    must(Command::new("bash").args(["-ec", moved]).current_dir(bench.path("host")));
+    init().exits(0);
+}

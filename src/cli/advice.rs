@@ -38,7 +38,18 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
             OpenError::WrongPassword => {
                 Some("look at the customer's repository_password in the site file")
             }
-            _ => None,
+            OpenError::Config(_) | OpenError::ConfigMalformed(_) => Some(
+                "`config` is written once and never changes: put it back from a copy of the bucket, or \
+                 from an older version of the object; what is stored is not touched by that",
+            ),
+            OpenError::Key { .. } | OpenError::NoKeys { .. } => Some(
+                "files in `keys/` are written once and never change: put them back from a copy of the \
+                 bucket, or from an older version of the object; without one that is whole nothing can \
+                 be read",
+            ),
+            OpenError::UnsupportedVersion { .. } => Some("a newer lifeboat may know it"),
+            // What the store complains of, or nothing, tells what to do.
+            OpenError::Exists { .. } | OpenError::Replaced { .. } | OpenError::Store(_) => None,
         };
     }
     if let Some(error) = account_error(link) {
@@ -114,8 +125,8 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     if let Some(LockError::Locked { .. }) = link.downcast_ref() {
         return Some(
             "wait for that run, or end it there; a lock is renewed every \
-             5 minutes: where that process is gone, `lifeboat unlock` removes what it left, and after \
-             30 minutes the next run does so by itself",
+             5 minutes: where that process is gone from this host, `lifeboat unlock` removes what it \
+             left (`--all`: whatever any host left), and after 30 minutes the next run does so by itself",
         );
     }
     if let Some(LockError::Repository(
@@ -145,6 +156,9 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
                 Some("free some space and run it again; what was stored before is untouched")
             }
             io::ErrorKind::ReadOnlyFilesystem => Some("mount it so that it can be written to"),
+            io::ErrorKind::PermissionDenied => {
+                Some("look at who owns it and what it allows, or run as somebody who may")
+            }
             _ => None,
         };
     }

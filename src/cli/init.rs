@@ -15,6 +15,13 @@ use crate::ground::ids::Name;
 use crate::policy::{self, Caller};
 use server::Server;
 
+const IN_USE: &str = "name another folder; nothing was written";
+
+/// The site file is written last.
+const HALF_WAY: &str = "there is no lifeboat.toml beside it: where an `init` that ended half way left it, move keys/, \
+     policies/host.toml and drills/host.toml away and run it again; else name another folder. Nothing \
+     was written";
+
 /// Write a first lifeboat.toml, keys, a policy and a drill for this host
 ///
 /// What exists already is never overwritten.
@@ -76,8 +83,8 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let (policy, drill) = (folder.join("policies/host.toml"), folder.join("drills/host.toml"));
     for path in [&file, &folder.join("keys"), &policy, &drill] {
         if path.exists() {
-            return Err(anyhow::anyhow!("{} exists already", path.display()))
-                .hint("name another folder; nothing was written");
+            let hint = if file.exists() { IN_USE } else { HALF_WAY };
+            return Err(anyhow::anyhow!("{} exists already", path.display())).hint(hint);
         }
     }
     let store = match &args.store {
