@@ -117,7 +117,7 @@ mod tests {
 
     fn verify(errors: u64) -> Body {
         let (policy, run) = ("shop".parse().unwrap(), RunId::draw());
-        Body::Verify { policy, run, read_data: true, errors, part: None }
+        Body::Verify { policy, run, read_data: true, errors, damaged: Vec::new(), part: None }
     }
 
     #[test]
