@@ -1,4 +1,5 @@
-//! Hides secrets in text that is about to be shown, byte for byte, so that places stay right.
+//! Hides secrets in text that is about to be shown. Bytes and characters stay as many as they were, so
+//! that places stay right.
 //!
 //! A file whose secrets stand where they should holds none. This is for the others: diagnostics
 //! quote the file, and what they quote ends in logs.
@@ -46,9 +47,11 @@ fn is_port(text: &str) -> bool {
 pub(super) fn mask(text: &str, ranges: &[Range<usize>]) -> String {
     let mut bytes = text.as_bytes().to_vec();
     let mut cover = |range: Range<usize>| {
-        for byte in bytes.get_mut(range).into_iter().flatten() {
-            if !matches!(byte, b'\n' | b'\r' | b'"' | b'\'') {
-                *byte = b'*';
+        let start = text.floor_char_boundary(range.start);
+        let covered = text.get(start..text.ceil_char_boundary(range.end)).unwrap_or_default();
+        for (at, c) in covered.char_indices() {
+            if !matches!(c, '\n' | '\r' | '"' | '\'') {
+                star(c).encode_utf8(&mut bytes[start + at..]);
             }
         }
     };
@@ -69,8 +72,18 @@ pub(super) fn mask(text: &str, ranges: &[Range<usize>]) -> String {
         }
         start += line.len();
     }
-    // Whole ranges of text were replaced by ASCII, so this never replaces anything.
+    // Characters were replaced by others of their length, so this never replaces anything.
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A star, or what looks like one, that takes as many bytes as `c`.
+fn star(c: char) -> char {
+    match c.len_utf8() {
+        1 => '*',
+        2 => '×',
+        3 => '＊',
+        _ => '🞲',
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +102,15 @@ mod tests {
             masked.contains("acme") && masked.contains("/etc/k") && masked.contains("https://bob:")
         );
         assert_eq!(masked.len(), text.len());
+        let places = |text: &str| text.char_indices().map(|(at, _)| at).collect::<Vec<_>>();
+        assert_eq!(places(&masked), places(text));
+    }
+
+    #[test]
+    fn a_secret_of_any_script_is_hidden_and_what_follows_it_stays_in_its_column() {
+        let masked = mask("password = '密码é🔑' x", &[]);
+
+        assert_eq!(masked, "password = '＊＊×🞲'**");
     }
 
     #[test]

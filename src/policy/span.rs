@@ -15,9 +15,11 @@ pub struct CalendarSpan {
     pub hours: u16,
 }
 
-/// Of each unit: above it nothing is gained, and sums stay within the calendar.
+/// Of years, months and hours: above it nothing is gained, and sums stay within the calendar.
 const MOST: u32 = 1000;
 const DAYS_OF_A_WEEK: u32 = 7;
+/// Of days: as many weeks.
+const MOST_DAYS: u32 = MOST * DAYS_OF_A_WEEK;
 
 impl FromStr for CalendarSpan {
     type Err = Wrong;
@@ -32,18 +34,18 @@ impl FromStr for CalendarSpan {
             let (number, tail) = rest.split_at(digits);
             let letters = tail.bytes().take_while(u8::is_ascii_alphabetic).count();
             let (unit, tail) = tail.split_at(letters);
-            let number = number.parse::<u32>().ok().filter(|number| *number <= MOST);
-            let number = number.ok_or_else(wrong)?;
-            let (field, number) = match unit {
-                "y" => (&mut span.years, number),
-                "mo" => (&mut span.months, number),
-                "w" => (&mut span.days, number * DAYS_OF_A_WEEK),
-                "d" => (&mut span.days, number),
-                "h" => (&mut span.hours, number),
+            let number = number.parse::<u32>().map_err(|_| wrong())?;
+            let (field, number, most) = match unit {
+                "y" => (&mut span.years, number, MOST),
+                "mo" => (&mut span.months, number, MOST),
+                "w" => (&mut span.days, number.saturating_mul(DAYS_OF_A_WEEK), MOST_DAYS),
+                "d" => (&mut span.days, number, MOST_DAYS),
+                "h" => (&mut span.hours, number, MOST),
                 _ => return Err(wrong()),
             };
-            let sum = u32::from(*field) + number;
-            *field = u16::try_from(sum).map_err(|_| wrong())?;
+            let sum = u32::from(*field).saturating_add(number);
+            let sum = u16::try_from(sum).ok().filter(|sum| u32::from(*sum) <= most);
+            *field = sum.ok_or_else(wrong)?;
             rest = tail.trim_start();
         }
         if span == Self::default() {
@@ -71,12 +73,28 @@ mod tests {
 
     #[test]
     fn a_span_is_read_as_it_is_written() {
-        for (text, again) in [("14d", "14d"), ("1y 6mo", "1y 6mo"), ("2w3h", "14d 3h")] {
+        for (text, again) in
+            [("14d", "14d"), ("1y 6mo", "1y 6mo"), ("2w3h", "14d 3h"), ("9w900w", "6363d")]
+        {
             let span: CalendarSpan = text.parse().unwrap();
             assert_eq!(span.to_string(), again);
             assert_eq!(again.parse::<CalendarSpan>().unwrap(), span);
         }
-        for text in ["", "d", "0d", "5m", "1.5d", "-1d", "1001y", "14 d", "99999999999d"] {
+        for text in [
+            "",
+            "d",
+            "0d",
+            "5m",
+            "1.5d",
+            "-1d",
+            "1001y",
+            "14 d",
+            "7001d",
+            "1001w",
+            "600mo600mo",
+            "4000000000w",
+            "99999999999d",
+        ] {
             assert!(text.parse::<CalendarSpan>().is_err(), "{text:?}");
         }
     }
