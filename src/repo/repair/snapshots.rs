@@ -30,7 +30,7 @@ use crate::repo::{
 /// Says what a repaired snapshot looks like, and writes down that it was published.
 #[async_trait]
 pub trait Editor: Send + Sync {
-    /// The tags of what is left of a snapshot with these, [`REPAIRED`] among them: nobody may take it
+    /// The tags of what is left of a snapshot with these, `repaired` among them: nobody may take it
     /// for the original.
     fn tags(&self, original: &[String]) -> Vec<String>;
     /// What is left of a snapshot is published, now or by an earlier repair.

@@ -1,7 +1,7 @@
 //! MariaDB databases: captured by the server's own tools, recovered in a caged server.
 //!
 //! What both halves share stands here: a [`Session`] with pinned settings, and the fingerprint and
-//! [`schema`] of a database, the same on a live server and on a scratch one.
+//! schema of a database, the same on a live server and on a scratch one.
 
 mod accounts;
 mod capture;
