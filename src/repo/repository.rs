@@ -390,7 +390,16 @@ impl Repository {
     pub async fn snapshot_files(
         &self,
     ) -> Result<Vec<(SnapshotId, Result<Snapshot, Error>)>, Error> {
-        let files = self.load_all(Folder::Snapshots, Snapshot::decode).await?;
+        let mut files = self.load_all(Folder::Snapshots, Snapshot::decode).await?;
+        let is_missing = |file: &Result<Snapshot, Error>| {
+            matches!(file, Err(Error::Store(store::Error::Missing { .. })))
+        };
+        if files.iter().any(|(_, file)| is_missing(file)) {
+            // Whoever forgets meanwhile removes what was listed a moment ago.
+            let listed = Folder::Snapshots.list(&*self.store).await.map_err(Error::Store)?;
+            let listed: HashSet<_> = listed.into_iter().map(|(id, _)| id).collect();
+            files.retain(|(id, file)| !is_missing(file) || listed.contains(id));
+        }
         Ok(files.into_iter().map(|(id, file)| (SnapshotId(id), file)).collect())
     }
 
