@@ -164,12 +164,27 @@ impl Running {
     /// What it complained of, without the secrets that it was given.
     fn complained(&mut self) -> String {
         let said = self.complaints.take().and_then(|thread| thread.join().ok());
-        let mut said = String::from_utf8_lossy(&said.unwrap_or_default()).trim().to_owned();
-        for (name, value) in &self.order.secrets {
-            said = said.replace(value.expose_secret(), &format!("(the value of {name})"));
-        }
-        said
+        let said = String::from_utf8_lossy(&said.unwrap_or_default()).into_owned();
+        without_secrets(said, &self.order.secrets).trim().to_owned()
     }
+}
+
+/// The end of what was said, without the values of `secrets`, nor what a cut left of one at its
+/// beginning.
+fn without_secrets(said: String, secrets: &[(String, SecretString)]) -> String {
+    // Of a character that was cut.
+    let mut said = said.trim_start_matches(char::REPLACEMENT_CHARACTER).to_owned();
+    for (name, value) in secrets {
+        let value = value.expose_secret();
+        let ends = value.char_indices().skip(1).map(|(at, _)| &value[at..]);
+        if let Some(end) = ends.into_iter().find(|end| said.starts_with(end)) {
+            said.drain(..end.len());
+        }
+        if !value.is_empty() {
+            said = said.replace(value, &format!("(the value of {name})"));
+        }
+    }
+    said
 }
 
 /// What it reported; nothing where it wrote nothing.
@@ -223,4 +238,20 @@ fn tail(mut pipe: impl Read) -> Vec<u8> {
         kept.drain(..surplus);
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_of_a_secret_shows_where_complaints_were_cut() {
+        let secrets = [("CRM".to_owned(), SecretString::from("hünter2"))];
+        let told = |said: &str| without_secrets(said.to_owned(), &secrets);
+
+        assert_eq!(told("login hünter2 failed"), "login (the value of CRM) failed");
+        for cut in ["ünter2 failed", "\u{fffd}nter2 failed", "nter2 failed", "2 failed"] {
+            assert_eq!(told(cut), " failed");
+        }
+    }
 }
