@@ -87,12 +87,15 @@ fn missing_index_files_fail_the_drill() {
 #[test]
 fn a_snapshot_that_the_ledger_knows_but_the_bucket_lost_fails_the_drill() {
     let bench = Bench::new();
-    bench.backup();
+    let older = bench.backup()["snapshot"].as_str().unwrap().to_owned();
     bench.sql("INSERT INTO orders VALUES (1000, 1, 'newer')");
     let newest = bench.backup()["snapshot"].as_str().unwrap().to_owned();
     fs::remove_file(bench.repository().join("snapshots").join(&newest)).unwrap();
 
-    is_caught(&bench, 4, &newest[..8]);
+    let document = is_caught(&bench, 4, &newest[..8]);
+
+    let found = &document["searched"]["found"];
+    assert_eq!(found["snapshot"], older.as_str(), "it comes back, as good as it was: {found:#}");
 }
 
 #[test]
@@ -195,6 +198,59 @@ fn an_unreadable_file_makes_the_backup_incomplete_and_the_drill_inconclusive() {
     let drilled = nobody(&["drill", "shop", "--json"]).exits(5).json();
     assert_eq!(drilled["verdict"], "inconclusive", "{drilled:#}");
     assert!(drilled.to_string().contains("roots-own"), "{drilled:#}");
+}
+
+#[test]
+fn after_a_fail_the_newest_older_point_that_comes_back_is_named_and_the_fail_stands() {
+    let bench = Bench::new();
+    let mut ids = Vec::new();
+    for number in 0..6 {
+        // Of the six points the newest three name a picture that no file is.
+        match number {
+            3 => bench.sql("INSERT INTO products VALUES (100, 'gone.jpg')"),
+            other => bench.sql(&format!("INSERT INTO orders VALUES ({}, 1, '')", 1000 + other)),
+        }
+        ids.push(bench.backup()["snapshot"].as_str().unwrap().to_owned());
+    }
+
+    let document = is_caught(&bench, 4, "gone.jpg");
+
+    let searched = &document["searched"];
+    assert_eq!(searched["found"]["snapshot"], ids[2].as_str(), "{searched:#}");
+    let found = &searched["found"];
+    assert_eq!([&searched["older"], &searched["tried"], &found["untried"]], [5, 3, 0], "{found:#}");
+    assert!(searched["found"]["data_age_seconds"].as_f64().unwrap() > 0.0, "{searched:#}");
+    // What passed was an older point: of the latest the fail is still the last word.
+    let status = bench.run(&["status", "--json"]).json();
+    let last = &status[0]["last_drill"];
+    assert_eq!([&last["verdict"], &last["record"]], [&"fail".into(), &document["record"]]);
+    assert_eq!(last["comes_back"]["record"], searched["found"]["record"], "{last:#}");
+    assert_eq!(status[0]["drills"].as_array().unwrap().len(), 1, "{status:#}");
+    let page = bench.run(&["report", "drill", "shop", "--lang", "en"]).exits(0).stdout;
+    assert!(page.contains("Older point that comes back") && page.contains(&ids[2]), "{page}");
+    // What comes back is kept, however few are to be.
+    bench.edit("policies/shop.toml", "[objectives]", "[retention]\nlast = 1\n\n[objectives]");
+    let plan = bench.run(&["forget", "shop", "--dry-run"]).exits(0).stdout;
+    let kept = plan.lines().find(|line| line.contains(&ids[2][..8])).unwrap();
+    assert!(kept.contains("newest proven by a drill"), "{plan}");
+}
+
+#[test]
+fn where_no_older_point_comes_back_none_is_named() {
+    let bench = Bench::new();
+    bench.sql("INSERT INTO products VALUES (100, 'gone.jpg')");
+    for number in 0..4 {
+        bench.sql(&format!("INSERT INTO orders VALUES ({}, 1, '')", 1000 + number));
+        bench.backup();
+    }
+
+    let document = is_caught(&bench, 4, "gone.jpg");
+
+    let searched = &document["searched"];
+    assert_eq!([&searched["older"], &searched["tried"]], [3, 2], "the next older and the oldest");
+    assert_eq!(searched["found"], Value::Null, "{searched:#}");
+    let again = bench.run(&["drill", "shop", "--no-search", "--json"]).exits(4).json();
+    assert_eq!(again["searched"], Value::Null, "{again:#}");
 }
 
 fn largest_pack(bench: &Bench) -> std::path::PathBuf {

@@ -145,6 +145,7 @@ fn finished(drill: &Drill, details: Digest) -> DrillFinished {
         policy_digest: drill.policy_digest,
         details,
         signed: None,
+        searched_for: None,
     }
 }
 

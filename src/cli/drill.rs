@@ -1,5 +1,6 @@
-//! `lifeboat drill`: rehearse one recovery now.
+//! `lifeboat drill`: rehearse one recovery now, and after a fail look for an older point that passes.
 
+use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::output::styled;
@@ -14,7 +15,8 @@ use crate::report::{self, Line, Tone};
 
 /// Restore a snapshot into a scratch environment and prove that it is what was captured
 ///
-/// Ends with 0 (pass), 4 (fail) or 5 (inconclusive) once the result is on the ledger.
+/// Ends with 0 (pass), 4 (fail) or 5 (inconclusive) once the result is on the ledger. Where the data of
+/// the latest snapshot failed, older ones are drilled until the newest that comes back is known.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// What to rehearse: POLICY or CUSTOMER/POLICY (its only drill, or all rungs), or
@@ -23,6 +25,9 @@ pub(super) struct Args {
     /// Snapshot to restore: an id or the beginning of one [default: as the drill picks]
     #[arg(long, value_name = "ID")]
     snapshot: Option<String>,
+    /// Look for no older snapshot that comes back when the latest does not
+    #[arg(long)]
+    no_search: bool,
 }
 
 /// The answer of `drill --json`: the record's own fields, and what it was made of.
@@ -41,6 +46,29 @@ struct Answer<'a> {
     /// The record's number on the ledger; none while it waits in the outbox.
     record: Option<u64>,
     run: RunId,
+    /// What was found after a fail; none where nothing was looked for.
+    searched: Option<Searched>,
+}
+
+/// Which older recovery point would come back.
+#[derive(Debug, Serialize)]
+struct Searched {
+    /// Complete recovery points older than the failed one, and how many of them were drilled.
+    older: usize,
+    tried: usize,
+    found: Option<Found>,
+    /// Why the search ended before its end.
+    ended: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Found {
+    snapshot: Option<Digest>,
+    record: Option<u64>,
+    /// What restoring it would lose: so much time before the drill.
+    data_age_seconds: Option<f64>,
+    /// Points between it and the failed one that were not drilled.
+    untried: usize,
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
@@ -48,9 +76,13 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let (policy, drill) = setup.drill(&args.drill)?;
     let rooms = app.rooms(&setup).await?;
     let snapshot = args.snapshot.as_deref();
-    let request = drill::Request { setup: &setup, policy, drill, snapshot, slot: None };
+    let (slot, searched_for) = (None, None);
+    let request = drill::Request { setup: &setup, policy, drill, snapshot, slot, searched_for };
     let done = drill::run(request, &rooms).await?;
-    let seconds = |ms: Option<u64>| ms.map(|ms| ms as f64 / 1000.0);
+    let searched = match args.no_search {
+        true => None,
+        false => drill::search_back(request, &done, &rooms, &rooms.interrupted).await,
+    };
     let answer = Answer {
         verdict: done.finished.verdict,
         parts: done.finished.parts,
@@ -63,6 +95,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         beside: &done.details.beside,
         record: done.record.as_ref().map(|record| record.seq),
         run: done.finished.run,
+        searched: searched.as_ref().map(Searched::from),
     };
     let mut lines = report::drill_text(&done.finished, &done.details);
     if done.finished.verdict == Word::Inconclusive {
@@ -73,6 +106,55 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         );
         lines.push(Line { tone: Tone::Doubt, text });
     }
+    if let Some(searched) = &answer.searched {
+        lines.extend(searched.lines());
+    }
     app.out.answer(&answer, &styled(&lines))?;
     Ok(done.finished.verdict.into())
+}
+
+fn seconds(ms: Option<u64>) -> Option<f64> {
+    ms.map(|ms| ms as f64 / 1000.0)
+}
+
+impl From<&drill::Searched> for Searched {
+    fn from(searched: &drill::Searched) -> Self {
+        let drill::Searched { older, tried, found, ended } = searched;
+        let found = found.as_ref().map(|drill::Found { drill, untried }| Found {
+            snapshot: drill.finished.snapshot,
+            record: drill.record.as_ref().map(|record| record.seq),
+            data_age_seconds: seconds(drill.finished.data_age_ms),
+            untried: *untried,
+        });
+        Self { older: *older, tried: *tried, found, ended: ended.clone() }
+    }
+}
+
+impl Searched {
+    fn lines(&self) -> Vec<Line> {
+        let Self { older, tried, found, ended } = self;
+        let mut lines = Vec::new();
+        let mut line = |tone, text| lines.push(Line { tone, text });
+        match found {
+            Some(Found { snapshot: Some(snapshot), data_age_seconds: Some(age), .. }) => {
+                let lost = SignedDuration::from_secs(*age as i64);
+                let text = format!(
+                    "snapshot {} comes back: restoring it would lose the {lost:#} before this drill",
+                    snapshot.short()
+                );
+                line(Tone::Good, text);
+            }
+            _ => line(Tone::Bad, "no older snapshot was found to come back".to_owned()),
+        }
+        let untried = found.as_ref().map_or(0, |found| found.untried);
+        let newer = match untried {
+            0 => String::new(),
+            untried => format!("; {untried} between it and the failed one were not"),
+        };
+        line(Tone::Faint, format!("  {tried} of {older} older snapshots were drilled{newer}"));
+        if let Some(ended) = ended {
+            line(Tone::Doubt, format!("  the search ended early: {ended}"));
+        }
+        lines
+    }
 }

@@ -114,7 +114,10 @@ pub(super) async fn page(
     let records = account.records().await?;
     let drills: Vec<(&Record, &DrillFinished)> =
         records.iter().filter_map(|record| of_policy(record, policy)).collect();
-    let chosen = drills.iter().rev().find(|(record, _)| wanted.is_none_or(|seq| record.seq == seq));
+    let chosen = drills.iter().rev().find(|(record, drill)| match wanted {
+        Some(seq) => record.seq == seq,
+        None => drill.searched_for.is_none(),
+    });
     let (record, finished) = chosen
         .with_context(|| match wanted {
             Some(seq) => format!("record {seq} is no finished drill of {}", policy.full_name()),

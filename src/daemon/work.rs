@@ -51,9 +51,10 @@ pub(super) async fn run(
         Some(drill) => match reach(&setup, policy).await {
             Ok(()) => {
                 let (setup, drill) = (&setup, Some(drill));
-                let request = drill::Request { setup, policy, drill, snapshot: None, slot };
-                let done = drill::run(request, &rooms).await.map_err(boxed);
-                done.map(told_of_drill).map(|()| None)
+                let (snapshot, searched_for) = (None, None);
+                let request = drill::Request { setup, policy, drill, snapshot, slot, searched_for };
+                let done = rehearse(request, &rooms, &is_ending).await.map_err(boxed);
+                done.map(|()| None)
             }
             Err(error) => Err(boxed(error)),
         },
@@ -103,6 +104,20 @@ async fn retain(setup: &Setup, policy: &Policy, rooms: &Rooms) -> Retention {
     Err(error)
 }
 
+/// Drills, and after a failed one looks for an older recovery point that would come back.
+async fn rehearse(
+    request: drill::Request<'_>,
+    rooms: &Rooms,
+    is_ending: &AtomicBool,
+) -> Result<(), drill::Error> {
+    let done = drill::run(request, rooms).await?;
+    told_of_drill(&done);
+    if let Some(searched) = drill::search_back(request, &done, rooms, is_ending).await {
+        told_of_search(&searched);
+    }
+    Ok(())
+}
+
 /// A drill of a store out of reach would be inconclusive on record; the daemon rather waits, as
 /// long as the slot's time lasts.
 async fn reach(setup: &Setup, policy: &Policy) -> Result<(), account::Error> {
@@ -133,9 +148,9 @@ fn told_of_backup(published: Published) {
     }
 }
 
-fn told_of_drill(done: drill::Done) {
+fn told_of_drill(done: &drill::Done) {
     let run = done.finished.run;
-    let record = done.record.map(|record| record.seq);
+    let record = done.record.as_ref().map(|record| record.seq);
     let why: Vec<_> = done.details.reasons.iter().map(|reason| reason.why.as_str()).collect();
     let why = why.join("; ");
     match done.finished.verdict {
@@ -143,6 +158,28 @@ fn told_of_drill(done: drill::Done) {
         Word::Fail => tracing::error!(%run, record, verdict = "fail", why, "drilled"),
         Word::Inconclusive => {
             tracing::warn!(%run, record, verdict = "inconclusive", why, "drilled");
+        }
+    }
+}
+
+fn told_of_search(searched: &drill::Searched) {
+    let drill::Searched { older, tried, found, ended } = searched;
+    match found {
+        Some(drill::Found { drill, untried }) => {
+            let snapshot = drill.finished.snapshot.map(|snapshot| snapshot.short().to_string());
+            let seconds = drill.finished.data_age_ms.map(|ms| ms / 1000);
+            tracing::warn!(
+                snapshot,
+                tried,
+                untried,
+                older,
+                ended,
+                data_age_seconds = seconds,
+                "an older recovery point comes back"
+            );
+        }
+        None => {
+            tracing::error!(tried, older, ended, "no older recovery point was found to come back")
         }
     }
 }

@@ -8,8 +8,11 @@ mod controls;
 mod examine;
 mod fetch;
 mod pick;
+mod search_back;
 mod starting;
 mod write_down;
+
+pub use search_back::{Found, Searched, search_back};
 
 use std::sync::Arc;
 
@@ -53,6 +56,8 @@ pub struct Request<'a> {
     pub snapshot: Option<&'a str>,
     /// The scheduled time that this run answers; none by hand.
     pub slot: Option<Timestamp>,
+    /// The failed drill after which `snapshot` is tried; none unless one is.
+    pub searched_for: Option<RunId>,
 }
 
 impl Request<'_> {

@@ -45,7 +45,8 @@ pub(super) fn pick(
     now: Timestamp,
 ) -> Result<Picked, NoPoint> {
     if let Some(wanted) = request.snapshot.filter(|wanted| *wanted != "latest") {
-        return named(wanted, all);
+        let how = request.searched_for.map_or("named", |_| "searched");
+        return named(wanted, how, all);
     }
     let tag = policy_tag(&request.policy.name);
     let of_living = |snapshot: &Snapshot| {
@@ -72,12 +73,12 @@ pub(super) fn pick(
     }
 }
 
-fn named(wanted: &str, all: Vec<(SnapshotId, Snapshot)>) -> Result<Picked, NoPoint> {
+fn named(wanted: &str, how: &str, all: Vec<(SnapshotId, Snapshot)>) -> Result<Picked, NoPoint> {
     let candidates = all.len() as u64;
     let mut fitting = all.into_iter().filter(|(id, _)| id.to_string().starts_with(wanted));
     match (fitting.next(), fitting.next()) {
         (Some((id, snapshot)), None) => {
-            Ok(Picked { id, snapshot, how: "named".to_owned(), candidates })
+            Ok(Picked { id, snapshot, how: how.to_owned(), candidates })
         }
         (None, _) => Err(NoPoint::Named(format!("no snapshot's id begins with {wanted}"))),
         (Some(_), Some(_)) => {

@@ -158,6 +158,7 @@ fn line(
         // The journal sets both.
         details: Digest::ZERO,
         signed: None,
+        searched_for: request.searched_for,
     }
 }
 

@@ -95,7 +95,7 @@ pub struct Point {
     pub time: Timestamp,
     /// Earliest moment whose state a source captured.
     pub consistent_time: Option<Timestamp>,
-    /// How it was chosen: `latest`, `oldest`, `before …`, `named`.
+    /// How it was chosen: `latest`, `oldest`, `before …`, `named`, `searched`.
     pub pick: String,
     /// How many snapshots of the policy there were to choose from.
     pub candidates: u64,

@@ -248,6 +248,9 @@ pub struct DrillFinished {
     /// The last checkpoint that the writer had signed before: it must be in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed: Option<Remembered>,
+    /// The failed drill after which this older recovery point was tried: says nothing of the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub searched_for: Option<RunId>,
 }
 
 /// The verdict's word.

@@ -63,6 +63,8 @@ pub(super) const TEXTS: Texts = Texts {
     started: "Started",
     finished: "Finished",
     point: "Recovery point (snapshot)",
+    comes_back: "Older point that comes back",
+    would_lose: |time| format!("Restoring it would lose the {time} before this drill."),
     no_point: "none could be picked",
     point_time: "Snapshot taken",
     consistent_time: "State of the data as of",

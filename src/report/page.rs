@@ -7,6 +7,7 @@ use super::evidence::{self, CheckView, ControlView, EarlierView, GapView, Source
 use super::terms::{self, Sign};
 use super::texts::Texts;
 use super::{Lang, Proof, amount, en, zh};
+use crate::ground::digest::Digest;
 use crate::ground::size::ByteSize;
 use crate::ledger::details::{Drill, Finding};
 use crate::ledger::record::{Answer, DrillFinished, Record, Word};
@@ -42,7 +43,7 @@ pub fn drill(
         on: amount::utc(details.started),
         seq: amount::count(record.seq),
         parts: parts(finished, details, texts),
-        facts: facts(record, finished, details, texts, lang),
+        facts: facts(record, finished, details, history, texts, lang),
         sources: details.sources.iter().map(|found| evidence::source(found, texts, lang)).collect(),
         checks_held: (texts.checks_held)(
             &amount::count(finished.checks_held),
@@ -228,6 +229,7 @@ fn facts(
     record: &Record,
     finished: &DrillFinished,
     details: &Drill,
+    history: &[DrillFinished],
     t: &Texts,
     lang: Lang,
 ) -> Vec<Fact> {
@@ -263,6 +265,10 @@ fn facts(
             fact(t.origin, vec![origin.to_owned()], false);
         }
     }
+    if let Some((snapshot, lost)) = comes_back(finished, history) {
+        let lost = (t.would_lose)(&amount::duration(lost, t));
+        fact(t.comes_back, vec![snapshot.to_string(), lost], false);
+    }
     fact(t.store, vec![details.scratch.store.clone()], false);
     fact(t.scratch_host, vec![details.scratch.host.clone()], false);
     fact(t.hardware_label, vec![hardware(details, t)], false);
@@ -272,6 +278,14 @@ fn facts(
     fact(t.policy_digest, vec![finished.policy_digest.to_string()], true);
     fact(t.details_digest, vec![finished.details.to_string()], true);
     facts
+}
+
+/// The newest older point that a search after this drill found to come back, and how old its data was, in
+/// ms: each proven point is newer than those before it.
+fn comes_back(finished: &DrillFinished, history: &[DrillFinished]) -> Option<(Digest, u64)> {
+    let searched = history.iter().rev().filter(|drill| drill.searched_for == Some(finished.run));
+    let proven = searched.filter(|drill| drill.parts.prove_the_snapshot());
+    proven.filter_map(|drill| drill.snapshot.zip(drill.data_age_ms)).next()
 }
 
 fn hardware(details: &Drill, texts: &Texts) -> String {
@@ -324,7 +338,7 @@ fn earlier(finished: &DrillFinished, history: &[DrillFinished], texts: &Texts) -
         .iter()
         .rev()
         .skip_while(|drill| drill.run != finished.run && contains(history, finished))
-        .filter(|drill| drill.run != finished.run)
+        .filter(|drill| drill.run != finished.run && drill.searched_for.is_none())
         .take(EARLIER_LISTED)
         .map(|drill| evidence::earlier(drill, texts))
         .collect()

@@ -223,6 +223,7 @@ fn finished(details: &Drill) -> DrillFinished {
         policy_digest: details.policy_digest,
         details: Digest::of(&serde_json::to_vec(details).unwrap()),
         signed: None,
+        searched_for: None,
     }
 }
 

@@ -126,10 +126,11 @@ const UNITS: [(&str, &str, &str, &str); 18] = [
     ("milliseconds", "毫秒", "ms", "ms"),
 ];
 
-const PICKS: [Row; 3] = [
+const PICKS: [Row; 4] = [
     ("latest", "最新", "the latest"),
     ("oldest", "最早", "the oldest"),
     ("named", "指定", "named by hand"),
+    ("searched", "演练失败后向前查找", "searched for after a failed drill"),
 ];
 
 fn look_up<'a>(rows: &[Row], code: &'a str, lang: Lang) -> Cow<'a, str> {

@@ -51,6 +51,8 @@ pub(super) struct Texts {
     pub started: &'static str,
     pub finished: &'static str,
     pub point: &'static str,
+    pub comes_back: &'static str,
+    pub would_lose: fn(time: &str) -> String,
     pub no_point: &'static str,
     pub point_time: &'static str,
     pub consistent_time: &'static str,

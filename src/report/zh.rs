@@ -58,6 +58,8 @@ pub(super) const TEXTS: Texts = Texts {
     started: "开始时间",
     finished: "结束时间",
     point: "恢复点（快照）",
+    comes_back: "可恢复的较早恢复点",
+    would_lose: |time| format!("若恢复到该点，将丢失本次演练之前 {time}内的数据。"),
     no_point: "未能选出恢复点",
     point_time: "快照时间",
     consistent_time: "数据状态时间",

@@ -104,6 +104,7 @@ fn drill(seq: u64, snapshot: SnapshotId, restorable: Answer, intact: Answer) -> 
         policy_digest: Digest::ZERO,
         details: Digest::ZERO,
         signed: None,
+        searched_for: None,
     };
     record(seq, Body::DrillFinished(finished))
 }

@@ -11,7 +11,7 @@ use crate::account::journal::Rival;
 use crate::account::{self, Account, Rooms, Testimony};
 use crate::ground::causes::chain;
 use crate::ground::digest::Digest;
-use crate::ground::ids::Name;
+use crate::ground::ids::{Name, RunId};
 use crate::ledger::record::{BackupFinished, Body, Record, Word, found_damaged};
 use crate::policy::Policy;
 use crate::repo::{Snapshot, SnapshotId};
@@ -76,6 +76,17 @@ struct LastDrill {
     verdict: Word,
     snapshot: Option<Digest>,
     recovery_seconds: Option<f64>,
+    /// The newest older point that a search after it found to come back.
+    comes_back: Option<ComesBack>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct ComesBack {
+    snapshot: Digest,
+    /// Of the drill that says so.
+    record: u64,
+    /// What restoring it would lose.
+    data_age_seconds: Option<f64>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -307,19 +318,38 @@ impl LastDrill {
             Word::Inconclusive => "INCONCLUSIVE",
         };
         let time = self.time.strftime("%Y-%m-%d %H:%M:%SZ");
-        format!("{name}{word} at {time} (record {})", self.record)
+        let instead = self.comes_back.as_ref().map_or(String::new(), |found| {
+            format!("; snapshot {} comes back (record {})", found.snapshot.short(), found.record)
+        });
+        format!("{name}{word} at {time} (record {}){instead}", self.record)
     }
 }
 
-/// The newest drill of each series, newest first.
+/// The newest drill of each series, newest first. Drills of older points after a failed one belong to that.
 fn last_drills(records: &[Record], policy: &Policy) -> Vec<LastDrill> {
     let mut last: Vec<LastDrill> = Vec::new();
-    for drill in records.iter().rev().filter_map(|record| drilled(record, policy)) {
+    for drill in records.iter().rev().filter_map(|record| drilled(record, policy, records)) {
         if last.iter().all(|newer| newer.drill != drill.drill) {
             last.push(drill);
         }
     }
     last
+}
+
+/// What a search after the drill `failed` found: each proven point is newer than those before it.
+fn comes_back(failed: RunId, records: &[Record]) -> Option<ComesBack> {
+    records.iter().rev().find_map(|record| match &record.event.body {
+        Body::DrillFinished(drill)
+            if drill.searched_for == Some(failed) && drill.parts.prove_the_snapshot() =>
+        {
+            Some(ComesBack {
+                snapshot: drill.snapshot?,
+                record: record.seq,
+                data_age_seconds: drill.data_age_ms.map(|ms| ms as f64 / 1000.0),
+            })
+        }
+        _ => None,
+    })
 }
 
 fn verified(record: &Record) -> Option<LastVerification> {
@@ -334,16 +364,21 @@ fn verified(record: &Record) -> Option<LastVerification> {
     }
 }
 
-fn drilled(record: &Record, policy: &Policy) -> Option<LastDrill> {
+fn drilled(record: &Record, policy: &Policy, records: &[Record]) -> Option<LastDrill> {
     match &record.event.body {
-        Body::DrillFinished(finished) if finished.policy == policy.name => Some(LastDrill {
-            drill: finished.drill.clone(),
-            record: record.seq,
-            time: record.event.time,
-            verdict: finished.verdict,
-            snapshot: finished.snapshot,
-            recovery_seconds: finished.recovery_ms.map(|ms| ms as f64 / 1000.0),
-        }),
+        Body::DrillFinished(finished)
+            if finished.policy == policy.name && finished.searched_for.is_none() =>
+        {
+            Some(LastDrill {
+                drill: finished.drill.clone(),
+                record: record.seq,
+                time: record.event.time,
+                verdict: finished.verdict,
+                snapshot: finished.snapshot,
+                recovery_seconds: finished.recovery_ms.map(|ms| ms as f64 / 1000.0),
+                comes_back: comes_back(finished.run, records),
+            })
+        }
         _ => None,
     }
 }

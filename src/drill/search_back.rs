@@ -1,0 +1,209 @@
+//! After a drill whose data failed: the newest older recovery point that would come back, and what
+//! restoring it would lose.
+//!
+//! Every point that is tried is a drill of its own, on record, with all its checks and controls. A long
+//! history costs few of them: steps back double until a point is proven, then the gap is halved. So the
+//! point that is found is proven and the next newer one is not; of those newer than that some were not
+//! tried, and the answer says how many.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Done, Error, Request};
+use crate::account::{self, Account, Rooms};
+use crate::ground::causes::chain;
+use crate::ground::digest::Digest;
+use crate::ground::ids::Name;
+use crate::ledger::record::{Record, publications};
+use crate::policy::Pick;
+use crate::repo::SnapshotId;
+
+/// What a search found.
+#[derive(Debug, Clone)]
+pub struct Searched {
+    /// How many complete recovery points older than the failed one the ledger names.
+    pub older: usize,
+    /// How many of them were drilled.
+    pub tried: usize,
+    pub found: Option<Found>,
+    /// Why it ended before its end.
+    pub ended: Option<String>,
+}
+
+/// The newest recovery point that was found to come back.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub drill: Done,
+    /// How many points between it and the failed one were not drilled.
+    pub untried: usize,
+}
+
+/// Looks for the newest recovery point that is proven restorable and intact, after `failed` came out of
+/// `request`; `None` where there is nothing to look for: the data did not fail, or it was not the latest
+/// that was picked. Ends early once `stop` is set.
+///
+/// A point that is found needs no pin: retention keeps the newest proven one.
+pub async fn search_back(
+    request: Request<'_>,
+    failed: &Done,
+    rooms: &Rooms,
+    stop: &AtomicBool,
+) -> Option<Searched> {
+    let is_latest = request.snapshot.is_none() && request.pick() == Pick::Latest;
+    if !is_latest || !failed.finished.parts.refute_the_snapshot() {
+        return None;
+    }
+    let mut searched = Searched { older: 0, tried: 0, found: None, ended: None };
+    if let Err(error) = search(request, failed, rooms, stop, &mut searched).await {
+        searched.ended = Some(chain(&error));
+    }
+    Some(searched)
+}
+
+async fn search(
+    request: Request<'_>,
+    failed: &Done,
+    rooms: &Rooms,
+    stop: &AtomicBool,
+    searched: &mut Searched,
+) -> Result<(), Error> {
+    let Request { setup, policy, .. } = request;
+    let account = Account::open(setup, setup.customer_of(policy), rooms).await?;
+    let records = account.records().await?;
+    drop(account);
+    let why = failed.details.reasons.first().map_or("", |reason| &reason.why);
+    rooms.progress.note(&format!("the drill failed: {why}"));
+    let points = older(&records, &policy.name, failed.finished.snapshot);
+    searched.older = points.len();
+    let mut steps = Steps::over(points.len());
+    while let Some(nth) = steps.next() {
+        if stop.load(Ordering::Relaxed) {
+            searched.ended = Some("an end was asked for".to_owned());
+            return Ok(());
+        }
+        rooms.check_interrupted()?;
+        let id = points[nth].to_string();
+        let note = format!(
+            "searching back: snapshot {}, {} of {} older ones",
+            points[nth].0.short(),
+            nth + 1,
+            points.len()
+        );
+        rooms.progress.note(&note);
+        let searched_for = Some(failed.finished.run);
+        let one = Request { snapshot: Some(&id), slot: None, searched_for, ..request };
+        let done = Box::pin(super::run(one, rooms)).await?;
+        searched.tried += 1;
+        let is_proven = done.finished.parts.prove_the_snapshot();
+        if is_proven {
+            searched.found = Some(Found { drill: done, untried: 0 });
+        }
+        steps.tell(nth, is_proven);
+        if let Some(found) = &mut searched.found {
+            found.untried = steps.untried();
+        }
+    }
+    Ok(())
+}
+
+/// The policy's complete recovery points that go before the one that failed, newest first, in the
+/// ledger's order. Where the failed one is not the newest on the ledger, those newer than it are lost,
+/// which alone fails a drill: then it may well come back itself.
+fn older(records: &[Record], policy: &Name, failed: Option<Digest>) -> Vec<SnapshotId> {
+    let announced = account::announced(records);
+    let complete = publications(records).rev().map(|(_, backup)| backup);
+    let mut points: Vec<_> = complete
+        .filter(|backup| backup.policy == *policy && backup.complete)
+        .map(|backup| SnapshotId(backup.snapshot))
+        .filter(|id| !announced.contains(id))
+        .collect();
+    let failed = points.iter().position(|id| Some(id.0) == failed);
+    points.split_off(failed.map_or(0, |nth| nth.max(1)))
+}
+
+/// Which of so many points, newest first, to try next.
+#[derive(Debug)]
+struct Steps {
+    points: usize,
+    /// The newest that is older than every one that did not come back.
+    open: usize,
+    proven: Option<usize>,
+    step: usize,
+    tried: Vec<usize>,
+}
+
+impl Steps {
+    fn over(points: usize) -> Self {
+        Self { points, open: 0, proven: None, step: 1, tried: Vec::new() }
+    }
+
+    fn next(&self) -> Option<usize> {
+        match self.proven {
+            Some(proven) if proven > self.open => Some(self.open + (proven - self.open) / 2),
+            Some(_) => None,
+            None if self.open == self.points => None,
+            None => Some((self.open + self.step - 1).min(self.points - 1)),
+        }
+    }
+
+    fn tell(&mut self, nth: usize, is_proven: bool) {
+        self.tried.push(nth);
+        if is_proven {
+            self.proven = Some(nth);
+        } else {
+            self.open = nth + 1;
+            self.step *= 2;
+        }
+    }
+
+    /// How many points newer than the proven one were not tried.
+    fn untried(&self) -> usize {
+        self.proven
+            .map_or(0, |proven| proven - self.tried.iter().filter(|nth| **nth < proven).count())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Searches `points`, of which those from `first_good` on come back.
+    fn search(points: usize, first_good: usize) -> Steps {
+        let mut steps = Steps::over(points);
+        while let Some(nth) = steps.next() {
+            assert!(!steps.tried.contains(&nth), "{nth} is tried twice");
+            steps.tell(nth, nth >= first_good);
+        }
+        steps
+    }
+
+    #[test]
+    fn the_newest_good_point_is_found_wherever_it_is_and_few_are_tried() {
+        for points in 0..200 {
+            for first_good in 0..points {
+                let steps = search(points, first_good);
+
+                assert_eq!(steps.proven, Some(first_good), "of {points}");
+                let most = 2 * (points.ilog2() as usize + 1);
+                assert!(steps.tried.len() <= most, "{} of {points}", steps.tried.len());
+                assert!(first_good == 0 || steps.tried.contains(&(first_good - 1)));
+            }
+        }
+    }
+
+    #[test]
+    fn where_nothing_comes_back_the_oldest_was_tried_and_nothing_is_found() {
+        let steps = search(100, 100);
+
+        assert_eq!(steps.proven, None);
+        assert_eq!(steps.tried, [0, 2, 6, 14, 30, 62, 99]);
+        assert!(search(0, 0).tried.is_empty());
+    }
+
+    #[test]
+    fn points_that_were_skipped_are_counted() {
+        let steps = search(100, 5);
+
+        assert_eq!(steps.tried, [0, 2, 6, 4, 5]);
+        assert_eq!(steps.untried(), 2, "1 and 3");
+    }
+}
