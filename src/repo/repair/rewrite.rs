@@ -22,11 +22,23 @@ pub(super) struct Left {
     pub folders: u64,
 }
 
+impl Left {
+    /// Of a tree below which nothing is lost.
+    pub fn whole(tree: BlobId) -> Self {
+        Self { tree: Some(tree), files: 0, folders: 0 }
+    }
+}
+
 pub(super) struct Rewriting<'a> {
     pub index: &'a SharedIndex,
     pub lost: &'a HashSet<(BlobKind, BlobId)>,
+    /// Trees that were read. What an index file says of others proves nothing: an earlier repair may
+    /// have stored the same tree in a pack that is damaged by now.
+    pub sound: &'a HashSet<BlobId>,
     /// None: nothing is stored.
     pub writer: Option<&'a Writer>,
+    /// Trees that are stored, and whole.
+    pub stored: Vec<BlobId>,
 }
 
 impl Fold for Rewriting<'_> {
@@ -38,7 +50,7 @@ impl Fold for Rewriting<'_> {
     }
 
     fn leave(&mut self, seen: Seen<'_>, below: Vec<Left>) -> Result<Left, Error> {
-        let mut left = Left { tree: Some(seen.id), files: 0, folders: 0 };
+        let mut left = Left::whole(seen.id);
         let mut below = below.into_iter();
         let mut fates = Vec::with_capacity(seen.tree.nodes.len());
         for node in &seen.tree.nodes {
@@ -75,11 +87,14 @@ impl Rewriting<'_> {
     }
 
     /// Stores what is left of a tree.
-    fn store(&self, seen: &Seen<'_>, fates: &[Fate]) -> Result<BlobId, Error> {
+    fn store(&mut self, seen: &Seen<'_>, fates: &[Fate]) -> Result<BlobId, Error> {
         let json = edited(seen.json, fates).ok_or(Error::NoTree { tree: seen.id })?;
-        match self.writer {
-            Some(writer) => writer.store_blob(BlobKind::Tree, &json).map_err(Error::Write),
-            None => Ok(BlobId(Digest::of(&json))),
+        let id = BlobId(Digest::of(&json));
+        let is_sound = self.sound.contains(&id) && !self.lost.contains(&(BlobKind::Tree, id));
+        if let Some(writer) = self.writer.filter(|_| !is_sound) {
+            writer.store_blob(BlobKind::Tree, &json).map_err(Error::Write)?;
         }
+        self.stored.push(id);
+        Ok(id)
     }
 }

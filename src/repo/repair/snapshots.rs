@@ -162,12 +162,12 @@ impl Repair<'_> {
         look: Survey,
         lock: Option<&Lock>,
     ) -> Result<(SnapshotsRepaired, HashSet<(BlobKind, BlobId)>), Error> {
-        let Survey { found, mut snapshots, index, losses } = look;
+        let Survey { found, mut snapshots, index, losses, trees } = look;
         let unsound = losses.unsound().clone();
         tracing::info!(phase = "salvage");
         let Salvaged { added, lost } = self.salvage(&index, &unsound, how).await?;
         tracing::info!(phase = "rewrite");
-        let left = self.rewrite(&index, &lost, &snapshots, lock.is_some()).await?;
+        let left = self.rewrite(&index, &lost, &trees, &snapshots, lock.is_some()).await?;
         tracing::info!(phase = "publish");
         self.learn_of_new(&mut snapshots).await?;
         let mut remains = Vec::new();
@@ -207,27 +207,32 @@ impl Repair<'_> {
         Ok((repaired, lost))
     }
 
-    /// What is left of those snapshots that lost something; new trees are durable on return.
+    /// What is left of those snapshots that lost something; new trees are durable on return. `sound` are
+    /// trees that were read.
     async fn rewrite(
         &self,
         index: &SharedIndex,
         lost: &HashSet<(BlobKind, BlobId)>,
+        sound: &HashSet<BlobId>,
         snapshots: &HashMap<SnapshotId, Snapshot>,
         stores: bool,
     ) -> Result<Vec<(SnapshotId, Left)>, Error> {
         self.progress.phase("write trees", None);
         let reader = Reader::new(self.repository.clone(), index.clone());
-        // What is stored anew needs not be stored again: the index as it is now knows it.
-        let current = self.repository.load_index().await.map_err(Error::Read)?;
-        let current = Arc::new(RwLock::new(current));
-        let writer = self.repository.writer(current, Handle::current(), self.clock.clone());
-        let mut rewriting = Rewriting { index, lost, writer: stores.then_some(&writer) };
+        let nothing_known = Arc::new(RwLock::new(Index::new()));
+        let writer = self.repository.writer(nothing_known, Handle::current(), self.clock.clone());
+        let stored = Vec::new();
+        let writes = stores.then_some(&writer);
+        let mut rewriting = Rewriting { index, lost, sound, writer: writes, stored };
         let mut known = HashMap::new();
         let mut all = Vec::new();
-        let mut by_time: Vec<_> = snapshots.iter().collect();
-        by_time.sort_by_key(|(id, snapshot)| (snapshot.time, **id));
-        for (id, snapshot) in by_time {
+        let mut ordered: Vec<_> = snapshots.iter().collect();
+        // What is left of originals may be what earlier repairs left, and make that whole again.
+        ordered.sort_by_key(|(id, one)| (one.left_of().is_some(), one.time, **id));
+        for (id, snapshot) in ordered {
             let left = fold(&reader, snapshot.tree, &mut known, &mut rewriting).await?;
+            let stored = std::mem::take(&mut rewriting.stored).into_iter();
+            known.extend(stored.map(|tree| (tree, Left::whole(tree))));
             self.progress.advance(1, 0);
             if left.tree != Some(snapshot.tree) {
                 all.push((*id, left));

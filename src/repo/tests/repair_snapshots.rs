@@ -595,3 +595,29 @@ fn what_a_later_restic_writes_into_trees_survives_the_loss_of_a_file_beside_it()
     assert_eq!(text(&root), outer(BlobId(Digest::of(inner.as_bytes()))));
     assert_eq!(text(&BlobId(Digest::of(inner.as_bytes()))), inner);
 }
+
+#[test]
+fn what_an_earlier_repair_left_is_stored_again_where_it_is_damaged_by_now() {
+    for depth in [Depth::Structure, Depth::ReadData] {
+        let bench = Bench::new();
+        let (original, _, place) = five_files(&bench);
+        flip(&bench, &layout::pack(&place.pack), place.offset as usize + 99);
+        let first = bench.repair_snapshots().unwrap().snapshots[0].repaired.unwrap();
+        let rest = bench.files_of(&first);
+        let root = bench.runtime.block_on(bench.repository.snapshot(&first)).unwrap().tree;
+        let place = bench.index().read().unwrap().lookup(BlobKind::Tree, &root).unwrap();
+        flip(&bench, &layout::pack(&place.pack), place.offset as usize + 20);
+        assert!(bench.files_of(&first).is_empty());
+
+        let dry = bench.repair_snapshots_with(bench.store.clone(), depth, true).unwrap();
+        let second = bench.repair_snapshots_with(bench.store.clone(), depth, false).unwrap();
+
+        for (told, left) in [(dry, None), (second, Some(first))] {
+            let [one] = &told.snapshots[..] else { panic!("{:?}", told.snapshots) };
+            let told = (one.original, one.files, one.folders, one.repaired);
+            assert_eq!(told, (original, 1, 0, left), "{depth:?}");
+        }
+        assert_eq!(bench.files_of(&first), rest, "{depth:?}");
+        assert_eq!(bench.names("snapshots").len(), 2);
+    }
+}

@@ -20,7 +20,7 @@ use self::part::{Candidate, Forgetful};
 pub use self::part::{Coverage, Memory, NotAShare, Share};
 use super::prune::Refused;
 use super::reader::{ReadError, Reader};
-use super::{Error, Index, PackId, Repository, SharedIndex, Snapshot, SnapshotId, layout};
+use super::{BlobId, Error, Index, PackId, Repository, SharedIndex, Snapshot, SnapshotId, layout};
 use crate::ground::progress::Progress;
 use crate::store;
 
@@ -174,6 +174,8 @@ pub(super) struct Survey {
     /// As far as index files can be read.
     pub index: SharedIndex,
     pub losses: Losses,
+    /// Trees of these snapshots that were read.
+    pub trees: HashSet<BlobId>,
 }
 
 /// As [`verify_with`], with all that it saw.
@@ -230,14 +232,15 @@ pub(super) async fn survey(
     let index: SharedIndex = Arc::new(RwLock::new(index));
     let reader = Reader::new(repository.clone(), index.clone());
     let roots = snapshots.iter().map(|(_, snapshot)| snapshot.tree);
-    let lost = trees::follow(&reader, &index, roots, &losses, &mut found, progress).await?;
+    let (lost, trees) =
+        trees::follow(&reader, &index, roots, &losses, &mut found, progress).await?;
     lost.tell(&mut found);
     found.errors.sort_by(|a, b| (a.rank(), a).cmp(&(b.rank(), b)));
     found.errors.dedup();
     if !lost.is_empty() {
         affected::name(&reader, &index, &snapshots, &lost, &mut found, progress).await?;
     }
-    Ok(Survey { found, snapshots: snapshots.into_iter().collect(), index, losses })
+    Ok(Survey { found, snapshots: snapshots.into_iter().collect(), index, losses, trees })
 }
 
 async fn load_index(

@@ -44,7 +44,8 @@ struct Pass<'a> {
     ahead: Vec<BlobId>,
 }
 
-/// Reads every tree below `roots` once, all trees of one depth together.
+/// Reads every tree below `roots` once, all trees of one depth together; answers what is lost, and the
+/// trees that can be read.
 pub(super) async fn follow(
     reader: &Reader,
     index: &SharedIndex,
@@ -52,7 +53,7 @@ pub(super) async fn follow(
     losses: &Losses,
     found: &mut Verified,
     progress: &dyn Progress,
-) -> Result<Lost, VerifyError> {
+) -> Result<(Lost, HashSet<BlobId>), VerifyError> {
     progress.phase("read trees", None);
     let (seen, lost, ahead) = Default::default();
     let mut pass = Pass { index, losses, found, seen, lost, ahead };
@@ -76,7 +77,9 @@ pub(super) async fn follow(
         };
         reader.fetch(BlobKind::Tree, level, &each).await?;
     }
-    Ok(pass.into_inner().unwrap_or_else(PoisonError::into_inner).lost)
+    let Pass { mut seen, lost, .. } = pass.into_inner().unwrap_or_else(PoisonError::into_inner);
+    seen.retain(|tree| !lost.trees.contains_key(tree));
+    Ok((lost, seen))
 }
 
 impl Pass<'_> {
