@@ -41,6 +41,17 @@ impl Act {
         Self { world: world.clone(), gated, repository, dead, dice }
     }
 
+    /// What a repair is told.
+    pub fn office(&mut self) -> Office {
+        Office {
+            world: self.world.clone(),
+            actor: self.gated.actor,
+            claim: self.claim(),
+            turns: self.dice.below(60),
+            known: None,
+        }
+    }
+
     fn claim(&self) -> Claim {
         Claim { dead: self.dead.clone(), ..Claim::default() }
     }
@@ -107,13 +118,7 @@ impl Act {
             self.repository = self.gated.repository(base);
         }
         let limits = limits(&mut self.dice);
-        let keeper = Office {
-            world: self.world.clone(),
-            actor: self.gated.actor,
-            claim: self.claim(),
-            turns: self.dice.below(60),
-            known: is_stale.then(Mutex::default),
-        };
+        let keeper = Office { known: is_stale.then(Mutex::default), ..self.office() };
         let (repository, clock, progress) = (&self.repository, &self.world.clock, &Silent);
         let prune = Prune { repository, clock, keeper: &keeper, progress, limits };
         let mut course = Course::default();
@@ -136,7 +141,8 @@ impl Act {
         lock.confirm().await?;
         // An index file may name a pack that is gone: its writer lost its lock. Nobody needs it.
         let needed = |object: &str| !object.starts_with("pack ");
-        if let Some(damage) = found.errors.iter().find(|damage| needed(&damage.object)) {
+        let rots = self.world.rot.lock().unwrap().times > 0;
+        if let Some(damage) = found.errors.iter().find(|damage| !rots && needed(&damage.object)) {
             self.world.violated(format!("verify found {damage:?}"));
         }
         self.world.count(|tally| tally.verified += 1);
@@ -165,7 +171,7 @@ fn limits(dice: &mut Dice) -> Limits {
 }
 
 /// The ledger and the host, for a prune.
-struct Office {
+pub(super) struct Office {
     world: Arc<World>,
     actor: usize,
     claim: Claim,

@@ -28,6 +28,7 @@ struct Run {
     /// How rarely an act begins beside others: removers need to be alone.
     crowding: usize,
     begun: usize,
+    rots_index: bool,
     /// Who sleeps, and for how many turns of others.
     asleep: Option<(usize, usize)>,
     crashed: Vec<usize>,
@@ -35,17 +36,17 @@ struct Run {
 }
 
 /// Plays one run to its end; answers what it did and, if something was wrong, what.
-fn play(seed: u64, planted: Option<Planted>) -> (Tally, Option<String>) {
+fn play(seed: u64, rots: bool, planted: Option<Planted>) -> (Tally, Option<String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let world = World::new(planted);
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let world = World::new(rots, planted);
         let base = Arc::new(create_in(world.memory.clone()).await);
         *world.key.lock().unwrap() = Some(base.key().clone());
         let mut dice = Dice::new(seed);
         let crowding = 10 + dice.below(90);
         let (crashed, work) = (Vec::new(), Vec::new());
-        let (shared, asleep) = (world.clone(), None);
-        let run = Run { world, base, dice, crowding, begun: 0, asleep, crashed, work };
+        let (shared, asleep, rots_index) = (world.clone(), None, seed.is_multiple_of(2));
+        let run = Run { world, base, dice, crowding, begun: 0, rots_index, asleep, crashed, work };
         tokio::time::timeout(Duration::from_secs(60), run.play()).await.expect("a run ends");
         let violation = shared.violation.lock().unwrap().clone();
         let tally = *shared.tally.lock().unwrap();
@@ -60,6 +61,9 @@ impl Run {
             let may_begin = self.begun < ACTS && at_work.len() < AT_ONCE;
             let sleeps = |actor: &usize| self.asleep.is_some_and(|(one, _)| one == *actor);
             if may_begin && (at_work.iter().all(sleeps) || self.dice.one_in(self.crowding)) {
+                if at_work.is_empty() {
+                    self.rot().await;
+                }
                 self.begin();
                 continue;
             }
@@ -113,6 +117,19 @@ impl Run {
         Some(ready[self.dice.below(ready.len())])
     }
 
+    /// Something rots now and then, in one run index files and in another packs: of both at once the
+    /// last copy can go. Nobody is at work: what rots between the look at a copy and the removal of
+    /// another is nobody's mistake.
+    async fn rot(&mut self) {
+        if !self.world.rots || !self.dice.one_in(4) {
+            return;
+        }
+        match self.rots_index {
+            true => self.world.rot_index(&mut self.dice).await,
+            false => self.world.rot_pack(&mut self.dice).await,
+        }
+    }
+
     fn begin(&mut self) {
         self.begun += 1;
         let mut dead = Vec::new();
@@ -122,14 +139,16 @@ impl Run {
         let dice = Dice::new(self.dice.below(usize::MAX) as u64);
         let act = Act::new(&self.world, &self.base, dice, dead);
         let (world, base, actor) = (self.world.clone(), self.base.clone(), act.gated.actor);
-        let kind = self.dice.below(16);
-        let work = tokio::spawn(async move {
+        let kind = self.dice.below(if self.world.rots { 20 } else { 16 });
+        let work = tokio::task::spawn_local(async move {
             let _ended: Result<(), Stopped> = match kind {
                 0..7 => act.backup().await,
                 7..9 => act.forget().await,
                 9..14 => act.prune(&base).await,
                 14 => act.verify().await,
-                _ => act.unlock().await,
+                15 => act.unlock().await,
+                16..18 => act.repair_index().await,
+                _ => act.repair_snapshots(&base).await,
             };
             world.gate.leave(actor);
         });
@@ -151,6 +170,10 @@ impl Run {
 
     /// Every byte of what snapshots need is there.
     async fn look_at_the_end(&self) {
+        self.world.check().await;
+        if self.world.rot.lock().unwrap().times > 0 {
+            return;
+        }
         let found = verify(&self.base, &[], Depth::ReadData, &Silent).await.unwrap();
         let needed = |object: &str| !object.starts_with("pack ");
         if let Some(damage) = found.errors.iter().find(|damage| needed(&damage.object)) {
@@ -170,7 +193,7 @@ fn what_a_listed_snapshot_reaches_is_stored_always() {
     let begun = Instant::now();
     let mut sum = Tally::default();
     for seed in seeds(RUNS) {
-        let (tally, violation) = play(seed, None);
+        let (tally, violation) = play(seed, false, None);
         assert_eq!(violation, None, "seed {seed}");
         sum += tally;
     }
@@ -178,9 +201,26 @@ fn what_a_listed_snapshot_reaches_is_stored_always() {
     assert!(sum.all().iter().all(|happened| *happened > 0), "something was not tried: {sum:?}");
 }
 
+#[test]
+fn what_did_not_rot_stays_stored_and_named_whoever_repairs_beside_the_others() {
+    let begun = Instant::now();
+    let mut sum = Tally::default();
+    for seed in seeds(RUNS) {
+        let (tally, violation) = play(seed, true, None);
+        assert_eq!(violation, None, "seed {seed}");
+        sum += tally;
+    }
+    println!("{sum:?} in {:?}", begun.elapsed());
+    assert!(sum.of_repairs().iter().all(|happened| *happened > 0), "not tried: {sum:?}");
+}
+
 /// How many runs it takes until the model finds the mistake.
 fn found_after(planted: Planted) -> u64 {
-    let found = (0..3000).find(|seed| play(*seed, Some(planted)).1.is_some());
+    let rots = matches!(
+        planted,
+        Planted::NamesGoFirst | Planted::DropBeforeSalvage | Planted::MarkForgotten
+    );
+    let found = (0..3000).find(|seed| play(*seed, rots, Some(planted)).1.is_some());
     found.unwrap_or_else(|| panic!("{planted:?} was not found"))
 }
 
@@ -202,4 +242,19 @@ fn a_deletion_without_another_listing_is_found() {
 #[test]
 fn a_missing_fence_is_found() {
     println!("after {} runs", found_after(Planted::MissingFence));
+}
+
+#[test]
+fn old_index_files_that_go_before_new_ones_are_there_are_found() {
+    println!("after {} runs", found_after(Planted::NamesGoFirst));
+}
+
+#[test]
+fn a_damaged_pack_that_loses_its_name_before_the_rest_of_it_is_saved_is_found() {
+    println!("after {} runs", found_after(Planted::DropBeforeSalvage));
+}
+
+#[test]
+fn a_damaged_pack_that_nobody_marked_is_found() {
+    println!("after {} runs", found_after(Planted::MarkForgotten));
 }

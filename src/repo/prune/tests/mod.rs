@@ -1,6 +1,7 @@
-//! A model of everybody who uses a repository at once: backups, forgets, prunes and verifies whose
-//! calls to the store are interleaved by seeded chance, cut by crashes, by machines that sleep and
-//! by people who remove locks. What a listed snapshot reaches is stored, always.
+//! A model of everybody who uses a repository at once: backups, forgets, prunes, verifies and repairs
+//! whose calls to the store are interleaved by seeded chance, cut by crashes, by machines that sleep and
+//! by people who remove locks, while packs and index files rot. What a listed snapshot reaches and did
+//! not rot is stored, always; what index files named they name, until nobody needs it.
 //!
 //! One thing is taken for granted: between looking for its lock and acting on it nobody stands still
 //! while another does a whole run. No store offers better, restic relies on it too.
@@ -11,6 +12,7 @@ mod doubled;
 mod gate;
 mod overtaken;
 mod rival;
+mod rot;
 mod world;
 
 /// Reproducible chance.

@@ -11,10 +11,11 @@ use futures_util::stream::{self, BoxStream};
 use jiff::{SignedDuration, Timestamp};
 
 use super::gate::{Call, Gate};
+use super::rot::Rot;
 use crate::ground::clock::{Clock, SetClock};
 use crate::ground::digest::Digest;
 use crate::repo::LockId;
-use crate::repo::pack::expected_size;
+use crate::repo::pack::{PackedBlob, expected_size};
 use crate::repo::{BlobId, BlobKind, IndexFile, PackId, Repository, SnapshotId, file};
 use crate::seal::MasterKey;
 use crate::store::{self, Memory, Object, ObjectName, Put, Store};
@@ -30,6 +31,12 @@ pub(super) enum Planted {
     DeletionBeforeRelisting,
     /// A backup publishes without asking whether it still has its lock.
     MissingFence,
+    /// A repair's new index files never arrive.
+    NamesGoFirst,
+    /// What a repair saves never arrives, and it is indexed.
+    DropBeforeSalvage,
+    /// A repair marks no pack that it takes out of the index.
+    MarkForgotten,
 }
 
 /// What happened in a run, to see that it tried something.
@@ -49,6 +56,11 @@ pub(super) struct Tally {
     pub crashed_between: usize,
     pub crashed: usize,
     pub slept: usize,
+    /// Where things rot.
+    pub rotted: usize,
+    pub index_repaired: usize,
+    pub dropped: usize,
+    pub left_published: usize,
 }
 
 impl Tally {
@@ -72,6 +84,12 @@ impl Tally {
     }
 }
 
+impl Tally {
+    pub fn of_repairs(&self) -> [usize; 4] {
+        [self.rotted, self.index_repaired, self.dropped, self.left_published]
+    }
+}
+
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         self.published += other.published;
@@ -86,6 +104,10 @@ impl AddAssign for Tally {
         self.crashed_between += other.crashed_between;
         self.crashed += other.crashed;
         self.slept += other.slept;
+        self.rotted += other.rotted;
+        self.index_repaired += other.index_repaired;
+        self.dropped += other.dropped;
+        self.left_published += other.left_published;
     }
 }
 
@@ -102,17 +124,24 @@ pub(super) struct World {
     pub given_up: Mutex<HashSet<SnapshotId>>,
     /// What a tree needs, itself included; told by whoever backs it up.
     pub needs: Mutex<HashMap<BlobId, BTreeSet<(BlobKind, BlobId)>>>,
-    roots: Mutex<HashMap<ObjectName, BlobId>>,
+    pub roots: Mutex<HashMap<ObjectName, BlobId>>,
     modified: Mutex<HashMap<ObjectName, Timestamp>>,
     locks: Mutex<HashMap<usize, HashSet<ObjectName>>>,
-    indexes: Mutex<HashMap<ObjectName, Arc<IndexFile>>>,
+    pub indexes: Mutex<HashMap<ObjectName, Arc<IndexFile>>>,
+    /// Whether packs and index files rot, and are repaired.
+    pub rots: bool,
+    pub rot: Mutex<Rot>,
+    /// What packs hold, as they were written.
+    pub packs: Mutex<HashMap<PackId, Vec<PackedBlob>>>,
+    /// Actors that repair.
+    pub repairing: Mutex<HashSet<usize>>,
     /// Prunes that let others have the repository for a while.
     pub between_slices: Mutex<HashSet<usize>>,
     pub violation: Mutex<Option<String>>,
 }
 
 impl World {
-    pub fn new(planted: Option<Planted>) -> Arc<Self> {
+    pub fn new(rots: bool, planted: Option<Planted>) -> Arc<Self> {
         let hands = Arc::new(SetClock::at(Timestamp::from_second(1_000_000_000).unwrap()));
         Arc::new(Self {
             memory: Arc::new(Memory::new()),
@@ -129,6 +158,10 @@ impl World {
             modified: Mutex::default(),
             locks: Mutex::default(),
             indexes: Mutex::default(),
+            rots,
+            rot: Mutex::default(),
+            packs: Mutex::default(),
+            repairing: Mutex::default(),
             between_slices: Mutex::default(),
             violation: Mutex::default(),
         })
@@ -158,25 +191,28 @@ impl World {
         self.memory.get(name, None).await.ok()
     }
 
-    async fn list(&self, folder: &str) -> Vec<Object> {
+    pub async fn list(&self, folder: &str) -> Vec<Object> {
         let folder = folder.parse().unwrap();
         self.memory.list(Some(&folder)).map(Result::unwrap).collect().await
     }
 
-    async fn index_file(&self, name: &ObjectName) -> Option<Arc<IndexFile>> {
+    pub async fn index_file(&self, name: &ObjectName) -> Option<Arc<IndexFile>> {
         if let Some(known) = self.indexes.lock().unwrap().get(name) {
             return Some(known.clone());
         }
         let sealed = self.get(name).await?;
         let key = self.key.lock().unwrap().clone()?;
-        let json = file::decode_unnamed(&key, &sealed).unwrap();
+        let json = file::decode_unnamed(&key, &sealed).ok()?;
         let file = Arc::new(IndexFile::decode(&json).unwrap());
         self.indexes.lock().unwrap().insert(name.clone(), file.clone());
         Some(file)
     }
 
     /// What must be so at every moment.
-    async fn check(&self) {
+    pub async fn check(&self) {
+        if self.rots {
+            return self.check_rotten().await;
+        }
         let packs: HashMap<PackId, u64> =
             self.list("data").await.into_iter().map(|one| (id(&one.name), one.size)).collect();
         let mut stored: HashSet<(BlobKind, BlobId)> = HashSet::new();
@@ -212,6 +248,9 @@ impl World {
             named.extend(other.iter().flat_map(|file| &file.packs).map(|pack| pack.id));
         }
         for pack in file.packs.iter().filter(|pack| !named.contains(&pack.id)) {
+            if self.rot.lock().unwrap().dropped.contains(&pack.id) {
+                self.violated(format!("{name} names pack {} again, which is damaged", pack.id));
+            }
             let object = crate::repo::layout::pack(&pack.id);
             if self.get(&object).await.is_none() {
                 self.violated(format!("{name} names pack {}, which is not there", pack.id));
@@ -220,7 +259,7 @@ impl World {
     }
 }
 
-fn id(name: &ObjectName) -> PackId {
+pub(super) fn id(name: &ObjectName) -> PackId {
     PackId(name.as_str().rsplit('/').next().unwrap().parse::<Digest>().unwrap())
 }
 
@@ -255,6 +294,9 @@ impl Gated {
         }
         if name.as_str().starts_with("index/") {
             world.check_order(self.actor, name).await;
+            if world.rots {
+                world.named_anew().await;
+            }
         }
         Ok(())
     }
@@ -263,8 +305,17 @@ impl Gated {
         match self.world.planted {
             Some(Planted::IndexBeforePack) => name.as_str().starts_with("data/"),
             Some(Planted::SnapshotBeforeIndex) => name.as_str().starts_with("index/"),
+            Some(Planted::NamesGoFirst) => self.repairs() && name.as_str().starts_with("index/"),
+            Some(Planted::DropBeforeSalvage) => {
+                self.repairs() && name.as_str().starts_with("data/")
+            }
+            Some(Planted::MarkForgotten) => name.as_str().starts_with("damaged/data/"),
             _ => false,
         }
+    }
+
+    fn repairs(&self) -> bool {
+        self.world.repairing.lock().unwrap().contains(&self.actor)
     }
 
     /// The folder after whose next object what was held back arrives.
@@ -348,7 +399,12 @@ impl Store for Gated {
         let text = name.as_str();
         let is_commit = ["data/", "index/", "snapshots/"].iter().any(|one| text.starts_with(one));
         world.gate.pass(self.actor, if is_commit { Call::Commit } else { Call::Other }).await;
+        let is_index = world.rots && text.starts_with("index/");
+        let before = if is_index { world.readable(true).await } else { HashSet::new() };
         let deleted = world.memory.delete(name).await;
+        if is_index {
+            world.check_names(name, &before).await;
+        }
         if text.starts_with("data/") || text.starts_with("index/") {
             world.check().await;
         }
