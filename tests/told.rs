@@ -447,3 +447,41 @@ fn an_init_that_died_half_way_is_told_apart_from_a_site_that_is_there() {
     must(Command::new("bash").args(["-ec", moved]).current_dir(bench.path("host")));
     init().exits(0);
 }
+
+#[test]
+fn the_week_to_come_is_planned_with_the_time_and_space_that_runs_took() {
+    let bench = Bench::new();
+    let hourly = "\n[schedule]\nbackup = \"0 * * * *\"\n[objectives]";
+    bench.edit("policies/shop.toml", "\n[objectives]", hourly);
+    let weekly = "controls = true\nschedule = \"30 2 * * 1\"\n";
+    bench.edit("drills/weekly.toml", "controls = true\n", weekly);
+
+    let before = bench.run(&["plan", "--json"]).exits(0).json();
+
+    let runs = before["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 7 * 24 + 1, "{before:#}");
+    assert!(runs.iter().all(|run| run["seconds"].is_null()), "nothing ran yet: {before:#}");
+
+    let stored = bench.backup();
+    assert_eq!(bench.drill().0, 0);
+    let after = bench.run(&["plan", "--json", "--days", "8"]).exits(0).json();
+
+    let of = |is_drill: bool| {
+        let mut runs = after["runs"].as_array().unwrap().iter();
+        runs.find(|run| run["drill"].is_string() == is_drill).unwrap().clone()
+    };
+    let (backup, drill) = (of(false), of(true));
+    assert!(backup["seconds"].as_u64() >= Some(1), "{backup:#}");
+    assert!(backup["stores_bytes"].as_u64() > Some(3_000_000), "noise does not shrink: {backup:#}");
+    assert_eq!(drill["restores_bytes"], stored["bytes"], "{drill:#}");
+    assert_eq!(after["scratch"]["bytes"], stored["bytes"], "{after:#}");
+    let shown = bench.run(&["plan"]).exits(0).stdout;
+    assert!(shown.contains("drill acme/shop/weekly"), "{shown}");
+    assert!(shown.contains("are free"), "{shown}");
+
+    // What cannot be read leaves the times of its runs, and is told.
+    bench.write("keys/repository-password", "another\n".to_owned());
+    let unread = bench.run(&["plan", "--json"]).exits(12).json();
+    assert_eq!(unread["trouble"][0]["customer"], "acme", "{unread:#}");
+    assert!(unread["runs"].as_array().unwrap().iter().all(|run| run["seconds"].is_null()));
+}

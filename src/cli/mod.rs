@@ -20,6 +20,7 @@ mod ledger;
 mod logging;
 mod man;
 mod output;
+mod plan;
 mod progress;
 mod prune;
 mod quickstart;
@@ -101,6 +102,7 @@ enum Command {
     Repair(repair::Args),
     Unlock(unlock::Args),
     Status(status::Args),
+    Plan(plan::Args),
     Daemon(daemon::Args),
     State(state::Args),
     Grants(grants::Args),
@@ -168,6 +170,7 @@ fn run(command: Command, app: &App) -> anyhow::Result<Exit> {
             Command::Repair(args) => repair::run(args, app).await,
             Command::Unlock(args) => unlock::run(args, app).await,
             Command::Status(args) => status::run(args, app).await,
+            Command::Plan(args) => plan::run(args, app).await,
             Command::Daemon(args) => daemon::run(args, app).await,
             Command::State(args) => state::run(args, app).await,
             Command::Grants(args) => grants::run(args, app).await,

@@ -84,6 +84,16 @@ impl Calendar {
         found.iter().filter_map(|(series, slot)| self.place(series, *slot)).collect()
     }
 
+    /// Every slot after `from`, up to `to`, by its time; settled or not.
+    pub(super) fn within(&self, from: Timestamp, to: Timestamp) -> Vec<Come> {
+        let slots = self.lines.iter().flat_map(|(series, line)| {
+            line.schedule.between(from, to).filter_map(|slot| self.place(series, slot))
+        });
+        let mut within: Vec<_> = slots.collect();
+        within.sort_by_key(|come| come.slot);
+        within
+    }
+
     /// When the next slot comes.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.lines.values().filter_map(|line| line.schedule.next_after(line.told?)).min()

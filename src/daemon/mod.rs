@@ -9,6 +9,7 @@
 mod aftermath;
 mod calendar;
 mod ending;
+mod forecast;
 mod keeping;
 mod logged;
 mod queue;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 pub use ending::Ended;
+pub use forecast::{Foreseen, foresee};
 pub use logged::Logged;
 pub use series::Series;
 pub use wishes::{Wish, of_signals};

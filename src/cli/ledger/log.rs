@@ -58,8 +58,11 @@ fn outcome(body: &Body) -> Option<String> {
         Body::BackupFinished(BackupFinished { skipped, .. }) => {
             format!("INCOMPLETE, {skipped} skipped")
         }
-        Body::DrillFinished(DrillFinished { checks_held, checks_declared, .. }) => {
-            format!("{checks_held} of {checks_declared} checks held")
+        Body::DrillFinished(DrillFinished {
+            checks_held, checks_declared, searched_for, ..
+        }) => {
+            let search = searched_for.map_or("", |_| ", searching back after a fail");
+            format!("{checks_held} of {checks_declared} checks held{search}")
         }
         Body::Restore { files, bytes, .. } => format!("{files} files, {}", ByteSize(*bytes)),
         Body::Verify { read_data, errors, part, .. } => {
