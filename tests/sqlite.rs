@@ -97,6 +97,7 @@ impl Bench {
             progress: Arc::new(Silent),
             staging: folder.path().to_owned(),
             interrupted: Arc::default(),
+            questions: Vec::new(),
         };
         let capture = source.capture(&context, &Restore(data.clone())).unwrap();
         Self { _folder: folder, scratch, source, capture, data }
@@ -149,7 +150,10 @@ fn what_came_back_equals_what_was_captured() {
     let answer = recovered
         .query(None, "SELECT DISTINCT status FROM orders", std::time::Duration::from_secs(60))
         .unwrap();
-    assert!(matches!(check::expect("all paid", &expectation, &answer), Outcome::Held { .. }));
+    let zone = lifeboat::policy::leaf::Zone::UTC;
+    let then = check::Then { moment: bench.capture.consistent_time, answered: None, zone: &zone };
+    let judged = check::expect("all paid", &expectation, &answer, &then);
+    assert!(matches!(judged.outcome, Outcome::Held { .. }));
     assert!(matches!(
         recovered.query(None, "SELECT * FROM gone", std::time::Duration::from_secs(60)),
         Err(Trouble::Data(_))

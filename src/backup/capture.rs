@@ -20,7 +20,7 @@ use crate::policy::sources::SourceSettings;
 use crate::policy::{Policy, Setup};
 use crate::repo::{self, BlobId, NodeKind, ReadError, Reader, Snapshot, SnapshotId, Tree, Writer};
 use crate::sandbox::Scratch;
-use crate::source::{self, Capture};
+use crate::source::{self, Capture, Question};
 
 /// How long a source has to let go once somebody asked for an end. What hangs in the system, e.g. on
 /// a mount whose server is dead, never does and cannot be ended: the run goes on without it.
@@ -61,6 +61,7 @@ pub(super) async fn all(
             progress: rooms.progress.clone(),
             staging: scratch.dir().to_owned(),
             interrupted: rooms.interrupted.clone(),
+            questions: questions(setup, policy, &settings.name),
         };
         let (own, reader, host) = (settings.clone(), reader.clone(), rooms.host.clone());
         let pace = pace.clone();
@@ -77,6 +78,26 @@ pub(super) async fn all(
         captures.push(capture);
     }
     Ok(Captured { captures, folders, writer })
+}
+
+/// What the policy's drills ask of the moment that is captured of a source, each once.
+fn questions(setup: &Setup, policy: &Policy, source: &Name) -> Vec<Question> {
+    let mut questions: Vec<Question> = Vec::new();
+    for check in setup.drills_of(policy).flat_map(|drill| &drill.checks) {
+        let same = |one: &&mut Question| one.query == check.query && one.database == check.database;
+        if check.source != *source || !check.asks_at_capture() {
+            continue;
+        }
+        match questions.iter_mut().find(same) {
+            Some(asked) => asked.limit = asked.limit.max(check.deadline),
+            None => questions.push(Question {
+                database: check.database.clone(),
+                query: check.query.clone(),
+                limit: check.deadline,
+            }),
+        }
+    }
+    questions
 }
 
 /// Captures one source; blocking.

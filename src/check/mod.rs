@@ -9,11 +9,13 @@ mod expect;
 mod files_in;
 mod outcome;
 mod plan;
+mod then;
 mod verdict;
 
 pub use compare::compare;
-pub use expect::expect;
+pub use expect::{Judged, expect};
 pub use files_in::files_in;
 pub use outcome::{Broken, MOST_PLACES, NotRun, Outcome, Outcomes, Undeclared, Why};
 pub use plan::{Control, Id, Objectives, Plan};
+pub use then::Then;
 pub use verdict::{Completeness, ControlOutcome, ControlResult, Measured, PartReason, Verdict};

@@ -13,7 +13,7 @@ use super::fetch::Fetched;
 use super::starting::{Begun, Starting};
 use super::{Error, Rehearsal, Request, controls};
 use crate::account::Rooms;
-use crate::check::{self, Id, Outcome, Why};
+use crate::check::{self, Id, Judged, Outcome, Then, Why};
 use crate::ground::causes::chain;
 use crate::ground::ids::Name;
 use crate::ground::progress::Progress;
@@ -21,7 +21,7 @@ use crate::ledger::details::{PartCompared, SourceRecovered};
 use crate::policy::{Assertion, CheckSettings};
 use crate::restore::{self, Compared};
 use crate::sandbox::Scratch;
-use crate::source::{self, Capture, Fingerprint, Place, Recovered, Source, Trouble};
+use crate::source::{self, Answered, Capture, Fingerprint, Place, Recovered, Source, Trouble};
 
 /// What the thread needs; it outlives no borrow of the act.
 pub(super) struct Bench {
@@ -85,8 +85,8 @@ impl Bench {
         for (number, check) in self.checks.iter().enumerate() {
             let begun = Instant::now();
             let id = Id::Check(number, check.name.clone());
-            let (outcome, found) = self.ask(&id, check, &mut up);
-            rehearsal.settle_check(id, outcome, check, found, begun.elapsed());
+            let judged = self.ask(&id, check, &mut up);
+            rehearsal.settle_check(id, judged, check, begun.elapsed());
         }
         let controls = !rehearsal.plan.controls().is_empty();
         let (mut standing, rest): (Vec<_>, Vec<_>) =
@@ -152,8 +152,8 @@ impl Bench {
         self.runtime.block_on(restore::recheck(reader, *tree, request, progress))
     }
 
-    /// The outcome of one of the owner's assertions, and what was found.
-    fn ask(&self, id: &Id, check: &CheckSettings, up: &mut [Up]) -> (Outcome, Option<String>) {
+    /// What became of one of the owner's assertions.
+    fn ask(&self, id: &Id, check: &CheckSettings, up: &mut [Up]) -> Judged {
         let files = |wanted: &Name, up: &[Up]| {
             up.iter().find(|up| up.name == *wanted)?.recovered.files().map(ToOwned::to_owned)
         };
@@ -162,7 +162,7 @@ impl Bench {
             Assertion::Expect(_) => None,
         };
         let not_up = |name: &Name| {
-            (Outcome::not_run(Why::Skipped, format!("the source {name} is not up")), None)
+            Judged::from(Outcome::not_run(Why::Skipped, format!("the source {name} is not up")))
         };
         let Some(source) = up.iter_mut().find(|up| up.name == check.source) else {
             return not_up(&check.source);
@@ -170,23 +170,33 @@ impl Bench {
         let rows =
             match source.recovered.query(check.database.as_deref(), &check.query, check.deadline) {
                 Ok(rows) => rows,
-                Err(trouble) => return (Outcome::of_trouble(id, &trouble), None),
+                Err(trouble) => return Outcome::of_trouble(id, &trouble).into(),
             };
         match (&check.assertion, folder) {
             (Assertion::Expect(expectation), _) => {
-                let found = format!("{} rows", rows.rows.len());
-                (check::expect(&check.name, expectation, &rows), Some(found))
+                check::expect(&check.name, expectation, &rows, &source.then(check))
             }
-            (Assertion::FilesIn(_), Some(folder)) => {
-                let found = format!("{} names", rows.rows.len());
-                (check::files_in(&rows, &folder), Some(found))
-            }
+            (Assertion::FilesIn(_), Some(folder)) => Judged {
+                outcome: check::files_in(&rows, &folder),
+                found: Some(format!("{} names", rows.rows.len())),
+                at_capture: None,
+            },
             (Assertion::FilesIn(wanted), None) => not_up(wanted),
         }
     }
 }
 
 impl Up {
+    /// What the capture says of a check.
+    fn then<'a>(&'a self, check: &'a CheckSettings) -> Then<'a> {
+        let same = |one: &&Answered| one.query == check.query && one.database == check.database;
+        Then {
+            moment: self.capture.consistent_time,
+            answered: self.capture.answers.iter().find(same),
+            zone: &check.zone,
+        }
+    }
+
     /// The engine's own check, then equality with what was captured.
     fn judge(&mut self, content: Option<&Compared>, rehearsal: &mut Rehearsal) {
         let begun = Instant::now();

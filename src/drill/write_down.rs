@@ -7,14 +7,16 @@ use ignore::gitignore::GitignoreBuilder;
 use super::{Rehearsal, Request};
 use crate::account::Rooms;
 use crate::account::journal::Act;
-use crate::check::{Control, ControlOutcome, ControlResult, Id, Outcome, PartReason, Verdict, Why};
+use crate::check::{
+    Control, ControlOutcome, ControlResult, Id, Judged, Outcome, PartReason, Verdict, Why,
+};
 use crate::ground::digest::Digest;
 use crate::ground::ids::Name;
 use crate::ground::process;
 use crate::ledger::details::{self, CheckOutcome, Finding, Phase};
 use crate::ledger::record::{Body, DrillFinished, Record};
 use crate::policy::sources::SourceKind;
-use crate::policy::{Assertion, CheckSettings, Locale, Policy};
+use crate::policy::{Assertion, CheckSettings, Expectation, Locale, Policy};
 use crate::source::Fault;
 
 impl Rehearsal {
@@ -34,24 +36,28 @@ impl Rehearsal {
         self.note(id, outcome, check);
     }
 
-    /// One of the owner's assertions came to its end; `found` tells how much was looked at.
+    /// One of the owner's assertions came to its end.
     pub(super) fn settle_check(
         &mut self,
         id: Id,
-        outcome: Outcome,
+        judged: Judged,
         settings: &CheckSettings,
-        found: Option<String>,
         took: Duration,
     ) {
         let (unit, expected) = match &settings.assertion {
+            Assertion::Expect(expectation @ (Expectation::Rows(_) | Expectation::Matches(_))) => {
+                ("rows", expectation.to_string())
+            }
             Assertion::Expect(expectation) => ("answers", expectation.to_string()),
             Assertion::FilesIn(source) => ("files", format!("each names a file of {source}")),
         };
+        let Judged { outcome, found, at_capture } = judged;
         let mut check = row(&id, &outcome, unit, took);
         check.name.clone_from(&settings.name);
         check.source = Some(settings.source.clone());
         check.expected = Some(expected);
         check.found = found;
+        check.at_capture = at_capture;
         self.note(id, outcome, check);
     }
 
@@ -92,6 +98,7 @@ fn row(id: &Id, outcome: &Outcome, unit: &str, took: Duration) -> details::Check
         unit: unit.to_owned(),
         expected: None,
         found: None,
+        at_capture: None,
         places: Vec::new(),
         places_total: 0,
         reason: None,

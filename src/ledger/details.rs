@@ -162,9 +162,12 @@ pub struct Check {
     /// How much was compared, and of what, e.g. 4210 `rows`.
     pub compared: u64,
     pub unit: String,
-    /// What was expected and what was found; of an owner's query only the comparison's result.
+    /// What was expected and what was found: numbers, moments and how many, never texts of the data.
     pub expected: Option<String>,
     pub found: Option<String>,
+    /// What the captured moment gave, where that is what it was compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_capture: Option<String>,
     /// At most 100; `places_total` tells how many there were.
     pub places: Vec<Finding>,
     pub places_total: u64,

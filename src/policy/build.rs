@@ -337,7 +337,8 @@ fn check(raw: raw::Check) -> Option<CheckSettings> {
     let (Words(name), Words(query)) = (raw.name, raw.query);
     let deadline = raw.deadline.map_or(QUERY_DEADLINE, |period| period.0);
     let database = raw.database.map(|Words(name)| name);
-    Some(CheckSettings { name, source: raw.source, database, query, assertion, deadline })
+    let zone = raw.timezone.unwrap_or(Zone::UTC);
+    Some(CheckSettings { name, source: raw.source, database, query, assertion, deadline, zone })
 }
 
 /// The zone of the customer named `id`; UTC only where `references` refused the name.

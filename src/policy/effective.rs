@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::expect::Expectation;
 use super::plan::{Assertion, CheckSettings, Drill, Limits, Pick, Policy, Retention};
 use super::raw::Locale;
 use super::schedule::Schedule;
@@ -256,14 +257,18 @@ fn check_value(check: &CheckSettings) -> Value {
         Assertion::Expect(expectation) => ("expect", expectation.to_string()),
         Assertion::FilesIn(source) => ("files_in", source.to_string()),
     };
-    json!({
+    let mut told = json!({
         "name": check.name,
         "source": check.source,
         "database": check.database,
         "query": check.query,
         "deadline_ms": milliseconds(check.deadline),
         key: value,
-    })
+    });
+    if let Assertion::Expect(Expectation::FreshAtCapture(_)) = check.assertion {
+        told["timezone"] = check.zone.to_string().into();
+    }
+    told
 }
 
 fn customer_value(customer: &Customer) -> Value {

@@ -123,6 +123,23 @@ impl FromStr for Period {
     }
 }
 
+impl fmt::Display for Period {
+    /// In as few units as will do; parses back to the same.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest_ms = self.0.as_millis();
+        for (unit, unit_ms) in
+            [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)]
+        {
+            let (whole, rest) = (rest_ms / unit_ms, rest_ms % unit_ms);
+            if whole > 0 {
+                write!(f, "{whole}{unit}{}", if rest > 0 { " " } else { "" })?;
+            }
+            rest_ms = rest;
+        }
+        Ok(())
+    }
+}
+
 /// An amount of data; written `64MiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size(pub ByteSize);

@@ -167,6 +167,15 @@ pub struct CheckSettings {
     pub assertion: Assertion,
     /// The longest its query may take.
     pub deadline: Duration,
+    /// Whose clock the moments are by that the query gives without a zone.
+    pub zone: Zone,
+}
+
+impl CheckSettings {
+    /// Whether the captured moment must be asked the same, to compare with.
+    pub fn asks_at_capture(&self) -> bool {
+        matches!(self.assertion, Assertion::Expect(Expectation::NearCapture(_)))
+    }
 }
 
 /// What must be true of a query's answer.

@@ -446,6 +446,8 @@ pub(super) struct Check {
     pub files_in: Option<Name>,
     /// The longest the query may take (default: 5m)
     pub deadline: Option<Period>,
+    /// Whose clock the query's moments without a zone are by, for "within … of capture" (default: UTC)
+    pub timezone: Option<Zone>,
 }
 
 impl MariadbSeries {

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::command;
 use super::document::Document;
+use super::expect::Expectation;
 use super::leaf::{Period, Zone};
 use super::nearest::nearest;
 use super::redis;
@@ -270,6 +271,12 @@ fn one_check(sources: Option<&Sources>, drill: &mut Document, at: &str) {
         }
         _ => {}
     }
+    let expected: Option<Expectation> = drill.text_at(&expect).and_then(|text| text.parse().ok());
+    let timezone = format!("{at}/timezone");
+    if drill.stands(&timezone) && !matches!(expected, Some(Expectation::FreshAtCapture(_))) {
+        let hint = "leave it out; it is for expect = \"within 2h of capture\"".to_owned();
+        drill.error(&timezone, "a clock by which no moment is read", hint);
+    }
     let Some(sources) = sources else { return };
     known_name(drill, &source, "source", &sources.names);
     known_name(drill, &files_in, "source", &sources.names);
@@ -280,6 +287,10 @@ fn one_check(sources: Option<&Sources>, drill: &mut Document, at: &str) {
     if let Some(kind @ ("files" | "command")) = kind.as_deref() {
         let hint = "name a database; compare files with what it says by `files_in`".to_owned();
         drill.error(&source, format!("a source of {kind} answers no queries"), hint);
+    }
+    if let (Some("redis"), Some(Expectation::NearCapture(_))) = (kind.as_deref(), &expected) {
+        let hint = "leave it out: equality compares every key with the captured ones".to_owned();
+        drill.error(&expect, "Redis is asked nothing while it is captured", hint);
     }
     match facts(drill, &files_in) {
         Some(SourceFacts { kind: Some(kind), .. }) if kind != "files" => {

@@ -379,6 +379,14 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
         ),
         ("expect = \"> 0\"\n", "", "expects nothing", "[[check]]"),
         ("expect = \"> 0\"", "expect = \"some\"", "not an expectation", "\"some\""),
+        ("expect = \"> 0\"", "expect = \"between 9 and 1\"", "nothing lies between", "\"between"),
+        ("expect = \"> 0\"", "expect = \"matches '('\"", "not a regular expression", "\"matches"),
+        (
+            "expect = \"> 0\"",
+            "expect = \"> 0\"\ntimezone = \"Asia/Shanghai\"",
+            "no moment is read",
+            "\"Asia/Shanghai\"",
+        ),
         (
             "expect = \"> 0\"",
             "expect = \"> 0\"\nfiles_in = \"uploads\"",
@@ -560,6 +568,11 @@ fn mistakes_of_a_redis_source_are_found_at_their_places() {
     }
     let shown = check("database = \"shop\"").shown();
     assert!(shown.contains("numbered from 0"), "{shown}");
+    let near =
+        format!("{DRILL}\n[[check]]\nname = \"c\"\nsource = \"cache\"\nquery = \"DBSIZE\"\n");
+    let near = format!("{near}expect = \"within 5 % of capture\"\n");
+    let shown = Bench::new(SITE, &format!("{POLICY}{CACHE}"), &near).shown();
+    assert!(shown.contains("asked nothing while it is captured"), "{shown}");
 }
 
 /// A source of the owner's programs to put into a policy.

@@ -108,6 +108,7 @@ pub(super) const TEXTS: Texts = Texts {
     took: "Took",
     expected: "expected",
     found: "found",
+    at_capture: "at capture",
     why_not_run: "not run because",
     places: |shown, total| format!("{shown} of {total} places:"),
     outcomes: ["held", "broke", "not run"],

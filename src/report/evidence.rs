@@ -102,6 +102,7 @@ pub(super) struct CheckView<'a> {
     pub took: String,
     pub expected: Option<&'a str>,
     pub found: Option<&'a str>,
+    pub at_capture: Option<&'a str>,
     pub reason: Option<&'a str>,
     pub places: &'a [Finding],
     pub places_heading: String,
@@ -128,8 +129,8 @@ pub(super) fn check<'a>(check: &'a Check, texts: &Texts, lang: Lang) -> CheckVie
         ),
         took: amount::duration(check.duration_ms, texts),
         expected: check.expected.as_deref(),
-        // Of a check that held it says no more than what was expected.
-        found: check.found.as_deref().filter(|_| check.outcome != CheckOutcome::Held),
+        found: check.found.as_deref(),
+        at_capture: check.at_capture.as_deref(),
         reason: check.reason.as_deref(),
         places: &check.places,
         places_heading: (texts.places)(

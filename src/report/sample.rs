@@ -53,6 +53,7 @@ fn check(rung: &str, what: &str, source: Option<&str>, compared: u64, unit: &str
         unit: unit.into(),
         expected: None,
         found: None,
+        at_capture: None,
         places: vec![],
         places_total: 0,
         reason: None,

@@ -94,6 +94,7 @@ pub(super) struct Texts {
     pub took: &'static str,
     pub expected: &'static str,
     pub found: &'static str,
+    pub at_capture: &'static str,
     pub why_not_run: &'static str,
     pub places: fn(shown: &str, total: &str) -> String,
     /// Held, broke, not run.

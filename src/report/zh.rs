@@ -101,6 +101,7 @@ pub(super) const TEXTS: Texts = Texts {
     took: "用时",
     expected: "预期",
     found: "实际",
+    at_capture: "采集时",
     why_not_run: "未执行原因",
     places: |shown, total| format!("列出 {shown} 处，共 {total} 处："),
     outcomes: ["成立", "不成立", "未执行"],

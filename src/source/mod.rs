@@ -14,6 +14,7 @@ mod login;
 pub mod manifest;
 pub mod mysql;
 pub mod postgres;
+mod question;
 pub mod redis;
 mod running;
 pub mod sqlite;
@@ -23,6 +24,7 @@ mod within;
 
 pub use gap::{Gap, GapKind};
 pub use grants::Grants;
+pub use question::{Answer, Answered, Question};
 pub use running::Error as RunningError;
 
 use std::collections::BTreeMap;
@@ -51,6 +53,8 @@ pub struct Context {
     pub staging: PathBuf,
     /// Set when the run was interrupted; long loops look at it and end with [`Error::Interrupted`].
     pub interrupted: Arc<AtomicBool>,
+    /// What the policy's drills ask of the captured moment.
+    pub questions: Vec<Question>,
 }
 
 impl Context {
@@ -301,6 +305,9 @@ pub struct Capture {
     pub skipped: Vec<Skipped>,
     /// Taken inside the very snapshot that was dumped.
     pub fingerprint: Fingerprint,
+    /// What the drills of then asked of it, answered in the same snapshot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<Answered>,
     /// Of PostgreSQL: what the scratch server must be like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<postgres::Cluster>,

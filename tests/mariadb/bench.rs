@@ -19,7 +19,8 @@ use lifeboat::policy::sources::{ServerSettings, Tls};
 use lifeboat::sandbox::{Scratch, TOKEN_VARIABLE};
 use lifeboat::source::mysql::{Engines, Mysql, Product};
 use lifeboat::source::{
-    Capture, Context, Entry, Error, Facts, Kind, Recovered, Sink, Skipped, Source, Trouble,
+    Capture, Context, Entry, Error, Facts, Kind, Question, Recovered, Sink, Skipped, Source,
+    Trouble,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -140,6 +141,7 @@ pub struct Bench {
     folder: TempDir,
     engines: Engines,
     pub interrupted: Arc<AtomicBool>,
+    pub questions: Vec<Question>,
 }
 
 impl Default for Bench {
@@ -149,11 +151,17 @@ impl Default for Bench {
             folder: tempfile::tempdir().unwrap(),
             engines: Engines::default(),
             interrupted: Arc::default(),
+            questions: Vec::new(),
         }
     }
 }
 
 impl Bench {
+    /// One whose drills ask `questions` of the captured moment.
+    pub fn asking(questions: Vec<Question>) -> Self {
+        Self { questions, ..Self::default() }
+    }
+
     /// One whose programs stand in `folder`.
     pub fn with_programs(folder: &Path) -> Self {
         let declared = policy::Engine::Mariadb { series: "10.11".into(), path: folder.to_owned() };
@@ -194,6 +202,7 @@ impl Bench {
             progress: Arc::new(Silent),
             staging: self.folder.path().to_owned(),
             interrupted: self.interrupted.clone(),
+            questions: self.questions.clone(),
         }
     }
 }

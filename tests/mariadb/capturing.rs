@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lifeboat::source::GapKind;
+use lifeboat::source::{Answer, GapKind, Question};
 
 use crate::bench::{Bench, Captured, Kept, SHOP, held, settings};
 use crate::servers::mariadb::{Server, Writers};
@@ -28,6 +28,50 @@ fn dump_and_fingerprint_are_of_one_moment_while_writers_write() {
     assert!(moment.held_ms < 2500, "commits waited {} ms", moment.held_ms);
     // Each transaction touches both tables: their dumps agree with each other.
     assert!(held(&captured.judged()) > 2000);
+}
+
+#[test]
+fn what_drills_ask_is_answered_in_the_captured_moment_and_a_slip_costs_no_backup() {
+    let server = Server::start();
+    server.sql(SHOP);
+    let writers = Writers::start(&server, 3);
+    let question = |database: Option<&str>, query: &str| Question {
+        database: database.map(str::to_owned),
+        query: query.to_owned(),
+        limit: Duration::from_secs(5),
+    };
+    let questions = vec![
+        question(Some("shop"), "SELECT count(*) FROM paid;"),
+        question(None, "SELECT count(*) FROM paid"),
+        question(None, "SELECT count(*) FROM gone"),
+        question(None, "DROP TABLE paid"),
+        question(None, "SELECT 'canary'"),
+        question(Some("nowhere"), "SELECT 1"),
+        question(None, "SELECT SLEEP(60)"),
+    ];
+    let bench = Bench::asking(questions);
+    let sink = Kept::default();
+    let before = server.count("shop.paid");
+
+    let capture = bench.capture(&settings(&server), &sink).unwrap();
+
+    let after = server.count("shop.paid");
+    drop(writers);
+    let rows = capture.fingerprint.parts["shop: table paid"].rows;
+    assert!(before < rows && rows < after, "nobody wrote: {before} {rows} {after}");
+    let answers: Vec<&Answer> = capture.answers.iter().map(|asked| &asked.answer).collect();
+    let number = Answer::Number(rows.to_string());
+    assert_eq!(answers[..2], [&number, &number]);
+    let why = |place: usize| match answers[place] {
+        Answer::None(why) => why.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert!(why(2).contains("1146"), "{answers:?}");
+    assert!(why(3).contains("1064"), "{answers:?}");
+    assert_eq!(why(4), "the answer was no number");
+    assert!(why(5).contains("1049"), "{answers:?}");
+    assert!(why(6).contains("1969"), "{answers:?}");
+    assert!(!format!("{answers:?}").contains("canary"));
 }
 
 #[test]

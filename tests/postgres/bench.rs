@@ -12,7 +12,7 @@ use lifeboat::ground::progress::Silent;
 use lifeboat::policy::Engine;
 use lifeboat::policy::sources::{ServerSettings, Tls};
 use lifeboat::source::postgres::{Engines, Postgres};
-use lifeboat::source::{Capture, Context, Entry, Error, Facts, Sink, Skipped, Source};
+use lifeboat::source::{Capture, Context, Entry, Error, Facts, Question, Sink, Skipped, Source};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -98,6 +98,7 @@ pub struct Bench {
     staging: TempDir,
     pub interrupted: Arc<AtomicBool>,
     pub engines: Engines,
+    pub questions: Vec<Question>,
 }
 
 impl Default for Bench {
@@ -107,11 +108,17 @@ impl Default for Bench {
             staging: tempfile::tempdir().unwrap(),
             interrupted: Arc::default(),
             engines: engines(),
+            questions: Vec::new(),
         }
     }
 }
 
 impl Bench {
+    /// One whose drills ask `questions` of the captured moment.
+    pub fn asking(questions: Vec<Question>) -> Self {
+        Self { questions, ..Self::default() }
+    }
+
     /// Captures with `settings` into `sink`.
     pub fn capture(&self, settings: &ServerSettings, sink: &Kept) -> Result<Capture, Error> {
         let _inside = self.runtime.enter();
@@ -144,6 +151,7 @@ impl Bench {
             progress: Arc::new(Silent),
             staging: self.staging.path().to_owned(),
             interrupted: self.interrupted.clone(),
+            questions: self.questions.clone(),
         }
     }
 }

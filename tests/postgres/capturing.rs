@@ -1,9 +1,10 @@
 //! What a capture holds: everything, of one moment, and nothing that was hidden.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use lifeboat::source::postgres::{fingerprint, schema};
-use lifeboat::source::{Capture, Fingerprint, Kind};
+use lifeboat::source::{Answer, Capture, Fingerprint, Kind, Question};
 use tokio::runtime::Runtime;
 
 use crate::bench::{Bench, Kept, settings};
@@ -63,7 +64,20 @@ fn a_busy_server_is_captured_as_of_one_moment() {
 
     let written = || server.psql("shop", "SELECT count(*) FROM pgbench_history");
     while written().trim() == "0" {}
-    let captured = Bench::default().capture(&wanted, &sink);
+    let question = |database: Option<&str>, query: &str| Question {
+        database: database.map(str::to_owned),
+        query: query.to_owned(),
+        limit: Duration::from_secs(1),
+    };
+    let questions = vec![
+        question(Some("shop"), "SELECT count(*) FROM pgbench_history;"),
+        question(None, "SELECT count(*) FROM gone"),
+        question(None, "SELECT count(*) FROM pgbench_history WHERE bid = 'canary'::text::int"),
+        question(None, "DROP TABLE pgbench_history"),
+        question(None, "SELECT pg_sleep(60)"),
+        question(None, "SELECT count(*) FROM pgbench_history"),
+    ];
+    let captured = Bench::asking(questions).capture(&wanted, &sink);
     let before = written();
     while written() == before {}
     writers.kill().unwrap();
@@ -75,6 +89,15 @@ fn a_busy_server_is_captured_as_of_one_moment() {
     assert!(captured.started <= captured.consistent_time && captured.skipped.is_empty());
     let kept: usize = sink.files.lock().unwrap().values().map(Vec::len).sum();
     assert_eq!((captured.entries, captured.bytes), (2, kept as u64));
+    let rows = captured.fingerprint.parts["shop: table public.pgbench_history"].rows;
+    let answers: Vec<&Answer> = captured.answers.iter().map(|asked| &asked.answer).collect();
+    // Whatever was refused in between, the last one sees the same moment.
+    let number = Answer::Number(rows.to_string());
+    assert_eq!([answers[0], answers[5]], [&number, &number]);
+    for (place, code) in [(1, "42P01"), (2, "22P02"), (3, "42601"), (4, "57014")] {
+        let Answer::None(why) = answers[place] else { panic!("{answers:?}") };
+        assert!(why.contains(code) && !why.contains("canary"), "{why}");
+    }
     let live = of(&server, &["shop"]);
     assert_ne!(differences(&captured.fingerprint, &live), Vec::<String>::new(), "nobody wrote");
     let copy = restore(&captured, &sink);

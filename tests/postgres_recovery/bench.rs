@@ -200,6 +200,7 @@ fn describe(server: &Server, databases: &[&str]) -> Capture {
             databases: described,
             server: Default::default(),
         }),
+        answers: Vec::new(),
         redis: None,
         server: None,
     }

@@ -88,6 +88,7 @@ impl Bench {
             progress: Arc::new(Silent),
             staging: folder.path().to_owned(),
             interrupted: Arc::default(),
+            questions: Vec::new(),
         };
         let sink = Restore { folder: data.clone(), skipped: Default::default() };
         let capture = source.capture(&context, &sink)?;

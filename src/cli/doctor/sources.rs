@@ -125,7 +125,7 @@ impl Examination {
 fn look(settings: &[SourceSettings], scratch: &Arc<Scratch>, rooms: Rooms) -> Looked {
     let Rooms { clock, progress, interrupted, host, .. } = rooms;
     let staging = scratch.dir().to_owned();
-    let context = source::Context { clock, progress, staging, interrupted };
+    let context = source::Context { clock, progress, staging, interrupted, questions: Vec::new() };
     let probe = |one: &SourceSettings| (one.name.clone(), source::of(one, &host).probe(&context));
     Looked {
         probes: settings.iter().map(probe).collect(),

@@ -64,6 +64,7 @@ impl Bench {
             progress: Arc::new(Silent),
             staging: PathBuf::new(),
             interrupted: Arc::new(AtomicBool::new(false)),
+            questions: Vec::new(),
         };
         let captured = self.source().capture(&context, &sink).unwrap();
         let mut root = Folder::default();

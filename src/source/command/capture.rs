@@ -50,6 +50,7 @@ pub(super) fn capture(
         bytes,
         skipped: Vec::new(),
         fingerprint: Fingerprint { parts: report.parts, ..Fingerprint::empty(Kind::Command) },
+        answers: Vec::new(),
         cluster: None,
         server: None,
         redis: None,

@@ -71,6 +71,7 @@ pub(super) fn capture(files: &Files, context: &Context, out: &dyn Sink) -> Resul
         bytes,
         skipped,
         fingerprint: Fingerprint { parts, ..Fingerprint::empty(Kind::Files) },
+        answers: Vec::new(),
         cluster: None,
         redis: None,
         server: None,

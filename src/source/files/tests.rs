@@ -89,6 +89,7 @@ fn context() -> Context {
         progress: Arc::new(Silent),
         staging: PathBuf::from("/nonexistent"),
         interrupted: Arc::new(AtomicBool::new(false)),
+        questions: Vec::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::super::streamed::{self, Text, put};
-use super::super::{Capture, Context, Error, Fingerprint, Gap, GapKind, Part, Sink};
+use super::super::{Answered, Capture, Context, Error, Fingerprint, Gap, GapKind, Part, Sink};
 use super::client::Client;
 use super::dump::Dump;
 use super::engine::Engines;
@@ -21,7 +21,7 @@ use super::server::{Moment, Server};
 use super::session::{self, Session};
 use super::tables::{Hold, Table};
 use super::text::Contents;
-use super::{DumpError, GRANTS, Product, VIEWS, file_of, fingerprint};
+use super::{DumpError, GRANTS, Product, VIEWS, asking, file_of, fingerprint};
 use crate::ground::ids::Name;
 use crate::ground::process;
 use crate::policy::sources::ServerSettings;
@@ -85,6 +85,7 @@ struct Taken {
     seen: Seen,
     unsteady: Vec<String>,
     gaps: Vec<Gap>,
+    answers: Vec<Answered>,
     has_views: bool,
     bytes: u64,
 }
@@ -114,6 +115,11 @@ impl Taking<'_> {
         };
         let mut held = holder.hold()?;
         let dumped = self.dump(&mut held, &databases, &tables, live);
+        // The moment ends with its session, and is of no use where the dump failed.
+        let answers = match &dumped {
+            Ok(_) => asking::answers(&mut held.session, &databases, self.context).map_err(failed),
+            Err(_) => Ok(Vec::new()),
+        };
         if let Err(error @ (Error::Sink { .. } | Error::Interrupted)) = dumped {
             return Err(error);
         }
@@ -126,6 +132,7 @@ impl Taking<'_> {
             return Ok(Attempt::Changed(before.changed(&after)));
         }
         let Dumped { mut parts, contents, has_views } = dumped?;
+        let answers = answers?;
         let unsteady = unsteady(live, &held.moment.server_time).map_err(failed)?;
         parts.retain(|name, _| !unsteady.contains(name));
         let counters = proof::whole(&held.moment, &tables, &parts, &contents)?;
@@ -136,7 +143,8 @@ impl Taking<'_> {
         put(self.out, GRANTS, Text(accounts), self.context)?;
         streamed::none_left_out(self.out.settle()?)?;
         let Held { time, moment, .. } = held;
-        let taken = Taken { time, moment, parts, seen: after, unsteady, gaps, has_views, bytes };
+        let seen = after;
+        let taken = Taken { time, moment, parts, seen, unsteady, gaps, answers, has_views, bytes };
         Ok(Attempt::Taken(Box::new(taken)))
     }
 
@@ -232,7 +240,7 @@ fn finish(
     started: Timestamp,
     context: &Context,
 ) -> Result<Capture, Error> {
-    let Taken { time, moment, parts, seen, unsteady, mut gaps, has_views, bytes } = *taken;
+    let Taken { time, moment, parts, seen, unsteady, mut gaps, answers, has_views, bytes } = *taken;
     let product = live.engine.product;
     gaps.extend(seen.accounts.gaps);
     if !unsteady.is_empty() {
@@ -255,6 +263,7 @@ fn finish(
             schema: seen.objects.into_iter().chain(seen.accounts.objects).collect(),
             ..Fingerprint::empty(product.kind())
         },
+        answers,
         cluster: None,
         redis: None,
         server: Some(Server {

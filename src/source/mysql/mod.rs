@@ -4,6 +4,7 @@
 //! schema of a database, the same on a live server and on a scratch one.
 
 mod accounts;
+mod asking;
 mod capture;
 mod client;
 mod dump;

@@ -50,6 +50,7 @@ pub(super) fn capture(
     let run = Run { settings, live: &live, client: &client, context, out };
     let mut found = Fingerprint::empty(Kind::Postgres);
     let (mut moments, mut databases, mut used) = (Vec::new(), Vec::new(), Vec::new());
+    let mut answers = Vec::new();
     let mut bytes = 0;
     for database in &live.databases {
         context.check_interrupted()?;
@@ -60,6 +61,7 @@ pub(super) fn capture(
         moments.push(dumped.time);
         bytes += dumped.bytes;
         databases.push(dumped.described);
+        answers.extend(dumped.answers);
         used.push((database.clone(), dumped.roles));
     }
     let shared = shared::settled(&globals, before, &used, settings, &live, context)?;
@@ -79,6 +81,7 @@ pub(super) fn capture(
         bytes,
         skipped: Vec::new(),
         fingerprint: found,
+        answers,
         cluster: Some(Cluster { databases, ..live.cluster }),
         redis: None,
         server: None,

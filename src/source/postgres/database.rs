@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::super::streamed::{self, put};
-use super::super::{Context, Error, Fingerprint, Kind, Part, Sink};
+use super::super::{Answered, Context, Error, Fingerprint, Kind, Part, Question, Sink};
 use super::archive::Contents;
 use super::client::Client;
 use super::cluster::Database;
@@ -17,7 +17,7 @@ use super::dump::{self, Dump, Plan};
 use super::live::{Live, engine_error};
 use super::pinned::{self, Pinned};
 use super::session::{self, Session};
-use super::{describe, file_of, fingerprint, proof, sequences};
+use super::{asking, describe, file_of, fingerprint, proof, sequences};
 use crate::policy::sources::ServerSettings;
 use crate::source::running;
 
@@ -37,6 +37,7 @@ pub(super) struct Dumped {
     pub time: Timestamp,
     pub bytes: u64,
     pub described: Database,
+    pub answers: Vec<Answered>,
     /// The roles that it refers to, as SQL names them.
     pub roles: Vec<String>,
 }
@@ -50,6 +51,7 @@ impl Run<'_> {
         let low = sequences::values(&mut pinned.session, &sequences).map_err(failed)?;
         let (parts, contents) = self.dump(database, &mut pinned)?;
         let high = sequences::values(&mut pinned.session, &sequences).map_err(failed)?;
+        let answers = self.ask(database, &mut pinned.session).map_err(failed)?;
         proof::unchanged(database, &mut pinned)?;
         let mut found = Fingerprint {
             parts,
@@ -62,7 +64,7 @@ impl Run<'_> {
         let roles = pinned::roles_used(&mut pinned.session).map_err(failed)?;
         let Pinned { mut session, time, server_time, .. } = pinned;
         let described = describe::database(&mut session, server_time).map_err(failed)?;
-        Ok(Dumped { fingerprint: found, time, bytes: contents.bytes, described, roles })
+        Ok(Dumped { fingerprint: found, time, bytes: contents.bytes, described, answers, roles })
     }
 
     fn pin(&self, database: &str) -> Result<Pinned, session::Error> {
@@ -70,6 +72,17 @@ impl Run<'_> {
         let limit = settings.statement_deadline;
         let session = Session::open(&live.login, database, limit, context.interrupted.clone())?;
         Pinned::new(session, settings.lock_timeout, context)
+    }
+
+    /// What the drills ask of this database: of the only one where they name none.
+    fn ask(&self, database: &str, session: &mut Session) -> Result<Vec<Answered>, session::Error> {
+        let is_only = self.live.databases.len() == 1;
+        let of_it = |question: &&Question| match &question.database {
+            Some(named) => named == database,
+            None => is_only,
+        };
+        let questions = self.context.questions.iter().filter(of_it);
+        asking::answers(session, questions, self.settings.statement_deadline, self.context)
     }
 
     /// Lets the dump stream while the rows are read here; returns what both saw.

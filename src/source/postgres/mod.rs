@@ -5,6 +5,7 @@
 
 mod acl;
 mod archive;
+mod asking;
 mod capture;
 mod client;
 mod cluster;

@@ -69,6 +69,7 @@ pub(super) fn capture(
             schema: contents.schema,
             ..Fingerprint::empty(Kind::Redis)
         },
+        answers: Vec::new(),
         cluster: None,
         server: None,
         redis: Some(taken),

@@ -20,6 +20,7 @@ use super::super::files::owners::Owners;
 use super::super::{
     Capture, Context, Entry, EntryKind, Error, Kind, Meta, Open, Sink, Skipped, Stream,
 };
+use super::asking;
 use super::fingerprint::fingerprint;
 use super::live::{self, LOCK_LIMIT, Pinned};
 use crate::ground::ids::Name;
@@ -41,6 +42,7 @@ pub(super) fn capture(
     let (meta, skipped) = meta(path).map_err(|source| io_error("look at", path, source))?;
     let pinned = Pinned::open(path, context)?;
     let fingerprint = fingerprint(&pinned.connection).map_err(|error| live::engine(path, error))?;
+    let answers = asking::answers(&pinned, context)?;
     let staged = stage(path, &pinned, context)?;
     let consistent_time = pinned.time;
     // The application's log can be written back again only once nobody reads its past.
@@ -69,6 +71,7 @@ pub(super) fn capture(
         bytes,
         skipped,
         fingerprint,
+        answers,
         cluster: None,
         redis: None,
         server: None,

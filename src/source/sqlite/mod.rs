@@ -3,6 +3,7 @@
 //! In: the path of a database. Out: one file a snapshot, and its fingerprint. Restored files are
 //! opened only in a confined child ([`child`]), never in a process that holds keys.
 
+mod asking;
 mod capture;
 pub mod child;
 mod fingerprint;

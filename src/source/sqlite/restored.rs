@@ -5,21 +5,16 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::limits::Limit;
-use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::super::{Cell, Fingerprint};
+use super::super::{Fingerprint, Rows};
+use super::asking;
 use super::fingerprint::fingerprint;
 use super::protocol::{Failure, Reply, Value};
-
-/// An answer with more is refused, never cut.
-const MOST_ROWS: usize = 1_000_000;
-const MOST_BYTES: usize = 64 << 20;
 
 /// The smallest page that SQLite's file format knows.
 const LEAST_PAGE_BYTES: u64 = 512;
@@ -66,39 +61,9 @@ impl Restored {
 
     /// Answers one statement that only reads, within `limit`.
     pub fn query(&self, sql: &str, limit: Duration) -> Result<Reply, Failure> {
-        let deadline = Instant::now() + limit;
-        self.connection.progress_handler(1000, Some(move || Instant::now() >= deadline))?;
-        self.connection.authorizer(Some(may_only_read))?;
-        let answer = self.answer(sql);
-        self.connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)?;
-        self.connection.progress_handler(0, None::<fn() -> bool>)?;
-        answer
-    }
-
-    fn answer(&self, sql: &str) -> Result<Reply, Failure> {
-        let mut statement = self.connection.prepare(sql).map_err(of_query)?;
-        if !statement.readonly() || statement.column_count() == 0 {
-            return Err(Failure { data: false, what: "the query is no SELECT".to_owned() });
-        }
-        let columns: Vec<String> =
-            statement.column_names().into_iter().map(str::to_owned).collect();
-        let mut answer = Vec::new();
-        let mut bytes = 0;
-        let mut rows = statement.query([]).map_err(of_query)?;
-        while let Some(row) = rows.next().map_err(of_query)? {
-            let mut values = Vec::with_capacity(columns.len());
-            for column in 0..columns.len() {
-                let cell = cell(row.get_ref(column)?);
-                bytes += weight(&cell);
-                values.push(Value::from_cell(cell));
-            }
-            answer.push(values);
-            if answer.len() > MOST_ROWS || bytes > MOST_BYTES {
-                let what = format!("the answer is larger than {MOST_ROWS} rows or 64 MiB");
-                return Err(Failure { data: false, what });
-            }
-        }
-        Ok(Reply::Rows { columns, rows: answer })
+        let Rows { columns, rows } = asking::query(&self.connection, sql, limit, || false)?;
+        let values = |row: Vec<_>| row.into_iter().map(Value::from_cell).collect();
+        Ok(Reply::Rows { columns, rows: rows.into_iter().map(values).collect() })
     }
 }
 
@@ -140,40 +105,6 @@ fn immutable(path: &Path) -> String {
     name + "?immutable=1"
 }
 
-fn may_only_read(asked: AuthContext<'_>) -> Authorization {
-    match asked.action {
-        AuthAction::Select | AuthAction::Read { .. } | AuthAction::Recursive => {
-            Authorization::Allow
-        }
-        AuthAction::Function { function_name } if function_name != "load_extension" => {
-            Authorization::Allow
-        }
-        _ => Authorization::Deny,
-    }
-}
-
-/// Text that is not UTF-8 comes as the blob of its bytes.
-fn cell(value: ValueRef<'_>) -> Cell {
-    match value {
-        ValueRef::Null => Cell::Null,
-        ValueRef::Integer(number) => Cell::Integer(number),
-        ValueRef::Real(number) => Cell::Real(number),
-        ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => Cell::Text(text.to_owned()),
-            Err(_) => Cell::Blob(bytes.to_vec()),
-        },
-        ValueRef::Blob(bytes) => Cell::Blob(bytes.to_vec()),
-    }
-}
-
-fn weight(cell: &Cell) -> usize {
-    16 + match cell {
-        Cell::Text(text) => text.len(),
-        Cell::Blob(bytes) => 2 * bytes.len(),
-        _ => 0,
-    }
-}
-
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         let data = matches!(
@@ -193,19 +124,4 @@ pub(super) fn message(error: &rusqlite::Error) -> String {
         rusqlite::Error::MultipleStatement => "the query is more than one statement".to_owned(),
         other => other.to_string(),
     }
-}
-
-/// A table or column that is gone is the data's fault; a slip in the query is not.
-fn of_query(error: rusqlite::Error) -> Failure {
-    let mut failure = Failure::from(error);
-    failure.data |= ["no such table: ", "no such column: "]
-        .iter()
-        .any(|missing| failure.what.starts_with(missing));
-    if failure.what == "interrupted" {
-        failure.what = "the query took too long".to_owned();
-    }
-    if failure.what == "not authorized" {
-        failure.what = "the query may only read the database".to_owned();
-    }
-    failure
 }

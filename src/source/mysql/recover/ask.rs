@@ -10,8 +10,11 @@ use crate::sandbox;
 use crate::source::{Cell, Rows, Trouble};
 
 /// An answer with more is refused, never cut.
-const MOST_ROWS: usize = 1_000_000;
-const MOST_BYTES: usize = 64 << 20;
+pub(in super::super) const MOST_ROWS: usize = 1_000_000;
+pub(in super::super) const MOST_BYTES: usize = 64 << 20;
+
+/// What is said of one.
+pub(in super::super) const TOO_LARGE: &str = "the answer is larger than 1,000,000 rows or 64 MiB";
 
 /// What the server says of a column, a routine or a database that is not there.
 const GONE: [u16; 4] = [number::NO_SUCH_TABLE, 1049, 1054, 1305];
@@ -31,19 +34,20 @@ pub(super) fn ask(
         .run(&format!("USE {}", identifier(database)))
         .and_then(|()| session.run("START TRANSACTION READ ONLY"))
         .and_then(|()| session.table(sql, MOST_ROWS, MOST_BYTES));
-    let (columns, rows) = match asked {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(session::TooLarge)) => {
-            let what = "the answer is larger than 1,000,000 rows or 64 MiB";
-            return Err(environment(Error::Query(what)));
-        }
-        Err(error) => return Err(of_query(error, limit)),
-    };
+    match asked {
+        Ok(Ok((columns, rows))) => Ok(answer_of(columns, rows)),
+        Ok(Err(session::TooLarge)) => Err(environment(Error::Query(TOO_LARGE))),
+        Err(error) => Err(of_query(error, limit)),
+    }
+}
+
+/// An answer as the server sent it, by its types.
+pub(in super::super) fn answer_of(columns: Vec<Column>, rows: Vec<Vec<Bytes>>) -> Rows {
     let cells = rows.into_iter().map(|row| {
         row.into_iter().zip(&columns).map(|(value, column)| cell(value, column)).collect()
     });
     let rows = cells.collect();
-    Ok(Rows { columns: columns.into_iter().map(|column| column.name).collect(), rows })
+    Rows { columns: columns.into_iter().map(|column| column.name).collect(), rows }
 }
 
 /// Something that is gone is the data's fault; a slip in the query is not.

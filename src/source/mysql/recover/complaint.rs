@@ -84,7 +84,7 @@ fn number(line: &str) -> Option<u16> {
 
 /// A message without the values that it quotes; names stay. A value may hold quotes itself, so that
 /// everything from the first to the last one goes.
-pub(super) fn without_values(number: u16, message: &str) -> String {
+pub(in super::super) fn without_values(number: u16, message: &str) -> String {
     if OF_NAMES.contains(&number) {
         return message.to_owned();
     }

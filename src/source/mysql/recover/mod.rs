@@ -5,9 +5,9 @@
 //! the client may run no program and read no file, and whatever the load complains of is trouble. The
 //! server is made before the dumps are there, so that it takes no time.
 
-mod ask;
+pub(super) mod ask;
 mod check;
-mod complaint;
+pub(super) mod complaint;
 mod injure;
 mod recovered;
 mod scratch;

@@ -15,7 +15,7 @@ mod injure;
 mod needs;
 mod recovered;
 mod server;
-mod values;
+pub(super) mod values;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -30,7 +30,7 @@ const NAMED: [&str; 23] = [
 
 /// A message without the values that it quotes; names stay. A value may hold quotes itself, so
 /// that it ends at the last one.
-pub(super) fn without_values(message: &str) -> String {
+pub fn without_values(message: &str) -> String {
     let (mut told, mut rest) = (String::new(), message);
     while let Some((before, quoted)) = rest.split_once('"') {
         told.push_str(before);

@@ -51,13 +51,13 @@ impl Sink for Kept {
     }
 }
 
-struct Bench {
+pub(super) struct Bench {
     folder: tempfile::TempDir,
-    context: Context,
+    pub(super) context: Context,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let staging = folder.path().join("staging");
         std::fs::create_dir(&staging).unwrap();
@@ -66,6 +66,7 @@ impl Bench {
             progress: Arc::new(Silent),
             staging,
             interrupted: Arc::default(),
+            questions: Vec::new(),
         };
         Self { folder, context }
     }
@@ -74,7 +75,7 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    fn database(&self, sql: &str) -> PathBuf {
+    pub(super) fn database(&self, sql: &str) -> PathBuf {
         let path = self.path("shop.db");
         Connection::open(&path).unwrap().execute_batch(sql).unwrap();
         path
