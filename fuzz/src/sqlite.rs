@@ -30,7 +30,11 @@ pub fn reply(input: &[u8]) {
             let checked = protocol::checked(compared, problems);
             assert_eq!(checked.compared.map_or(0, |count| count.get()), compared);
         }
-        Reply::Opened | Reply::Fingerprint(_) | Reply::Injured(_) | Reply::Failed(_) => {}
+        Reply::Opened
+        | Reply::Fingerprint(_)
+        | Reply::Injured(_)
+        | Reply::Written { .. }
+        | Reply::Failed(_) => {}
     }
 }
 

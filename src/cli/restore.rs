@@ -1,6 +1,7 @@
 //! `lifeboat restore`: bring data back into a folder.
 
 mod point;
+mod table;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -23,17 +24,27 @@ use crate::restore::{self, Fidelity, Occupied, Select};
 use crate::source::Place;
 use point::{OnLedger, Point};
 
-/// Restore a snapshot, or a part of it, into a folder
+/// Restore a snapshot, a part of it into a folder, or one table of it as SQL
 ///
 /// Every blob is verified. Nothing is ever written outside the folder. Any snapshot is restored,
-/// whoever made it; one that the ledger does not name is warned of.
+/// whoever made it; one that the ledger does not name is warned of. A table comes out of a dump, or of
+/// an SQLite database, with all rows of the captured moment or not at all.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Policy whose data to restore: POLICY or CUSTOMER/POLICY
     policy: PolicyName,
     /// Folder to restore into; must be empty or not exist
-    #[arg(long, value_name = "DIR")]
-    to: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "table", conflicts_with = "table")]
+    to: Option<PathBuf>,
+    /// Only this table, as SQL: `orders`, `shop.orders` or, of PostgreSQL, `shop.public.orders`
+    #[arg(long, value_name = "TABLE", requires = "to_sql", conflicts_with_all = ["include", "overwrite"])]
+    table: Option<String>,
+    /// File for the table's SQL; must not exist
+    #[arg(long, value_name = "FILE", requires = "table")]
+    to_sql: Option<PathBuf>,
+    /// Why, for the ledger
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
     /// Snapshot: an id, the beginning of one, or `latest`
     #[arg(long, value_name = "ID", default_value = "latest")]
     snapshot: String,
@@ -70,6 +81,14 @@ struct Answer {
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    match (&args.to, &args.table, &args.to_sql) {
+        (_, Some(table), Some(to)) => table::run(&args, table, to, app).await,
+        (Some(to), ..) => into_folder(&args, to, app).await,
+        (None, ..) => anyhow::bail!("say where to restore to, with --to"),
+    }
+}
+
+async fn into_folder(args: &Args, to: &Path, app: &App) -> anyhow::Result<Exit> {
     let Opened { policy, account, rooms } = app.open(&args.policy).await?;
     let lock = Locked::to_read(&account, &rooms).await?;
     let begun = Instant::now();
@@ -80,8 +99,8 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let (index, unread) = account.repository.load_readable_index().await?;
     let reader = Reader::new(account.repository.clone(), Arc::new(RwLock::new(index)));
     let request = restore::Request {
-        to: args.to.clone(),
-        select: select(&args)?,
+        to: to.to_owned(),
+        select: select(args)?,
         occupied: if args.overwrite { Occupied::Overwrite } else { Occupied::Refuse },
         fidelity: Fidelity::Full,
         most_bytes: None,
@@ -106,16 +125,18 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         snapshot: snapshot.0,
         files: restored.files,
         bytes: restored.bytes,
+        reason: args.reason.clone(),
+        table: None,
     };
     let recorded = account.journal.record(vec![body]).await?;
     account::tell(&recorded, &*rooms.progress);
     let by_hand: Vec<String> =
-        policy.sources.iter().filter_map(|source| server_by_hand(source, &args.to)).collect();
+        policy.sources.iter().filter_map(|source| server_by_hand(source, to)).collect();
     let answer = Answer {
         snapshot,
         on_ledger,
         warnings,
-        to: args.to,
+        to: to.to_owned(),
         files: restored.files,
         dirs: restored.dirs,
         others: restored.others,

@@ -114,6 +114,12 @@ pub enum Body {
         snapshot: Digest,
         files: u64,
         bytes: u64,
+        /// In the words of whoever asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// The only table that was taken, after its source: `orders: shop.orders`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        table: Option<String>,
     },
     Verify {
         policy: Name,

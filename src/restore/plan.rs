@@ -138,6 +138,7 @@ impl Plan {
             let selection = match select {
                 Select::Everything => String::new(),
                 Select::Source(name) => format!("the source {name}"),
+                Select::File(path) => format!("the file {path}"),
                 Select::Patterns(patterns) => format!("the patterns {}", patterns.join(" ")),
             };
             return Err(Error::Nothing { selection });

@@ -15,6 +15,8 @@ pub enum Select {
     Everything,
     /// One source's folder.
     Source(Name),
+    /// One file, by its whole path in the snapshot without a leading `/`.
+    File(String),
     /// What matches any of these, in .gitignore's syntax, and all below it. Matched against the
     /// path in the snapshot and against the path in a source's folder.
     Patterns(Vec<String>),
@@ -33,6 +35,7 @@ pub(super) enum Wanted {
 pub(super) enum Selection {
     Everything,
     Source(Vec<u8>),
+    File(Vec<u8>),
     Patterns(Gitignore),
 }
 
@@ -41,6 +44,7 @@ impl Selection {
         Ok(match select {
             Select::Everything => Self::Everything,
             Select::Source(name) => Self::Source(name.as_str().as_bytes().to_vec()),
+            Select::File(path) => Self::File(path.as_bytes().to_vec()),
             Select::Patterns(patterns) => Self::Patterns(compile(patterns)?),
         })
     }
@@ -53,6 +57,11 @@ impl Selection {
                 let first = path.split(|byte| *byte == b'/').next();
                 if first == Some(name.as_slice()) { Wanted::Yes } else { Wanted::No }
             }
+            Self::File(file) => match file.strip_prefix(path) {
+                Some([]) => Wanted::Yes,
+                Some([b'/', ..]) if is_dir => Wanted::Below,
+                _ => Wanted::No,
+            },
             Self::Patterns(patterns) => {
                 let matches = |path: &[u8]| {
                     let path = Path::new(OsStr::from_bytes(path));

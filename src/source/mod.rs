@@ -20,12 +20,14 @@ mod running;
 pub mod sqlite;
 mod streamed;
 pub mod sum;
+mod table;
 mod within;
 
 pub use gap::{Gap, GapKind};
 pub use grants::Grants;
 pub use question::{Answer, Answered, Question};
 pub use running::Error as RunningError;
+pub use table::{NoTable, NotWhole, Table};
 
 use std::collections::BTreeMap;
 use std::io;

@@ -64,7 +64,11 @@ fn outcome(body: &Body) -> Option<String> {
             let search = searched_for.map_or("", |_| ", searching back after a fail");
             format!("{checks_held} of {checks_declared} checks held{search}")
         }
-        Body::Restore { files, bytes, .. } => format!("{files} files, {}", ByteSize(*bytes)),
+        Body::Restore { files, bytes, reason, table, .. } => {
+            let what = table.as_ref().map_or_else(|| format!("{files} files"), Clone::clone);
+            let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+            format!("{what}, {}{why}", ByteSize(*bytes))
+        }
         Body::Verify { read_data, errors, part, .. } => {
             verified(*read_data, *errors, part.as_ref())
         }

@@ -23,6 +23,7 @@ mod schema;
 mod seen;
 mod server;
 pub mod session;
+mod table;
 mod tables;
 mod text;
 
@@ -34,6 +35,7 @@ pub use server::{Database, Moment, Server};
 pub use session::Session;
 
 pub use super::login::{Login, Tls};
+pub(super) use table::write as table;
 
 use std::path::Path;
 

@@ -28,6 +28,7 @@ pub mod schema;
 mod sequences;
 pub mod session;
 mod shared;
+mod table;
 mod tables;
 
 pub use cluster::{Cluster, Database, Extension, Server};
@@ -38,6 +39,8 @@ pub use recover::{Error as RecoverError, prepare};
 pub use session::Session;
 
 pub use super::login::{Login, Tls};
+pub use table::Error as TableError;
+pub(super) use table::write as table;
 
 use std::path::Path;
 

@@ -11,6 +11,7 @@ use super::injure::injure;
 use super::protocol::{Failure, Reply, Request};
 use super::restored::Restored;
 use super::self_check::self_check;
+use super::table;
 
 pub use super::protocol::ROLE;
 
@@ -51,6 +52,10 @@ fn answer(database: &mut Option<Restored>, request: Request) -> Result<Reply, Fa
         }
         Request::Fingerprint => Ok(Reply::Fingerprint(open.fingerprint()?)),
         Request::Query { sql, limit_ms } => open.query(&sql, Duration::from_millis(limit_ms)),
+        Request::Table { name, path } => {
+            let rows = table::write(&open.connection, &name, Path::new(&path))?;
+            Ok(Reply::Written { rows })
+        }
         Request::Injure { fault } => {
             let path = open.path().to_owned();
             // What reads without looking for changes must not read on over one.

@@ -13,6 +13,7 @@ mod protocol;
 mod recover;
 mod restored;
 mod self_check;
+mod table;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ mod tests;
 pub use fingerprint::fingerprint;
 pub use protocol::Failure;
 pub use recover::Error as RecoverError;
+pub(super) use recover::table;
 
 use std::path::Path;
 

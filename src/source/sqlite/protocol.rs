@@ -28,6 +28,11 @@ pub(super) enum Request {
     Injure {
         fault: Fault,
     },
+    /// Writes a table as SQL to `path`, relative to the child's folder, where nothing is yet.
+    Table {
+        name: String,
+        path: String,
+    },
 }
 
 /// What the child answers.
@@ -39,6 +44,7 @@ pub(super) enum Reply {
     Fingerprint(Fingerprint),
     Rows { columns: Vec<String>, rows: Vec<Vec<Value>> },
     Injured(Option<Place>),
+    Written { rows: u64 },
     Failed(Failure),
 }
 

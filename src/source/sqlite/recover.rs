@@ -4,7 +4,7 @@
 //! the file; it links it into a folder of the child's own and takes replies as a stranger's.
 
 use std::fs::{self, DirBuilder, Permissions};
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,9 @@ const SLOWEST_BYTES_PER_SECOND: u64 = 2 << 20;
 
 /// The name under which the child knows the database, whatever it was called.
 const FILE: &str = "database";
+
+/// The file beside it that a table is written to.
+const TABLE: &str = "table.sql";
 
 /// Why a restored database could not be brought up.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +61,64 @@ pub(super) fn recover(
     data: &Path,
     scratch: &Scratch,
 ) -> Result<Box<dyn Recovered>, Trouble> {
+    let (database, _) = bring_up(launcher, source, data, scratch)?;
+    Ok(Box::new(database))
+}
+
+/// Writes the table `name` of the database file in `data` as SQL; answers how many rows came out, by
+/// what is seen to pass here.
+pub(in super::super) fn table(
+    launcher: &Launcher,
+    source: &Name,
+    data: &Path,
+    scratch: &Scratch,
+    name: &str,
+    out: &mut dyn Write,
+) -> Result<u64, Trouble> {
+    let (mut database, folder) = bring_up(launcher, source, data, scratch)?;
+    let request = Request::Table { name: name.to_owned(), path: format!("{folder}/{TABLE}") };
+    let Reply::Written { rows } = database.ask(&request, database.patience)? else {
+        return Err(unexpected());
+    };
+    let path = scratch.dir().join(folder).join(TABLE);
+    let passed = pass_on(&path, out);
+    let passed = passed.map_err(|source| {
+        environment(Error::Io { action: "take over", path: path.clone(), source })
+    })?;
+    Box::new(database).stop()?;
+    if passed == rows { Ok(rows) } else { Err(unexpected()) }
+}
+
+/// Copies what the child wrote; answers how many rows are in it.
+fn pass_on(path: &Path, out: &mut dyn Write) -> io::Result<u64> {
+    // The child may have put a link to anything in its place.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut lines = BufReader::new(file);
+    let (mut line, mut rows, mut among_rows) = (Vec::new(), 0, false);
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        let bare = line.strip_suffix(b"\n").unwrap_or(&line);
+        match bare {
+            _ if bare == super::table::ROWS.as_bytes() => among_rows = true,
+            _ if bare == super::table::END.as_bytes() => among_rows = false,
+            _ => rows += u64::from(among_rows && bare.starts_with(b"INSERT INTO ")),
+        }
+        out.write_all(&line)?;
+        line.clear();
+    }
+    Ok(rows)
+}
+
+/// The database in its child, and the child's own folder in the scratch.
+fn bring_up(
+    launcher: &Launcher,
+    source: &Name,
+    data: &Path,
+    scratch: &Scratch,
+) -> Result<(Database, String), Trouble> {
     let (file, bytes) = the_one_file(data)?;
     // A control brings a copy up beside what its own drill judged.
     let folder = format!("sqlite-{source}-{}", uuid::Uuid::new_v4());
@@ -99,7 +160,7 @@ pub(super) fn recover(
     match database.ask(&Request::Open { path }, patience)? {
         Reply::Opened => {
             prepared(rights.permissions())?;
-            Ok(Box::new(database))
+            Ok((database, folder))
         }
         _ => Err(unexpected()),
     }

@@ -21,14 +21,14 @@ pub(in super::super) struct Contents {
 
 /// Puts together what the table of contents announces and what was seen.
 pub(super) fn of(
-    entries: Entries,
-    seen: BTreeMap<u64, Seen>,
+    entries: &Entries,
+    seen: &BTreeMap<u64, Seen>,
     bytes: u64,
 ) -> Result<Contents, Damaged> {
     let mut contents = Contents { bytes, ..Contents::default() };
     for (id, entry) in entries {
         let key = format!("{}.{}", hex::encode(&entry.schema), hex::encode(&entry.name));
-        let data = match (seen.get(&id), entry.has_data) {
+        let data = match (seen.get(id), entry.has_data) {
             (None, true) => return Err(Damaged::Missing { entry: entry.label() }),
             (data, _) => data,
         };

@@ -59,12 +59,21 @@ impl Data {
         }
     }
 
-    pub fn feed(&mut self, mut bytes: &[u8], entries: &Entries) -> Result<(), Damaged> {
+    /// Looks at the next bytes; `seen` gets every piece of data that is not of large objects.
+    pub fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        entries: &Entries,
+        seen: &mut super::Seen<'_>,
+    ) -> Result<(), Damaged> {
         while !bytes.is_empty() {
             if let Next::Piece(left) = self.next {
                 let here = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
                 let (piece, rest) = bytes.split_at(here);
                 self.now.take(piece);
+                if let Some((id, ROWS)) = self.entry {
+                    seen(entries, id, piece);
+                }
                 bytes = rest;
                 let left = left - here as u64;
                 self.next = if left == 0 { Next::Length } else { Next::Piece(left) };

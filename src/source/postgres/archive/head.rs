@@ -12,18 +12,24 @@ pub(super) struct Head {
 }
 
 /// The table of contents by the entries' numbers.
-pub(super) type Entries = BTreeMap<u64, Entry>;
+pub(in super::super) type Entries = BTreeMap<u64, Entry>;
 
 /// One object of the table of contents, with what is needed of it. Names are bytes: they are in
 /// the database's own encoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(in super::super) struct Entry {
     pub has_data: bool,
     /// E.g. `TABLE DATA`, `SEQUENCE SET`.
     pub kind: Vec<u8>,
     pub schema: Vec<u8>,
     pub name: Vec<u8>,
     pub definition: Vec<u8>,
+    /// What its rows begin with.
+    pub copy: Vec<u8>,
+    /// The numbers of what it depends on.
+    pub depends: Vec<u64>,
+    /// Its place in the table of contents, in whose order everything can be made.
+    pub place: u64,
 }
 
 impl Entry {
@@ -85,8 +91,8 @@ fn head(from: &mut Cursor<'_>) -> Result<Head, Stop> {
     let count = u64::try_from(from.int()?).ok().filter(|count| *count <= MOST_ENTRIES);
     let count = count.ok_or(Stop::Damaged(Damaged::BadContents))?;
     let mut entries = Entries::new();
-    for _ in 0..count {
-        let (id, entry) = entry(from, minor, usize::from(offset_bytes))?;
+    for place in 0..count {
+        let (id, entry) = entry(from, minor, usize::from(offset_bytes), place)?;
         if entries.insert(id, entry).is_some() {
             return Err(Stop::Damaged(Damaged::BadContents));
         }
@@ -94,7 +100,12 @@ fn head(from: &mut Cursor<'_>) -> Result<Head, Stop> {
     Ok(Head { int_bytes: from.int_bytes, entries })
 }
 
-fn entry(from: &mut Cursor<'_>, minor: u8, offset_bytes: usize) -> Result<(u64, Entry), Stop> {
+fn entry(
+    from: &mut Cursor<'_>,
+    minor: u8,
+    offset_bytes: usize,
+    place: u64,
+) -> Result<(u64, Entry), Stop> {
     let id = u64::try_from(from.int()?).map_err(|_| Stop::Damaged(Damaged::BadContents))?;
     let has_data = from.int()? != 0;
     let _catalog = from.text()?;
@@ -104,7 +115,7 @@ fn entry(from: &mut Cursor<'_>, minor: u8, offset_bytes: usize) -> Result<(u64, 
     let _section = from.int()?;
     let definition = from.text()?;
     let _drop_statement = from.text()?;
-    let _copy_statement = from.text()?;
+    let copy = from.text()?;
     let schema = from.text()?;
     let _tablespace = from.text()?;
     let _access_method = from.text()?;
@@ -113,15 +124,17 @@ fn entry(from: &mut Cursor<'_>, minor: u8, offset_bytes: usize) -> Result<(u64, 
     }
     let _owner = from.text()?;
     let _with_oids = from.text()?;
-    while from.text()?.is_some() {
-        // What it depends on.
+    let mut depends = Vec::new();
+    while let Some(number) = from.text()? {
+        let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
+        depends.push(number.ok_or(Stop::Damaged(Damaged::BadContents))?);
     }
     // Where its data are, which a stream cannot say.
     from.take(1 + offset_bytes)?;
     let owned = |text: Option<&[u8]>| text.unwrap_or_default().to_vec();
     let (kind, schema) = (owned(kind), owned(schema));
-    let (name, definition) = (owned(name), owned(definition));
-    Ok((id, Entry { has_data, kind, schema, name, definition }))
+    let (name, definition, copy) = (owned(name), owned(definition), owned(copy));
+    Ok((id, Entry { has_data, kind, schema, name, definition, copy, depends, place }))
 }
 
 struct Cursor<'a> {

@@ -13,7 +13,7 @@ mod head;
 
 pub(super) use contents::Contents;
 use data::Data;
-use head::Entries;
+pub(super) use head::{Entries, Entry};
 
 /// What an archive is that is not whole, or none.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,9 @@ pub enum Damaged {
 /// A longer table of contents is damage, or malice: a million objects have a third of it.
 const MOST_HEAD_BYTES: usize = 1 << 30;
 
+/// Who sees data pass: the table of contents, the number of an entry, a piece of its data.
+pub(super) type Seen<'a> = dyn FnMut(&Entries, u64, &[u8]) + 'a;
+
 /// Reads one archive.
 pub(super) struct Archive {
     stage: Stage,
@@ -74,9 +77,14 @@ impl Default for Archive {
 impl Archive {
     /// Takes the next bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Damaged> {
+        self.feed_with(bytes, &mut |_, _, _| {})
+    }
+
+    /// Takes the next bytes; `seen` gets every piece of an entry's data with the entry's number.
+    pub(super) fn feed_with(&mut self, bytes: &[u8], seen: &mut Seen<'_>) -> Result<(), Damaged> {
         self.bytes += bytes.len() as u64;
         match &mut self.stage {
-            Stage::Data { entries, data } => data.feed(bytes, entries),
+            Stage::Data { entries, data } => data.feed(bytes, entries, seen),
             Stage::Head { gathered, try_at } => {
                 gathered.extend_from_slice(bytes);
                 if gathered.len() < *try_at {
@@ -86,29 +94,47 @@ impl Archive {
                     return Err(Damaged::BadContents);
                 }
                 *try_at = gathered.len() * 2;
-                self.begin_data().map(drop)
+                self.begin_data(seen).map(drop)
             }
         }
     }
 
     /// No more bytes come: tells what the archive holds, all of it.
     pub(super) fn finish(mut self) -> Result<Contents, Damaged> {
-        if matches!(self.stage, Stage::Head { .. }) && !self.begin_data()? {
-            return Err(Damaged::NoContents);
-        }
+        self.begin_last(&mut |_, _, _| {})?;
         match self.stage {
             Stage::Head { .. } => Err(Damaged::NoContents),
-            Stage::Data { entries, data } => contents::of(entries, data.finish()?, self.bytes),
+            Stage::Data { entries, data } => contents::of(&entries, &data.finish()?, self.bytes),
         }
     }
 
+    /// No more bytes come, and all data were whole: what the table of contents says.
+    pub(super) fn finish_with_entries(mut self, seen: &mut Seen<'_>) -> Result<Entries, Damaged> {
+        self.begin_last(seen)?;
+        match self.stage {
+            Stage::Head { .. } => Err(Damaged::NoContents),
+            Stage::Data { entries, data } => {
+                contents::of(&entries, &data.finish()?, self.bytes)?;
+                Ok(entries)
+            }
+        }
+    }
+
+    /// A short archive may be there whole before its head was tried.
+    fn begin_last(&mut self, seen: &mut Seen<'_>) -> Result<(), Damaged> {
+        if matches!(self.stage, Stage::Head { .. }) && !self.begin_data(seen)? {
+            return Err(Damaged::NoContents);
+        }
+        Ok(())
+    }
+
     /// Whether the head is whole; then what follows it was taken as data.
-    fn begin_data(&mut self) -> Result<bool, Damaged> {
+    fn begin_data(&mut self, seen: &mut Seen<'_>) -> Result<bool, Damaged> {
         let Stage::Head { gathered, .. } = &mut self.stage else { return Ok(true) };
         let Some((head, read)) = head::read(gathered)? else { return Ok(false) };
         let rest = gathered.split_off(read);
         let mut data = Data::new(head.int_bytes);
-        let outcome = data.feed(&rest, &head.entries);
+        let outcome = data.feed(&rest, &head.entries, seen);
         self.stage = Stage::Data { entries: head.entries, data };
         outcome.map(|()| true)
     }
