@@ -150,6 +150,9 @@ pub(super) const TEXTS: Texts = Texts {
     skipped: "What the recovery point does not hold",
     skipped_how: "These items were selected by the policy but could not be read at capture.",
     nothing_skipped: "No selected item was left out.",
+    beside: "Damaged beside the recovery point",
+    beside_how: "These were found while the recovery point was fetched. This drill did not restore \
+                 them, and its verdict says nothing of them.",
     object: "Item",
     what: "What is wrong",
 

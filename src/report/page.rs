@@ -57,6 +57,7 @@ pub fn drill(
         ),
         controls: details.controls.iter().map(|c| evidence::control(c, texts, lang)).collect(),
         skipped: &details.skipped,
+        beside: &details.beside,
         not_covered: details.not_covered.iter().map(|g| evidence::gap(g, texts, lang)).collect(),
         earlier: earlier(finished, history, texts),
         limits: limits(finished, details, texts),
@@ -88,6 +89,7 @@ struct Page<'a> {
     controls_found: String,
     controls: Vec<ControlView<'a>>,
     skipped: &'a [Finding],
+    beside: &'a [Finding],
     not_covered: Vec<GapView<'a>>,
     earlier: Vec<EarlierView>,
     limits: Vec<&'static str>,
@@ -496,6 +498,23 @@ mod tests {
         }
         assert!(seen(&none.page(Lang::En)).contains("Nothing was seen at capture"));
         assert!(seen(&many.page(Lang::En)).contains("and 10 more"));
+    }
+
+    #[test]
+    fn what_is_damaged_beside_the_recovery_point_is_told_in_both_languages() {
+        let (some, none) = (sample::failed(), sample::passed());
+        let told = [
+            (Lang::En, "Damaged beside the recovery point", "says nothing of them"),
+            (Lang::Zh, "恢复点之外的损坏", "结论也不涉及它们"),
+        ];
+        for (lang, heading, how) in told {
+            let page = seen(&some.page(lang));
+
+            for told in [heading, how, "snapshot 8d3c", "its bytes hash to 51c0"] {
+                assert!(page.contains(told), "{told} in {page}");
+            }
+            assert!(!seen(&none.page(lang)).contains(heading));
+        }
     }
 
     #[test]

@@ -318,6 +318,10 @@ pub(super) fn failed() -> Sample {
         },
         Finding { object: "/srv/shop/uploads/p/2.jpg".into(), what: "changed while read".into() },
     ];
+    details.beside = vec![Finding {
+        object: "snapshot 8d3c0a5e".into(),
+        what: "its bytes hash to 51c0ffee, not to its name".into(),
+    }];
     sample(details)
 }
 

@@ -133,6 +133,8 @@ pub(super) struct Texts {
     pub skipped: &'static str,
     pub skipped_how: &'static str,
     pub nothing_skipped: &'static str,
+    pub beside: &'static str,
+    pub beside_how: &'static str,
     pub object: &'static str,
     pub what: &'static str,
 

@@ -142,6 +142,8 @@ pub(super) const TEXTS: Texts = Texts {
     skipped: "恢复点未包含的项目",
     skipped_how: "以下项目在策略范围之内，但采集时无法读取。",
     nothing_skipped: "所选项目没有遗漏。",
+    beside: "恢复点之外的损坏",
+    beside_how: "以下内容在读取恢复点时发现已损坏。本次演练没有恢复这些内容，其结论也不涉及它们。",
     object: "项目",
     what: "问题",
 
