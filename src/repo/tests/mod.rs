@@ -2,6 +2,7 @@
 
 mod damage;
 mod failure;
+mod forgotten;
 mod matrix;
 mod parts;
 mod repair_index;
