@@ -183,8 +183,7 @@ impl Section {
         }
         let begin = self.blobs.len() as u32;
         for blob in blobs {
-            let known = |entry: &table::Entry| entry.pack == number && entry.offset == blob.offset;
-            if is_new || !self.blobs.find(blob.kind, blob.id).any(known) {
+            if is_new || !self.is_known(number, blob) {
                 self.blobs.push(number, blob);
             }
         }
@@ -192,6 +191,15 @@ impl Section {
         if begin < end {
             self.packs[number as usize].runs.push(begin..end);
         }
+    }
+
+    /// Whether an index file said this of the pack before. Of a blob with more copies than are found,
+    /// all are taken for known: two files that name the same pack say the same of it.
+    fn is_known(&self, pack: u32, blob: &PackedBlob) -> bool {
+        let mut copies = 0;
+        let mut entries = self.blobs.find(blob.kind, blob.id).inspect(|_| copies += 1);
+        entries.any(|entry| entry.pack == pack && entry.offset == blob.offset)
+            || copies >= table::MOST_COPIES
     }
 
     fn blobs_end(&self, pack: &PackId) -> Option<u64> {
@@ -272,6 +280,25 @@ mod tests {
         let packs: Vec<_> = index.packs().collect();
 
         assert_eq!(packs, [(pack(1), vec![blob(1), blob(2), blob(3)])]);
+    }
+
+    #[test]
+    fn of_a_blob_that_very_many_packs_claim_a_bounded_number_is_looked_at() {
+        let mut index = Index::new();
+        let claims = 20_000;
+        for number in 0..claims {
+            index.insert(pack(number), &[blob(1)]);
+        }
+        // As an index file that replaces another one says it once more.
+        index.insert(pack(claims - 1), &[blob(1)]);
+        index.insert(pack(claims), &[blob(2)]);
+
+        let places = index.places(BlobKind::Data, &blob(1).id).count();
+        assert!((64..200).contains(&places), "{places}");
+        assert_eq!(index.lookup(BlobKind::Data, &blob(1).id).unwrap().pack, pack(0));
+        assert_eq!(index.lookup(BlobKind::Data, &blob(2).id).unwrap().pack, pack(claims));
+        assert_eq!(index.blob_count(), claims as usize + 1);
+        assert_eq!(index.packs().nth(claims as usize - 1).unwrap().1, [blob(1)]);
     }
 
     #[test]

@@ -25,6 +25,13 @@ impl Entry {
     }
 }
 
+/// An honest probe ends long before; here it is asked whether the entries on the way are copies.
+const LONG_PROBE: usize = 64;
+
+/// Of so many copies of a blob on a long way no more is found by the blob's id: no repository has
+/// them, and without a bound the time to take in an index would grow with their square.
+pub(super) const MOST_COPIES: usize = 64;
+
 /// A slot that leads nowhere.
 const FREE: u32 = u32::MAX;
 
@@ -72,7 +79,7 @@ impl Table {
         self.place(at);
     }
 
-    /// The entries of that kind and id, in the order they came.
+    /// The entries of that kind and id, in the order they came; of very many copies the first ones.
     pub fn find(&self, kind: BlobKind, id: BlobId) -> impl Iterator<Item = &Entry> {
         self.probe(&id.0)
             .map_while(|slot| self.entries.get(self.slots[slot] as usize))
@@ -87,11 +94,24 @@ impl Table {
     }
 
     fn place(&mut self, at: u32) {
-        let free = self
-            .probe(&self.entries[at as usize].id)
-            .find(|slot| self.slots[*slot] == FREE)
-            .expect("a quarter of the slots is free");
-        self.slots[free] = at;
+        let Entry { id, kind, .. } = self.entries[at as usize];
+        let mut copies = 0;
+        for (step, slot) in self.probe(&id).enumerate() {
+            match self.slots[slot] {
+                FREE => {
+                    self.slots[slot] = at;
+                    return;
+                }
+                other if step >= LONG_PROBE => {
+                    let other = &self.entries[other as usize];
+                    copies += usize::from(other.id == id && other.kind == kind);
+                    if copies >= MOST_COPIES {
+                        return;
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     fn grow(&mut self) {
