@@ -199,6 +199,7 @@ async fn restic_checks_and_prints_a_repository_of_ours() {
         gid: 0,
         tags: vec!["lifeboat".into()],
         program_version: "lifeboat 0.1.0".into(),
+        others: Default::default(),
         summary: None,
     };
     let id = repository.save_snapshot(&snapshot).await.unwrap();

@@ -157,6 +157,7 @@ async fn back_up(repository: &Arc<Repository>, files: &BTreeMap<String, Vec<u8>>
         gid: 0,
         tags: vec!["lifeboat".into()],
         program_version: "lifeboat".into(),
+        others: Default::default(),
         summary: None,
     };
     repository.save_snapshot(&snapshot).await.unwrap();

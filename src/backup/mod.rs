@@ -415,6 +415,7 @@ fn describe(
         gid: rustix::process::getgid().as_raw(),
         tags,
         program_version: format!("lifeboat {}", env!("CARGO_PKG_VERSION")),
+        others: Default::default(),
         summary: Some(Summary {
             backup_start: started,
             backup_end: now,

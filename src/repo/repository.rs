@@ -596,6 +596,7 @@ pub(crate) mod tests {
             gid: 0,
             tags: vec!["lifeboat".into()],
             program_version: String::new(),
+            others: Default::default(),
             summary: None,
         }
     }

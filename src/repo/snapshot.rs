@@ -38,6 +38,9 @@ pub struct Snapshot {
     /// Counts and sizes, which restic shows from 0.17 on; older snapshots have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<Summary>,
+    /// What other writers, or later ones, say besides: it stays where a snapshot is written anew.
+    #[serde(flatten)]
+    pub others: serde_json::Map<String, serde_json::Value>,
 }
 
 /// What a run did, in restic's words; sizes in bytes.
@@ -99,7 +102,7 @@ impl Snapshot {
         serde_json::from_slice(json).map(|needs: Needs| needs.tree)
     }
 
-    /// Reads a snapshot's JSON; what it does not know it skips.
+    /// Reads a snapshot's JSON; what it does not know it keeps.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(json)
     }
@@ -134,6 +137,7 @@ mod tests {
                 time, parent: parent.map(|id| SnapshotId(Digest(id))), tree: BlobId(Digest(tree)),
                 original: parent.filter(|_| bytes > u64::MAX / 2).map(|id| SnapshotId(Digest(id))),
                 paths, hostname, username, uid, gid, tags, program_version, summary,
+                others: Default::default(),
             }
         }
     }
@@ -157,10 +161,15 @@ mod tests {
         let tree = Digest::of(b"tree");
         let json = format!(
             r#"{{"time":"2026-11-23T14:47:59.513126553+08:00","tree":"{tree}","paths":null,
-            "hostname":"vm","excludes":["foo"],"original":"{tree}","tags":null}}"#
+            "hostname":"vm","excludes":["foo"],"delete":{{"After":[1,-2,0.5]}},"original":"{tree}",
+            "tags":null}}"#
         );
 
         let snapshot = Snapshot::decode(json.as_bytes()).unwrap();
+        let again: serde_json::Value = serde_json::from_slice(&snapshot.encode()).unwrap();
+
+        assert_eq!(again["excludes"], serde_json::json!(["foo"]));
+        assert_eq!(again["delete"], serde_json::json!({"After": [1, -2, 0.5]}));
 
         assert_eq!(snapshot.time.to_string(), "2026-11-23T06:47:59.513126553Z");
         assert!(snapshot.tags.is_empty() && snapshot.paths.is_empty());

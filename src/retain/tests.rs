@@ -46,6 +46,7 @@ fn snapshot(second: i64, tags: &[&str]) -> Snapshot {
         gid: 0,
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
         program_version: String::new(),
+        others: Default::default(),
         summary: None,
     }
 }

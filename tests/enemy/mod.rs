@@ -98,6 +98,7 @@ impl Enemy {
             gid: 0,
             tags: vec!["lifeboat".into(), "policy:shop".into()],
             program_version: String::new(),
+            others: Default::default(),
             summary: None,
         };
         self.runtime.block_on(self.repository.save_snapshot(&snapshot)).unwrap().to_string()

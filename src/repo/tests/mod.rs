@@ -260,6 +260,7 @@ fn snapshot(tree: BlobId) -> Snapshot {
         gid: 0,
         tags: Vec::new(),
         program_version: "test".into(),
+        others: Default::default(),
         summary: None,
     }
 }

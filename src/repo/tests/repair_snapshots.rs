@@ -621,3 +621,23 @@ fn what_an_earlier_repair_left_is_stored_again_where_it_is_damaged_by_now() {
         assert_eq!(bench.names("snapshots").len(), 2);
     }
 }
+
+#[test]
+fn what_another_writer_says_in_a_snapshot_survives_its_repair() {
+    let bench = Bench::new();
+    let (original, _, place) = five_files(&bench);
+    let mut snapshot = bench.runtime.block_on(bench.repository.snapshot(&original)).unwrap();
+    let said = serde_json::json!({"label": "of a later restic", "delete": {"After": [3, null]}});
+    snapshot.others = said.as_object().unwrap().clone();
+    bench.runtime.block_on(bench.repository.save_snapshot(&snapshot)).unwrap();
+    bench.remove(&layout::snapshot(&original));
+    flip(&bench, &layout::pack(&place.pack), place.offset as usize + 99);
+
+    let left = bench.repair_snapshots().unwrap().snapshots[0].repaired.unwrap();
+
+    let sealed = bench.bytes(&layout::snapshot(&left));
+    let json = crate::repo::file::decode_unnamed(bench.repository.key(), &sealed).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!((&json["label"], &json["delete"]), (&said["label"], &said["delete"]));
+    assert_eq!(json["tags"], serde_json::json!(["repaired"]));
+}

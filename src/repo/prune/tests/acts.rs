@@ -243,6 +243,7 @@ pub(super) fn snapshot(tree: BlobId, time: Timestamp) -> Snapshot {
         gid: 0,
         tags: Vec::new(),
         program_version: String::new(),
+        others: Default::default(),
         summary: None,
     }
 }
