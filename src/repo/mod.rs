@@ -18,6 +18,7 @@ pub mod lock;
 mod near;
 pub mod node;
 pub mod pack;
+mod pieces;
 mod pour;
 pub mod prune;
 mod publish;

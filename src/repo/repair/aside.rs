@@ -6,9 +6,9 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 
-use super::{Error, Repair, hash};
+use super::{Error, Repair};
 use crate::ground::digest::Digest;
-use crate::repo::{IndexId, PackId, Repository, layout};
+use crate::repo::{IndexId, PackId, Repository, layout, pieces};
 use crate::store::{self, ObjectName, Put};
 
 /// Keeps the bytes of an index file as they are; one that is not there needs nothing.
@@ -45,7 +45,7 @@ pub(super) async fn is_marked(
 
 /// The digest of an object however large it is; none where it is not there.
 async fn digest(repository: &Repository, object: &ObjectName) -> Result<Option<Digest>, Error> {
-    let read = hash::of_object(&**repository.store(), object).await;
+    let read = pieces::digest(&**repository.store(), object).await;
     read.map_err(|source| Error::SetAside { object: object.clone(), source })
 }
 

@@ -7,16 +7,13 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::Error;
 use crate::ground::causes::chain;
 use crate::ground::progress::Progress;
-use crate::repo::pack::{HeaderError, PackedBlob, read_header};
+use crate::repo::pack::PackedBlob;
 use crate::repo::reader::is_environment;
-use crate::repo::{Index, PackId, Repository, layout};
+use crate::repo::{Index, PackId, Repository, layout, pieces};
 use crate::store;
 
 /// How many headers are fetched at once.
 const FETCHES: usize = 16;
-
-/// Bytes of a pack's end that are fetched first: the header of some 100 blobs.
-const TAIL: u64 = 4 << 10;
 
 /// What a pack says that it holds.
 pub(super) enum Said {
@@ -57,21 +54,12 @@ pub(super) async fn read(
     pack: PackId,
     size: u64,
 ) -> Result<Result<Vec<PackedBlob>, String>, Error> {
-    let mut wanted = TAIL.min(size);
-    loop {
-        let range = size - wanted..size;
-        let tail = match repository.store().get(&layout::pack(&pack), Some(range)).await {
-            Ok(tail) => tail,
-            Err(source @ store::Error::Io { .. }) if is_environment(&source) => {
-                return Err(Error::Pack { pack, source });
-            }
-            Err(error) => return Ok(Err(chain(&error))),
-        };
-        match read_header(repository.key(), size, &tail) {
-            Err(HeaderError::TailTooShort { needed, .. }) if needed > wanted && needed <= size => {
-                wanted = needed;
-            }
-            header => return Ok(header.map_err(|error| chain(&error))),
+    let (store, object) = (&**repository.store(), layout::pack(&pack));
+    match pieces::header(store, repository.key(), &object, size).await {
+        Ok(header) => Ok(header.map_err(|error| chain(&error))),
+        Err(source @ store::Error::Io { .. }) if is_environment(&source) => {
+            Err(Error::Pack { pack, source })
         }
+        Err(error) => Ok(Err(chain(&error))),
     }
 }

@@ -9,7 +9,6 @@
 
 mod aside;
 mod exchange;
-mod hash;
 mod headers;
 mod index;
 mod rewrite;

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::runtime::Handle;
 
-use super::{Error, How, Repair, hash};
+use super::{Error, How, Repair};
 use crate::repo::reader::{ReadError, Reader};
 use crate::repo::writer::{WriteError, Writer, locked};
 use crate::repo::{
     Added, BlobId, BlobKind, Depth, Index, IndexFile, IndexPack, PackId, SharedIndex, layout,
+    pieces,
 };
 
 /// What came of it.
@@ -61,7 +62,7 @@ impl Repair<'_> {
     /// A pack that reads whole now is not damaged: what read it was, or the index is.
     async fn check_damaged(&self, unsound: &HashSet<PackId>) -> Result<(), Error> {
         for pack in unsound.iter().copied() {
-            let read = hash::of_object(&**self.repository.store(), &layout::pack(&pack)).await;
+            let read = pieces::digest(&**self.repository.store(), &layout::pack(&pack)).await;
             let digest = read.map_err(|source| Error::Pack { pack, source })?;
             if digest == Some(pack.0) {
                 return Err(Error::Whole { pack });

@@ -5,6 +5,7 @@
 //! What could not be looked at is an `Err`, never a clean result.
 
 mod affected;
+mod examine;
 mod packs;
 mod part;
 mod trees;

@@ -5,16 +5,15 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{Memory, Verified, VerifyError, told};
-use crate::ground::digest::Digest;
+use super::examine::{Findings, examine, held};
+use super::{Memory, Verified, VerifyError};
 use crate::ground::progress::Progress;
-use crate::repo::pack::{Opener, PackedBlob, expected_size, read_header};
-use crate::repo::reader::{cores, is_environment, parallel};
-use crate::repo::{BlobId, Index, Location, PackId, Repository, layout};
-use crate::seal::MasterKey;
+use crate::repo::pack::{PackedBlob, expected_size};
+use crate::repo::reader::{cores, parallel};
+use crate::repo::{BlobId, Index, Location, PackId, Repository};
 
 /// Bytes of packs in memory at one time for each core, unless a single pack has more: one of the
-/// usual size.
+/// usual size. The largest ones are read by pieces.
 const IN_MEMORY: u64 = 20 << 20;
 
 /// The same in a far store, where packs are larger.
@@ -26,9 +25,6 @@ const LARGEST: u64 = (4 << 30) + (32 << 20);
 /// Packs that are read between two times that it is written down: what an interrupt costs.
 const REMEMBERED_AT_ONCE: usize = 64;
 
-/// How many damaged blobs of a pack are named; the files behind them are named one by one.
-const NAMED: usize = 3;
-
 /// What cannot be read of which pack.
 #[derive(Debug, Default)]
 pub(in crate::repo) struct Losses {
@@ -37,8 +33,8 @@ pub(in crate::repo) struct Losses {
     unsound: HashSet<PackId>,
 }
 
-#[derive(Debug)]
-enum Loss {
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Loss {
     All,
     Beyond(u64),
     Blobs(HashSet<BlobId>),
@@ -173,8 +169,7 @@ impl<'a> Reading<'a> {
                 losses.lose(pack, Loss::All);
                 continue;
             }
-            // Blobs are opened one by one; a few bytes may expand to very many.
-            let held = blobs.iter().map(PackedBlob::plain_bytes).fold(size, u64::max);
+            let held = held(size, &blobs);
             while running.len() >= parallel() || (in_memory > 0 && in_memory + held > most) {
                 let ended = running.join_next().await;
                 in_memory -= self.take_in(ended, losses, found, progress).await?;
@@ -227,79 +222,4 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// What is wrong with one pack.
-struct Findings {
-    pack: PackId,
-    /// As listed.
-    size: u64,
-    read: u64,
-    what: Vec<String>,
-    lost: Option<Loss>,
-}
-
 type Ended = Result<Result<(u64, Findings), VerifyError>, tokio::task::JoinError>;
-
-async fn examine(
-    repository: Arc<Repository>,
-    pack: PackId,
-    size: u64,
-    blobs: Vec<PackedBlob>,
-) -> Result<Findings, VerifyError> {
-    let bytes = match repository.store().get(&layout::pack(&pack), None).await {
-        Ok(bytes) => bytes,
-        Err(source) if is_environment(&source) && !source.is_of_one_object() => {
-            return Err(VerifyError::ReadPack { pack, source });
-        }
-        Err(error) => {
-            let what = vec![told(&error)];
-            return Ok(Findings { pack, size, read: 0, what, lost: Some(Loss::All) });
-        }
-    };
-    let key = repository.key().clone();
-    tokio::task::spawn_blocking(move || {
-        let (what, lost) = check_bytes(&key, pack, &bytes, &blobs);
-        let lost = (!lost.is_empty()).then_some(Loss::Blobs(lost));
-        Findings { pack, size, read: bytes.len() as u64, what, lost }
-    })
-    .await
-    .map_err(VerifyError::Thread)
-}
-
-/// Checks a pack's digest, header and every blob that the index says it holds.
-fn check_bytes(
-    key: &MasterKey,
-    pack: PackId,
-    bytes: &[u8],
-    blobs: &[PackedBlob],
-) -> (Vec<String>, HashSet<BlobId>) {
-    let mut what = Vec::new();
-    let digest = Digest::of(bytes);
-    if digest != pack.0 {
-        what.push(format!("its bytes hash to {digest}, not to its name"));
-    }
-    match read_header(key, bytes.len() as u64, bytes) {
-        Err(error) => what.push(told(&error)),
-        Ok(header) if header != blobs => {
-            what.push("its header and its index do not name the same blobs".into());
-        }
-        Ok(_) => {}
-    }
-    let mut lost = HashSet::new();
-    let mut opener = Opener::default();
-    for blob in blobs {
-        let outcome = match bytes.get(blob.offset as usize..blob.end() as usize) {
-            None => Err(format!("blob {} lies beyond its end", blob.id)),
-            Some(sealed) => opener.open(key, blob, sealed).map(drop).map_err(|e| told(&e)),
-        };
-        if let Err(error) = outcome {
-            if lost.len() < NAMED {
-                what.push(error);
-            }
-            lost.insert(blob.id);
-        }
-    }
-    if lost.len() > NAMED {
-        what.push(format!("{} of its {} blobs are damaged", lost.len(), blobs.len()));
-    }
-    (what, lost)
-}

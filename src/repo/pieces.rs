@@ -1,13 +1,37 @@
-//! The digest of an object that may have any size: it is read piece by piece.
+//! Objects that may have any size: their digest and, of a pack, its header are read by pieces.
 
+use super::pack::{HeaderError, PackedBlob, read_header};
 use crate::ground::digest::{Digest, Hasher};
+use crate::seal::MasterKey;
 use crate::store::{self, ObjectName, Store};
 
 /// Bytes that are in memory at one time.
 const PIECE: u64 = 8 << 20;
 
+/// Bytes of a pack's end that are fetched first: the header of some 100 blobs.
+const TAIL: u64 = 4 << 10;
+
+/// What a pack of `size` bytes says that it holds.
+pub(super) async fn header(
+    store: &dyn Store,
+    key: &MasterKey,
+    object: &ObjectName,
+    size: u64,
+) -> Result<Result<Vec<PackedBlob>, HeaderError>, store::Error> {
+    let mut wanted = TAIL.min(size);
+    loop {
+        let tail = store.get(object, Some(size - wanted..size)).await?;
+        match read_header(key, size, &tail) {
+            Err(HeaderError::TailTooShort { needed, .. }) if needed > wanted && needed <= size => {
+                wanted = needed;
+            }
+            header => return Ok(header),
+        }
+    }
+}
+
 /// None where there is no such object.
-pub(super) async fn of_object(
+pub(super) async fn digest(
     store: &dyn Store,
     object: &ObjectName,
 ) -> Result<Option<Digest>, store::Error> {
@@ -79,13 +103,13 @@ mod tests {
     async fn an_object_of_any_size_is_read_by_pieces() {
         let store = Narrow::default();
         let name: ObjectName = "data/00/large".parse().unwrap();
-        assert_eq!(of_object(&store, &name).await.unwrap(), None);
+        assert_eq!(digest(&store, &name).await.unwrap(), None);
         for size in [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE] {
             let bytes = Bytes::from(vec![size as u8; size as usize]);
             let expected = Digest::of(&bytes);
             store.put(&name, bytes, Put::Overwrite).await.unwrap();
 
-            assert_eq!(of_object(&store, &name).await.unwrap(), Some(expected), "{size}");
+            assert_eq!(digest(&store, &name).await.unwrap(), Some(expected), "{size}");
         }
     }
 }
