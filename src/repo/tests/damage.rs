@@ -310,3 +310,22 @@ fn a_needed_pack_that_rustic_marked_for_removal_is_read_too() {
     assert!(found.errors.iter().any(|damage| damage.object == format!("pack {pack}")), "{found:?}");
     assert_eq!(found.affected.len(), 1, "{found:?}");
 }
+
+#[test]
+fn a_pack_cut_within_its_header_is_named_though_all_of_its_blobs_can_be_read() {
+    let bench = Bench::new();
+    let (_, contents) = bench.back_up(&[("/a", &noise(3000)), ("/b", &noise(3000))]);
+    let place = bench.index().read().unwrap().lookup(BlobKind::Data, &contents[0][0]).unwrap();
+    let name = layout::pack(&place.pack);
+    let bytes = bench.bytes(&name);
+    bench.replace(&name, bytes.slice(..bytes.len() - 7));
+
+    let verified = bench.verify(Depth::Structure).unwrap();
+
+    let [damage] = &verified.errors[..] else { panic!("{:?}", verified.errors) };
+    assert_eq!(damage.object, format!("pack {}", place.pack));
+    assert!(damage.what.contains("its index says"), "{}", damage.what);
+    assert!(verified.affected.is_empty(), "no file needs what is cut off");
+    let wanted: Vec<_> = contents.iter().flatten().copied().collect();
+    assert!(bench.fetch(&bench.reader(), &wanted).unwrap().values().all(Result::is_ok));
+}
