@@ -46,7 +46,7 @@ pub enum Stays {
     Proven {
         seq: u64,
     },
-    /// Incomplete, and no complete one is newer.
+    /// Incomplete, and no complete one is newer that can be restored.
     Newest,
     /// No backup is later on the ledger, whatever time it carries.
     LastPublished,
@@ -135,7 +135,10 @@ pub fn plan(
     let rules = rules::keep(&points, kept);
     let damaged = found_damaged(records);
     let instead = instead_of_damaged(&ours, &points, &damaged, kept);
-    let newest_whole = points.iter().position(|point| point.is_complete).unwrap_or(points.len());
+    let is_whole = |((id, _), point): (&&(SnapshotId, Snapshot), &Point<'_>)| {
+        point.is_complete && !damaged.contains_key(&id.0)
+    };
+    let newest_whole = ours.iter().zip(&points).position(is_whole).unwrap_or(points.len());
     let proven = proven(records, policy);
     let newest_proven = ours.iter().position(|(id, _)| proven.contains_key(id));
     // By the ledger's order: a clock that was behind gave it an old time.
@@ -154,7 +157,7 @@ pub fn plan(
         if newest_proven == Some(nth) {
             stays.extend(proven.get(id).map(|seq| Stays::Proven { seq: *seq }));
         }
-        if nth < newest_whole {
+        if nth < newest_whole && !points[nth].is_complete {
             stays.push(Stays::Newest);
         }
         if stays.is_empty() && last_published == Some(*id) {

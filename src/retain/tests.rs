@@ -319,6 +319,20 @@ fn an_hour_that_comes_twice_is_one_hour() {
     assert_eq!(planned(&kept, history, &[]).removed(), [id(0)]);
 }
 
+#[test]
+fn an_incomplete_one_stays_while_every_complete_one_that_is_newer_is_damaged() {
+    let history = vec![
+        (id(0), snapshot(NOW, &OURS)),
+        (id(1), snapshot(NOW - 60, &HALF)),
+        (id(2), snapshot(NOW - 120, &OURS)),
+    ];
+    let kept = rules(0, 1);
+    assert_eq!(planned(&kept, history.clone(), &[]).removed(), [id(2), id(1)]);
+
+    let damaged = verified(9, true, &[id(0)]);
+    assert_eq!(planned(&kept, history, &[damaged]).removed(), []);
+}
+
 prop_compose! {
     fn history()(
         ages in prop::collection::vec((0_i64..4_000_000, prop::bool::weighted(0.2)), 1..40),
