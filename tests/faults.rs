@@ -350,6 +350,37 @@ fn listings_that_lack_indexes_keys_or_everything_are_told_or_outlived() {
 }
 
 #[test]
+fn a_first_backup_whose_key_is_refused_has_stored_nothing_though_it_has_read_much() {
+    let (bench, proxy) = fresh("before-the-key");
+    let large = bench.path("data/files/large.bin");
+    std::fs::write(&large, bench::noise(60 << 20)).unwrap();
+    let slow =
+        Fault { calls: 0..1, ..on("PUT", "/keys/", Harm::Slow(Duration::from_secs(8)))[0].clone() };
+    let [refused] = on("PUT", "/keys/", Harm::Refuse(403, "AccessDenied"));
+    proxy.arm(&[slow, refused]);
+
+    let ran = bench.run(&["backup", "shop", "--json"]).exits(1);
+
+    assert!(proxy.disarm() > 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("cannot create the repository"), "{}", ran.stderr);
+    let client = seaweed().client();
+    let left = wait_for(async move {
+        let list = client.list_objects_v2().bucket("before-the-key").prefix("lifeboat/").send();
+        list.await
+            .unwrap()
+            .contents()
+            .iter()
+            .filter_map(|one| one.key().map(str::to_owned))
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(left, Vec::<String>::new());
+    assert!(bench.leftovers().is_empty(), "{:?}", bench.leftovers());
+    std::fs::remove_file(large).unwrap();
+    bench.backup();
+    bench.run(&["verify", "shop", "--read-data"]).exits(0);
+}
+
+#[test]
 fn a_lost_repository_is_not_begun_anew_because_listings_are_empty() {
     let stage = Stage::new("lost-behind-listings");
     let (client, bucket) = (seaweed().client(), stage.bucket.clone());

@@ -3,6 +3,7 @@
 //! In: the site, a customer, this process's own rooms. Out: [`Account`]. What every act needs
 //! before it can begin stands here once; what acts do with it stands in their own rooms.
 
+mod founding;
 pub mod journal;
 mod lease;
 mod lock;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use founding::Founding;
 pub use lease::Leased;
 pub use lock::Locked;
 pub use readings::Readings;
@@ -37,7 +39,6 @@ use crate::ledger::{self, Ledger, Remembered};
 use crate::policy::{Customer, Setup};
 use crate::repo::{self, Index, Repository, SharedIndex, Snapshot, SnapshotId};
 use crate::sandbox;
-use crate::seal;
 use crate::source;
 use crate::state::{self, State};
 use crate::store::{ObjectName, Prefixed, Shared};
@@ -247,21 +248,31 @@ impl Account {
         customer: &Customer,
         rooms: &Rooms,
     ) -> Result<Self, Error> {
+        let (account, founding) = Self::open_or_draw(setup, customer, rooms).await?;
+        if let Some(founding) = founding {
+            founding.lay(rooms).await?;
+        }
+        Ok(account)
+    }
+
+    /// Opens what is there. Where nothing was begun yet it answers an account of which nothing is stored,
+    /// and what is to be laid before anything may be.
+    pub async fn open_or_draw(
+        setup: &Setup,
+        customer: &Customer,
+        rooms: &Rooms,
+    ) -> Result<(Self, Option<Founding>), Error> {
         let place = Place::open(setup, customer).await?;
         if let Some(account) = Self::if_begun(&place, setup, customer, rooms).await? {
-            return Ok(account);
+            return Ok((account, None));
         }
         let password = customer.repository_password.reveal().map_err(Error::Password)?;
-        let cost = seal::Cost::DEFAULT;
-        let created =
-            Repository::create(place.repository.clone(), &password, cost, &*rooms.clock).await;
-        let repository = created.map_err(|source| match source {
-            repo::OpenError::Replaced { place } => Error::NoLedger { place },
-            source => Error::Create { place: place.repository.place(), source },
-        })?;
+        let repository = Repository::draw(place.repository.clone());
         // Looked for a moment ago: it has no record.
         let ledger = Ledger::begin(place.ledger.clone(), repository.key().clone());
-        Self::with(repository, ledger, setup, customer, rooms)
+        let account = Self::with(repository, ledger, setup, customer, rooms)?;
+        let founding = Founding::new(account.repository.clone(), password);
+        Ok((account, Some(founding)))
     }
 
     fn with(

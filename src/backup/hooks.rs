@@ -45,6 +45,12 @@ async fn owed(policy: &Policy, rooms: &Rooms) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether nothing is to run around a capture.
+pub(super) async fn are_none(policy: &Policy, rooms: &Rooms) -> Result<bool, Error> {
+    let declared = policy.hooks.before.is_some() || policy.hooks.after.is_some();
+    Ok(!declared && rooms.state.owed_hook(&policy.full_name()).await?.is_none())
+}
+
 /// Settles what a crashed run still owes, then runs `before`.
 pub(super) async fn before(policy: &Policy, rooms: &Rooms) -> Result<(), Error> {
     owed(policy, rooms).await.map_err(|error| Error::Owed(Box::new(error)))?;

@@ -4,6 +4,7 @@
 //! promise: packs, then indexes, then the snapshot, each durable before the next begins; then the
 //! ledger. A source's trouble with one item is listed; the store's trouble ends the run.
 
+mod ahead;
 mod capture;
 mod deadline;
 mod hooks;
@@ -19,6 +20,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
+use self::ahead::Ahead;
 use self::capture::Captured;
 use self::deadline::Deadline;
 use crate::account::journal::{self, Act};
@@ -138,16 +140,27 @@ async fn under(
     let rooms = &rooms;
     account::sweep(setup, rooms).await?;
     hooks::settle(policy, rooms).await;
-    let account = Account::open_or_create(setup, setup.customer_of(policy), rooms).await?;
+    let (account, founding) =
+        Account::open_or_draw(setup, setup.customer_of(policy), rooms).await?;
     tracing::info!(phase = "begin", %run, policy = policy.full_name());
+    let mut ahead = match &founding {
+        Some(_) => Ahead::begin(setup, policy, &account, rooms).await?,
+        None => None,
+    };
     let effective = setup.effective(policy);
     let digest = canonical::digest(&effective).expect("an effective policy holds no floats");
     let act = Act { policy: policy.name.clone(), kind: journal::Kind::Backup, run, slot };
-    let recorded = account.begin(&act, &effective, digest).await?;
+    let begin = async {
+        if let Some(founding) = founding {
+            founding.lay(rooms).await?;
+        }
+        Ok(account.begin(&act, &effective, digest).await?)
+    };
+    let recorded = ahead::unless_in_vain(&mut ahead, begin).await?;
     account::tell(&recorded, &*rooms.progress);
 
     let work = Run { id: run, setup, policy, effective, digest, account: &account, lease, rooms };
-    let kept = work.keep().await;
+    let kept = work.keep(ahead).await;
     // Whoever took the lease over wrote that this run came to nothing: so be it.
     match (lease.renew().await, kept) {
         (Ok(()), Ok(kept)) => record(policy, &act, kept, begun, &account, rooms).await,
@@ -193,9 +206,10 @@ type Parent = Option<(SnapshotId, Snapshot)>;
 
 impl Run<'_> {
     /// Captures and publishes under the repository's lock, which is given back however that ends.
-    async fn keep(self) -> Result<Kept, Error> {
-        let lock = Locked::shared(self.account, self.rooms).await?;
-        let kept = self.locked(&lock).await;
+    async fn keep(self, mut ahead: Option<Ahead>) -> Result<Kept, Error> {
+        let lock = async { Ok(Locked::shared(self.account, self.rooms).await?) };
+        let lock = ahead::unless_in_vain(&mut ahead, lock).await?;
+        let kept = self.locked(ahead, &lock).await;
         // It says nothing of the run; the next one removes a lock that stayed.
         if let Err(error) = lock.release().await {
             self.rooms.progress.note(&chain(&error));
@@ -203,9 +217,15 @@ impl Run<'_> {
         kept
     }
 
-    async fn locked(&self, lock: &Locked) -> Result<Kept, Error> {
-        let (index, parent) = self.rooms.unless_interrupted(self.prepare()).await??;
-        let (captured, after) = self.capture(index, &parent).await?;
+    async fn locked(&self, ahead: Option<Ahead>, lock: &Locked) -> Result<Kept, Error> {
+        let (captured, parent, after) = match ahead {
+            Some(ahead) => (ahead.captured().await?, None, Ok(())),
+            None => {
+                let (index, parent) = self.rooms.unless_interrupted(self.prepare()).await??;
+                let (captured, after) = self.capture(index, &parent).await?;
+                (captured, parent, after)
+            }
+        };
         self.rooms.check_interrupted()?;
         self.publish(captured, parent, after, lock).await
     }

@@ -41,6 +41,7 @@ pub use lock::Lock;
 pub use node::{Node, NodeKind, Tree};
 pub use pack::{PackBuilder, Packed, PackedBlob};
 pub use pour::{Receiver, Unreadable};
+pub use publish::Gate;
 pub use reader::{Fetched, ReadError, Reader};
 pub use repository::{Error, OpenError, Repository, in_order};
 pub use share::{Alone, Hands, Piece};

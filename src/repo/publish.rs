@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 use super::index::{FILE_BLOBS, IndexFile, IndexPack};
@@ -45,6 +46,8 @@ pub(super) struct Publisher {
     /// Memory of packs that are stored.
     rooms: Mutex<Vec<BytesMut>>,
     slots: Arc<Slots>,
+    /// Whether packs may go to the store.
+    is_open: watch::Sender<bool>,
     failure: OnceLock<Arc<WriteError>>,
     added: Mutex<Added>,
 }
@@ -66,6 +69,7 @@ impl Publisher {
             due_second,
             rooms: Mutex::default(),
             slots: Arc::new(Slots { free: Mutex::new(UPLOADS), freed: Condvar::new() }),
+            is_open: watch::Sender::new(true),
             failure: OnceLock::new(),
             added: Mutex::default(),
         }
@@ -123,8 +127,16 @@ impl Publisher {
         Slot(self.slots.clone())
     }
 
+    /// Keeps packs from the store until the gate is opened.
+    pub(super) fn hold_back(self: &Arc<Self>) -> Gate {
+        self.is_open.send_replace(false);
+        Gate { publisher: self.clone(), _slots: std::array::from_fn(|_| self.slot()) }
+    }
+
     /// Makes a pack durable and remembers it for the next index file.
     pub(super) async fn upload(&self, packed: Packed, _slot: Slot) {
+        // Fails only where there is no sender any more, and that is ours.
+        let _ = self.is_open.subscribe().wait_for(|is_open| *is_open).await;
         // Nothing is to be gained by packs that no index file will name.
         if self.failure.get().is_some() {
             return;
@@ -243,6 +255,29 @@ impl Publisher {
         }
         self.check()?;
         Ok(*locked(&self.added))
+    }
+}
+
+/// Holds back what a writer has ready: [`super::Writer::hold_back`].
+pub struct Gate {
+    publisher: Arc<Publisher>,
+    /// All but one: whoever waits for a key derives it meanwhile, which takes as much memory as two packs.
+    _slots: [Slot; UPLOADS - 1],
+}
+
+impl Gate {
+    /// Lets it go to the store.
+    pub fn open(self) {
+        self.publisher.is_open.send_replace(true);
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        if !*self.publisher.is_open.borrow() {
+            self.publisher.stop(WriteError::HeldBack);
+            self.publisher.is_open.send_replace(true);
+        }
     }
 }
 

@@ -111,21 +111,38 @@ impl Error {
 }
 
 impl Repository {
-    /// Makes a repository in a store in which [`Self::open`] found none a moment ago: a key first, the
-    /// configuration last. The key is created twice, which must be refused: nothing is begun in a
-    /// store that fails this probe. A key whose configuration may have been stored stays; whoever makes
-    /// the configuration removes what others left that died before it, for restic stops at the first
-    /// key that its password opens.
-    ///
-    /// Of several that try at once one wins, the others get [`OpenError::Exists`].
+    /// What a repository in a store in which [`Self::open`] found none would go by: its key and its
+    /// configuration. Nothing of it is stored, and nothing else may be before [`Self::found`] is done.
+    pub fn draw(store: store::Shared) -> Self {
+        Self { store, key: MasterKey::generate(), config: Config::draw() }
+    }
+
+    /// [`Self::draw`] and [`Self::found`].
     pub async fn create(
         store: store::Shared,
         password: &SecretString,
         cost: Cost,
         clock: &dyn Clock,
     ) -> Result<Self, OpenError> {
+        let drawn = Self::draw(store);
+        drawn.found(password, cost, clock).await?;
+        Ok(drawn)
+    }
+
+    /// Makes what was drawn durable: the key first, the configuration last. The key is created twice, which
+    /// must be refused: nothing is begun in a store that fails this probe. A key whose configuration may
+    /// have been stored stays; whoever makes the configuration removes what others left that died before
+    /// it, for restic stops at the first key that its password opens.
+    ///
+    /// Of several that try at once one wins, the others get [`OpenError::Exists`].
+    pub async fn found(
+        &self,
+        password: &SecretString,
+        cost: Cost,
+        clock: &dyn Clock,
+    ) -> Result<(), OpenError> {
+        let Self { store, key, config } = self;
         let place = store.place();
-        let key = MasterKey::generate();
         let (secret, created, sealed) = (password.clone(), clock.now(), key.clone());
         let key_file =
             blocking(move || KeyFile::create(&secret, &sealed, cost, created, &host_name())).await;
@@ -148,14 +165,12 @@ impl Repository {
             return Err(error);
         }
 
-        let config = Config::draw();
-        let json = serde_json::to_vec(&config).expect("texts and numbers are always JSON");
-        let (_, sealed) = file::encode_uncompressed(&key, &json);
+        let json = serde_json::to_vec(config).expect("texts and numbers are always JSON");
+        let (_, sealed) = file::encode_uncompressed(key, &json);
         match store.put(&layout::config(), sealed, Put::Create).await {
             Ok(()) => {
-                let created = Self { store, key, config };
-                created.clear_strays(&key_name, password).await;
-                Ok(created)
+                self.clear_strays(&key_name, password).await;
+                Ok(())
             }
             Err(store::Error::Exists { .. }) => {
                 // Another won; its repository has no use for this key, which `open` would skip.

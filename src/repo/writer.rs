@@ -19,7 +19,7 @@ use super::encoder::Encoder;
 use super::index::IndexPack;
 use super::pack::BLOB_LIMIT;
 use super::pack::PackBuilder;
-use super::publish::{Publisher, Slot};
+use super::publish::{Gate, Publisher, Slot};
 use super::share::{Alone, Hands, Piece, Shared};
 use super::{BlobId, BlobKind, Error, PackId, Repository, SharedIndex, Tree};
 use crate::ground::clock::Clock;
@@ -91,6 +91,8 @@ pub enum WriteError {
     BlobAbandoned { blob: BlobId },
     #[error("a piece of a content was begun and not stored")]
     PieceAbandoned,
+    #[error("nothing may be stored here: what must be there first is not")]
+    HeldBack,
     #[error("an upload ended early")]
     Task(#[source] JoinError),
     #[error("storing has stopped")]
@@ -219,6 +221,13 @@ impl Writer {
     /// Stores a directory. Blocking; not for async code.
     pub fn store_tree(&self, tree: &Tree) -> Result<BlobId, WriteError> {
         self.store_blob(BlobKind::Tree, &tree.encode())
+    }
+
+    /// Keeps packs in memory until the gate is opened: for what must not be stored yet. Once there are two
+    /// whoever stores waits. Dropped unopened the gate ends the writer: nothing is stored. To be called
+    /// before anything is stored.
+    pub fn hold_back(&self) -> Gate {
+        self.publisher.hold_back()
     }
 
     /// Whether the blob is in the repository, or will be when [`Self::finish`] returns well.

@@ -136,7 +136,7 @@ impl Journal {
 
     /// Writes that `act` starts, after settling its policy's past: slots that nobody ran, this
     /// host's runs that no living process holds a lease for, the policy version if it is a new one,
-    /// and that the act's own slot was due. To be called before the act does anything.
+    /// and that the act's own slot was due. To be called before the act does anything but read.
     ///
     /// `effective` is the policy as it is carried out, `digest` the SHA-256 of its canonical JSON.
     /// Fails with [`Error::Answered`] where a run answered the slot before, or it was missed.

@@ -159,3 +159,58 @@ fn a_listing_that_fails_is_no_clean_verification() {
     assert!(bench.verify(Depth::Structure).is_err());
     assert!(bench.verify(Depth::ReadData).is_err());
 }
+
+/// Packs of one tree each, more than are held back.
+fn packs() -> Vec<Vec<u8>> {
+    (0..6).map(|n| [noise(5 << 20), vec![n]].concat()).collect()
+}
+
+/// Stores them, as far as it may.
+fn fill(writer: &Writer, packs: &[Vec<u8>]) -> Result<(), WriteError> {
+    packs.iter().try_for_each(|pack| writer.store_blob(BlobKind::Tree, pack).map(drop))
+}
+
+/// Waits until somebody who fills the writer has begun the pack that is not held back any more.
+fn wait_until_full(writer: &Writer, packs: &[Vec<u8>]) {
+    let second = BlobId(crate::ground::digest::Digest::of(&packs[1]));
+    while !writer.contains(BlobKind::Tree, &second) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_is_held_back_waits_in_memory_and_goes_once_the_gate_is_opened() {
+    let bench = Bench::new();
+    let writer = bench.writer();
+    let (gate, packs) = (writer.hold_back(), packs());
+
+    std::thread::scope(|scope| {
+        let filling = scope.spawn(|| fill(&writer, &packs));
+        wait_until_full(&writer, &packs);
+        let held = (filling.is_finished(), bench.names("data"));
+        gate.open();
+        filling.join().unwrap().unwrap();
+        assert_eq!(held, (false, vec![]), "six packs went into the memory of two");
+    });
+
+    assert_eq!(bench.finish(writer).unwrap().packs, 6);
+    assert_eq!(bench.verify(Depth::ReadData).unwrap().errors, []);
+}
+
+#[test]
+fn a_gate_that_is_never_opened_lets_nothing_through_and_keeps_nobody_waiting() {
+    let bench = Bench::new();
+    let writer = bench.writer();
+    let (gate, packs) = (writer.hold_back(), packs());
+
+    std::thread::scope(|scope| {
+        let filling = scope.spawn(|| fill(&writer, &packs));
+        wait_until_full(&writer, &packs);
+        drop(gate);
+        filling.join().unwrap().unwrap_err();
+    });
+
+    let WriteError::Stopped(first) = bench.finish(writer).unwrap_err() else { panic!() };
+    assert!(matches!(*first, WriteError::HeldBack), "{first:?}");
+    assert_eq!((bench.names("data"), bench.names("index")), (vec![], vec![]));
+}
