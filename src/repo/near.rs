@@ -42,6 +42,13 @@ impl Near {
         Some(bytes.slice(at(part.start)..at(part.end)))
     }
 
+    /// Keeps a whole pack of trees, unless it is larger than all that is kept.
+    pub(super) fn keep_pack(&self, pack: PackId, bytes: Bytes) {
+        if bytes.len() <= KEPT {
+            self.keep(pack, 0..bytes.len() as u64, bytes);
+        }
+    }
+
     pub(super) fn keep(&self, pack: PackId, range: Range<u64>, bytes: Bytes) {
         let mut windows = locked(&self.0);
         windows.push_back((pack, range, bytes));

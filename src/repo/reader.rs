@@ -99,8 +99,13 @@ const AT_ONCE: u64 = 64 << 10;
 impl Reader {
     /// A reader of what `index` names.
     pub fn new(repository: Arc<Repository>, index: SharedIndex) -> Self {
-        let (hidden, near) = Default::default();
-        Self { repository, index, hidden, giants: Arc::new(Semaphore::new(1)), near }
+        Self::beside(Arc::default(), repository, index)
+    }
+
+    /// The same, which has trees at hand that were read a moment ago.
+    pub(super) fn beside(near: Arc<Near>, repository: Arc<Repository>, index: SharedIndex) -> Self {
+        let giants = Arc::new(Semaphore::new(1));
+        Self { repository, index, hidden: Arc::default(), giants, near }
     }
 
     /// The same reader, blind for these blobs as if no index file named them: a drill's control

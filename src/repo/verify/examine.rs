@@ -9,9 +9,10 @@ use std::sync::Arc;
 use super::packs::Loss;
 use super::{VerifyError, told};
 use crate::ground::digest::Digest;
+use crate::repo::near::Near;
 use crate::repo::pack::{BLOB_LIMIT, HeaderError, Opener, PackedBlob, open_blob, read_header};
 use crate::repo::reader::is_environment;
-use crate::repo::{BlobId, PackId, Repository, layout, pieces};
+use crate::repo::{BlobId, BlobKind, PackId, Repository, layout, pieces};
 use crate::seal::MasterKey;
 use crate::store;
 
@@ -43,14 +44,16 @@ pub(super) fn held(size: u64, blobs: &[PackedBlob]) -> u64 {
     if size <= AT_ONCE { one.max(size) } else { one }
 }
 
+/// Examines one pack; of trees what is whole is kept in `near`.
 pub(super) async fn examine(
     repository: Arc<Repository>,
+    near: Arc<Near>,
     pack: PackId,
     size: u64,
     blobs: Vec<PackedBlob>,
 ) -> Result<Findings, VerifyError> {
     let looked = match size <= AT_ONCE {
-        true => at_once(&repository, pack, blobs).await,
+        true => at_once(&repository, near, pack, blobs).await,
         false => by_pieces(&repository, pack, size, blobs).await,
     };
     match looked {
@@ -78,6 +81,7 @@ enum Stop {
 
 async fn at_once(
     repository: &Repository,
+    near: Arc<Near>,
     pack: PackId,
     blobs: Vec<PackedBlob>,
 ) -> Result<(u64, Look), Stop> {
@@ -95,7 +99,11 @@ async fn at_once(
             };
             look.blob(blob, outcome);
         }
-        (bytes.len() as u64, look)
+        let read = bytes.len() as u64;
+        if look.what.is_empty() && blobs.iter().all(|blob| blob.kind == BlobKind::Tree) {
+            near.keep_pack(pack, bytes);
+        }
+        (read, look)
     })
     .await
 }
@@ -196,8 +204,8 @@ impl Look {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repo::PackBuilder;
     use crate::repo::repository::tests::create_in;
-    use crate::repo::{BlobKind, PackBuilder};
     use crate::store::{Memory, Put, Store};
 
     /// A pack of eight blobs, some of them compressed elsewhere.
@@ -232,7 +240,8 @@ mod tests {
             let object = layout::pack(&pack);
             memory.put(&object, bytes.clone().into(), Put::Overwrite).await.unwrap();
             let size = bytes.len() as u64;
-            let (read, one) = at_once(&repository, pack, blobs.clone()).await.unwrap();
+            let (read, one) =
+                at_once(&repository, Arc::default(), pack, blobs.clone()).await.unwrap();
             let (again, other) = by_pieces(&repository, pack, size, blobs.clone()).await.unwrap();
 
             let (one, other) = (one.findings(), other.findings());

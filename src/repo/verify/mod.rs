@@ -215,10 +215,11 @@ pub(super) async fn survey(
         Depth::Part(share) => part::choose(&there, &readings, Some(share)),
         Depth::ReadData => there.iter().map(|one| one.pack).collect(),
     };
+    let mut near = Arc::default();
     if !chosen.is_empty() {
         tracing::info!(phase = "read");
         let reading = packs::Reading::new(repository, memory, &chosen);
-        reading.run(&index, &listed, &mut losses, &mut found, progress).await?;
+        near = reading.run(&index, &listed, &mut losses, &mut found, progress).await?;
     }
     if depth != Depth::Structure {
         let begun_anew = readings.is_empty();
@@ -231,7 +232,7 @@ pub(super) async fn survey(
 
     tracing::info!(phase = "trees");
     let index: SharedIndex = Arc::new(RwLock::new(index));
-    let reader = Reader::new(repository.clone(), index.clone());
+    let reader = Reader::beside(near, repository.clone(), index.clone());
     let roots = snapshots.iter().map(|(_, snapshot)| snapshot.tree);
     let (lost, trees) =
         trees::follow(&reader, &index, roots, &losses, &mut found, progress).await?;

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use super::examine::{Findings, examine, held};
 use super::{Memory, Verified, VerifyError};
 use crate::ground::progress::Progress;
+use crate::repo::near::Near;
 use crate::repo::pack::{PackedBlob, expected_size};
 use crate::repo::reader::{cores, parallel};
 use crate::repo::{BlobId, Index, Location, PackId, Repository};
@@ -132,6 +133,8 @@ pub(super) struct Reading<'a> {
     repository: &'a Arc<Repository>,
     memory: &'a dyn Memory,
     chosen: HashSet<PackId>,
+    /// Of packs of trees, which are wanted next.
+    near: Arc<Near>,
     /// Read since `memory` was told, and whether whole.
     read: Vec<(PackId, bool)>,
 }
@@ -143,9 +146,11 @@ impl<'a> Reading<'a> {
         memory: &'a dyn Memory,
         chosen: &[PackId],
     ) -> Self {
-        Self { repository, memory, chosen: chosen.iter().copied().collect(), read: Vec::new() }
+        let chosen = chosen.iter().copied().collect();
+        Self { repository, memory, chosen, near: Arc::default(), read: Vec::new() }
     }
 
+    /// Answers what it keeps of the trees that it read.
     pub(super) async fn run(
         mut self,
         index: &Index,
@@ -153,7 +158,7 @@ impl<'a> Reading<'a> {
         losses: &mut Losses,
         found: &mut Verified,
         progress: &dyn Progress,
-    ) -> Result<(), VerifyError> {
+    ) -> Result<Arc<Near>, VerifyError> {
         let size_of = |pack: &PackId| listed.get(pack).copied();
         progress.phase("read packs", Some(self.chosen.iter().filter_map(size_of).sum()));
         let is_far = self.repository.store().is_far();
@@ -175,7 +180,7 @@ impl<'a> Reading<'a> {
                 in_memory -= self.take_in(ended, losses, found, progress).await?;
             }
             in_memory += held;
-            let examined = examine(self.repository.clone(), pack, size, blobs);
+            let examined = examine(self.repository.clone(), self.near.clone(), pack, size, blobs);
             running.spawn(async move { examined.await.map(|findings| (held, findings)) });
         }
         while !running.is_empty() {
@@ -184,7 +189,8 @@ impl<'a> Reading<'a> {
         }
         // No repair has to do with what rustic removes.
         losses.unsound.retain(|pack| index.has_pack(pack));
-        self.remember().await
+        self.remember().await?;
+        Ok(self.near)
     }
 
     /// Takes in what one task found; returns the bytes it no longer holds.
