@@ -157,6 +157,12 @@ impl Stage {
         assert!(locks.len() <= 2, "locks were left behind: {locks:?}");
     }
 
+    /// Whose key opens the repository is to be found out anew: a host that knows lists no keys.
+    fn forget_the_key(&self) {
+        let state = rusqlite::Connection::open(self.bench.path("state/state.db")).unwrap();
+        state.execute("DELETE FROM opening_key", ()).unwrap();
+    }
+
     /// What still runs and names the bench's folder.
     fn processes(&self) -> Vec<String> {
         let folder = self.bench.path("").display().to_string();
@@ -342,8 +348,12 @@ fn listings_that_lack_snapshots_records_or_packs_change_nothing() {
 fn listings_that_lack_indexes_keys_or_everything_are_told_or_outlived() {
     let stage = Stage::new("lying-listings-of-keys");
     for harm in [Harm::Empty, Harm::Partial, Harm::Stale] {
-        for name in ["index", "keys", "locks", ""] {
+        for name in ["index", "locks", ""] {
             stage.suffer(&format!("{harm:?} {name}"), &on("LIST", name, harm), &ACTS, End::Either);
+        }
+        for act in ACTS {
+            stage.forget_the_key();
+            stage.suffer(&format!("{harm:?} keys"), &on("LIST", "keys", harm), &[act], End::Either);
         }
     }
     stage.stands();

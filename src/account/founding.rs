@@ -21,10 +21,13 @@ impl Founding {
 
     /// Makes key and configuration durable; takes scrypt's time.
     pub async fn lay(self, rooms: &Rooms) -> Result<(), Error> {
+        let place = self.repository.store().place();
         let found = self.repository.found(&self.password, Cost::DEFAULT, &*rooms.clock).await;
-        found.map_err(|source| match source {
+        let key = found.map_err(|source| match source {
             OpenError::Replaced { place } => Error::NoLedger { place },
-            source => Error::Create { place: self.repository.store().place(), source },
-        })
+            source => Error::Create { place: place.clone(), source },
+        })?;
+        super::remember(key, &place, rooms).await;
+        Ok(())
     }
 }

@@ -37,7 +37,7 @@ use crate::ledger::record::{Actor, BackupFinished, Body, Record, publications};
 use crate::ledger::sign::{self, Signer};
 use crate::ledger::{self, Ledger, Remembered};
 use crate::policy::{Customer, Setup};
-use crate::repo::{self, Index, Repository, SharedIndex, Snapshot, SnapshotId};
+use crate::repo::{self, Index, KnownKey, Repository, SharedIndex, Snapshot, SnapshotId};
 use crate::sandbox;
 use crate::source;
 use crate::state::{self, State};
@@ -208,9 +208,15 @@ impl Account {
         rooms: &Rooms,
     ) -> Result<Self, Error> {
         let password = customer.repository_password.reveal().map_err(Error::Password)?;
-        let opened = Repository::open(place.repository.clone(), &password).await;
-        let repository = opened
-            .map_err(|source| Error::Repository { place: place.repository.place(), source })?;
+        let at = place.repository.place();
+        let known = rooms.state.opening_key(&at).await?;
+        let known = known.map(|(id, bytes)| KnownKey { id, bytes });
+        let opened = Repository::open_by(place.repository.clone(), &password, known).await;
+        let (repository, key) =
+            opened.map_err(|source| Error::Repository { place: at.clone(), source })?;
+        if known != Some(key) {
+            remember(key, &at, rooms).await;
+        }
         let ledger = Ledger::open(place.ledger.clone(), repository.key().clone());
         Self::with(repository, ledger, setup, customer, rooms)
     }
@@ -466,6 +472,15 @@ pub fn signer(setup: &Setup) -> Result<Option<Signer>, Error> {
     match &setup.site.signing_key {
         Some(key) => Ok(Some(Signer::open(&key.reveal().map_err(Error::SigningKey)?)?)),
         None => Ok(None),
+    }
+}
+
+/// Remembers the key file that opens the repository at `place`. Where that does not work out the next
+/// run lists them all.
+async fn remember(key: KnownKey, place: &str, rooms: &Rooms) {
+    if let Err(error) = rooms.state.remember_opening_key(place, key.id, key.bytes).await {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "cannot write down which key opens a repository");
     }
 }
 

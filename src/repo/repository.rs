@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::file::{self, FileError};
+use super::known_key::KnownKey;
 use super::layout::{self, Folder};
 use super::pack::expected_size;
 use super::{Config, Index, IndexFile, IndexId, PackId, Snapshot, SnapshotId};
@@ -134,20 +135,21 @@ impl Repository {
     /// have been stored stays; whoever makes the configuration removes what others left that died before
     /// it, for restic stops at the first key that its password opens.
     ///
-    /// Of several that try at once one wins, the others get [`OpenError::Exists`].
+    /// Of several that try at once one wins, the others get [`OpenError::Exists`]. Answers the key's file.
     pub async fn found(
         &self,
         password: &SecretString,
         cost: Cost,
         clock: &dyn Clock,
-    ) -> Result<(), OpenError> {
+    ) -> Result<KnownKey, OpenError> {
         let Self { store, key, config } = self;
         let place = store.place();
         let (secret, created, sealed) = (password.clone(), clock.now(), key.clone());
         let key_file =
             blocking(move || KeyFile::create(&secret, &sealed, cost, created, &host_name())).await;
         let json = serde_json::to_vec(&key_file).expect("texts and numbers are always JSON");
-        let key_name = Folder::Keys.object(&Digest::of(&json));
+        let file = KnownKey { id: Digest::of(&json), bytes: json.len() as u64 };
+        let key_name = Folder::Keys.object(&file.id);
         let body = Bytes::from(json);
         store.put(&key_name, body.clone(), Put::Create).await.map_err(OpenError::Store)?;
         let refused = match store.put(&key_name, body, Put::Create).await {
@@ -170,7 +172,7 @@ impl Repository {
         match store.put(&layout::config(), sealed, Put::Create).await {
             Ok(()) => {
                 self.clear_strays(&key_name, password).await;
-                Ok(())
+                Ok(file)
             }
             Err(store::Error::Exists { .. }) => {
                 // Another won; its repository has no use for this key, which `open` would skip.
@@ -218,6 +220,16 @@ impl Repository {
 
     /// Opens the repository in a store; takes scrypt's time for each key that is tried.
     pub async fn open(store: store::Shared, password: &SecretString) -> Result<Self, OpenError> {
+        Ok(Self::open_by(store, password, None).await?.0)
+    }
+
+    /// As [`Self::open`]; also answers the key file that opened it. Given one that did so before, it lists
+    /// the others only where that one is not there any more, or opens nothing.
+    pub async fn open_by(
+        store: store::Shared,
+        password: &SecretString,
+        known: Option<KnownKey>,
+    ) -> Result<(Self, KnownKey), OpenError> {
         let sealed_config = match store.get(&layout::config(), None).await {
             Ok(bytes) => bytes,
             Err(store::Error::Missing { .. }) => {
@@ -225,6 +237,12 @@ impl Repository {
             }
             Err(error) => return Err(OpenError::Store(error)),
         };
+        if let Some(known) = known
+            && let Some(bytes) = known.fetch(&*store).await.map_err(OpenError::Store)?
+            && let Ok(opened) = Self::with_key(&store, known, bytes, password, &sealed_config).await
+        {
+            return Ok((opened, known));
+        }
         let keys = Folder::Keys.list(&*store).await.map_err(OpenError::Store)?;
         if keys.is_empty() {
             return Err(OpenError::NoKeys { place: store.place() });
@@ -237,29 +255,38 @@ impl Repository {
                 continue;
             }
             let bytes = store.get(&object.name, None).await.map_err(OpenError::Store)?;
-            let password = password.clone();
-            let key = match blocking(move || open_key(&bytes, &password)).await {
-                Ok(key) => key,
-                Err(seal::Error::WrongPassword) => continue,
-                Err(source) => {
-                    best = OpenError::Key { key: id, source };
-                    continue;
-                }
-            };
-            match file::decode_unnamed(&key, &sealed_config) {
-                Ok(json) => {
-                    let config: Config =
-                        serde_json::from_slice(&json).map_err(OpenError::ConfigMalformed)?;
-                    let version = config.version;
-                    if !(1..=2).contains(&version) {
-                        return Err(OpenError::UnsupportedVersion { version });
-                    }
-                    return Ok(Self { store, key, config });
-                }
-                Err(source) => best = OpenError::Config(source),
+            let key = KnownKey { id, bytes: bytes.len() as u64 };
+            match Self::with_key(&store, key, bytes, password, &sealed_config).await {
+                Ok(opened) => return Ok((opened, key)),
+                Err(OpenError::WrongPassword) => {}
+                Err(error @ (OpenError::Key { .. } | OpenError::Config(_))) => best = error,
+                Err(error) => return Err(error),
             }
         }
         Err(best)
+    }
+
+    /// The repository, if this key file and the password open it.
+    async fn with_key(
+        store: &store::Shared,
+        file: KnownKey,
+        bytes: Bytes,
+        password: &SecretString,
+        sealed_config: &[u8],
+    ) -> Result<Self, OpenError> {
+        let password = password.clone();
+        let opened = blocking(move || open_key(&bytes, &password)).await;
+        let key = opened.map_err(|error| match error {
+            seal::Error::WrongPassword => OpenError::WrongPassword,
+            source => OpenError::Key { key: file.id, source },
+        })?;
+        let json = file::decode_unnamed(&key, sealed_config).map_err(OpenError::Config)?;
+        let config: Config = serde_json::from_slice(&json).map_err(OpenError::ConfigMalformed)?;
+        let version = config.version;
+        if !(1..=2).contains(&version) {
+            return Err(OpenError::UnsupportedVersion { version });
+        }
+        Ok(Self { store: store.clone(), key, config })
     }
 
     /// The same repository, reached through another store.
@@ -674,6 +701,34 @@ pub(crate) mod tests {
         store.put(&junk, Bytes::from_static(b"{}"), Put::Create).await.unwrap();
 
         assert!(Repository::open(store, &password("right")).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_opened_before_needs_no_listing_and_one_that_is_gone_keeps_nobody_out() {
+        let repository = empty().await;
+        let store = repository.store().clone();
+        let (_, known) =
+            Repository::open_by(store.clone(), &password("right"), None).await.unwrap();
+        let all = 0..u64::MAX;
+        let fails =
+            Fault { act: Act::List, name: "keys".into(), calls: all, harm: store::Harm::Fail };
+        let unlisted: store::Shared = Arc::new(store::Faulty::new(store.clone(), vec![fails]));
+
+        let by_name = Repository::open_by(unlisted.clone(), &password("right"), Some(known)).await;
+        assert_eq!(by_name.unwrap().0.config(), repository.config());
+        let error = Repository::open_by(unlisted, &password("right"), None).await.unwrap_err();
+        assert!(matches!(error, OpenError::Store(_)), "{error:?}");
+
+        for known in [
+            KnownKey { id: Digest::of(b"removed"), ..known },
+            KnownKey { bytes: known.bytes - 1, ..known },
+            KnownKey { bytes: known.bytes + 1, ..known },
+        ] {
+            let opened = Repository::open_by(store.clone(), &password("right"), Some(known)).await;
+            assert_eq!(opened.unwrap().0.config(), repository.config());
+            let refused = Repository::open_by(store.clone(), &password("wrong"), Some(known)).await;
+            assert!(matches!(refused, Err(OpenError::WrongPassword)));
+        }
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! What this host remembers of buckets: locks it wrote, and the newest checkpoint it signed.
+//! What this host remembers of buckets: locks it wrote, the newest checkpoint it signed, and the key
+//! file that opened a repository.
 
 use sqlx::Row;
 
@@ -66,11 +67,45 @@ impl State {
         Ok(())
     }
 
+    /// Remembers the key file, of so many bytes, that opened the repository at `place`.
+    pub async fn remember_opening_key(
+        &self,
+        place: &str,
+        id: Digest,
+        bytes: u64,
+    ) -> Result<(), Error> {
+        sqlx::query("INSERT OR REPLACE INTO opening_key VALUES (?, ?, ?)")
+            .bind(place)
+            .bind(id.to_string())
+            .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+            .execute(&self.pool)
+            .await
+            .map_err(failed("remember a key file"))?;
+        Ok(())
+    }
+
+    /// The key file that was remembered last for `place`, and its bytes.
+    pub async fn opening_key(&self, place: &str) -> Result<Option<(Digest, u64)>, Error> {
+        let fail = || failed("look up a key file");
+        let row = sqlx::query("SELECT id, bytes FROM opening_key WHERE place = ?")
+            .bind(place)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(fail())?;
+        let Some(row) = row else { return Ok(None) };
+        let id: String = row.try_get("id").map_err(fail())?;
+        let bytes: i64 = row.try_get("bytes").map_err(fail())?;
+        match (id.parse(), u64::try_from(bytes)) {
+            (Ok(id), Ok(bytes)) => Ok(Some((id, bytes))),
+            _ => Err(Error::Nonsense { what: format!("a key file of {place}") }),
+        }
+    }
+
     /// Forgets what was remembered of runs and can be learnt again. Hooks that are owed stay, and so
     /// do leases, whose numbers must never begin anew, and checkpoints: no bucket can tell that it
     /// was rolled back.
     pub async fn forget_memories(&self) -> Result<(), Error> {
-        sqlx::raw_sql("DELETE FROM board; DELETE FROM begun_slot;")
+        sqlx::raw_sql("DELETE FROM board; DELETE FROM begun_slot; DELETE FROM opening_key;")
             .execute(&self.pool)
             .await
             .map_err(failed("forget what can be learnt again"))?;

@@ -31,7 +31,7 @@ pub use lease::{Held, Lease};
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The tables, by the version that brought them and that the file then carries; only ever added to.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE lease (
       key TEXT PRIMARY KEY, fence INTEGER NOT NULL, run TEXT NOT NULL, holder TEXT NOT NULL,
@@ -56,6 +56,11 @@ const MIGRATIONS: [&str; 3] = [
       place TEXT NOT NULL, pack BLOB NOT NULL, read_ms INTEGER,
       PRIMARY KEY (place, pack)) STRICT, WITHOUT ROWID;
     PRAGMA user_version = 3;
+    ",
+    "
+    CREATE TABLE opening_key (
+      place TEXT PRIMARY KEY, id TEXT NOT NULL, bytes INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    PRAGMA user_version = 4;
     ",
 ];
 

@@ -96,6 +96,20 @@ async fn a_remembered_checkpoint_is_never_replaced_by_an_older_one() {
 }
 
 #[tokio::test]
+async fn the_key_file_that_opened_last_is_remembered_for_each_place_until_it_is_rebuilt() {
+    let (_folder, state) = state().await;
+    let [first, second] = [b"first", b"again"].map(|text| Digest::of(text));
+    state.remember_opening_key("here", first, 450).await.unwrap();
+
+    state.remember_opening_key("here", second, 460).await.unwrap();
+
+    assert_eq!(state.opening_key("here").await.unwrap(), Some((second, 460)));
+    assert_eq!(state.opening_key("there").await.unwrap(), None);
+    state.forget_memories().await.unwrap();
+    assert_eq!(state.opening_key("here").await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn an_owed_hook_outlives_its_process_until_it_ran() {
     let (folder, state) = state().await;
     let argv = vec!["/bin/resume".to_owned(), "a b".to_owned()];
