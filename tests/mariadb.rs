@@ -6,5 +6,7 @@ mod servers;
 mod bench;
 #[path = "mariadb/capturing.rs"]
 mod capturing;
+#[path = "mariadb/engine.rs"]
+mod engine;
 #[path = "mariadb/refusing.rs"]
 mod refusing;

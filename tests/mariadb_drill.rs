@@ -7,7 +7,7 @@ use std::fs;
 
 use bench::{Bench, files_below};
 use serde_json::Value;
-use servers::mariadb::Server;
+use servers::mariadb::{Product, Server};
 
 const SECRET: &str = "canary-login-password";
 
@@ -78,7 +78,7 @@ files_in = "uploads"
 
 #[test]
 fn from_doctor_and_grants_to_a_drill_that_passes_and_no_secret_shows() {
-    let server = Server::start();
+    let server = Server::start(Product::Mariadb);
     let bench = shop(&server);
     let refused = bench.run(&["backup", "shop"]).exits(1);
     assert!(refused.stderr.contains("it lacks RELOAD"), "{}", refused.stderr);
@@ -123,7 +123,7 @@ fn from_doctor_and_grants_to_a_drill_that_passes_and_no_secret_shows() {
 
 #[test]
 fn what_is_restored_goes_into_a_new_server_by_the_engines_own_client() {
-    let server = Server::start();
+    let server = Server::start(Product::Mariadb);
     let bench = shop(&server);
     server.sql("CREATE VIEW shop.seen AS SELECT a FROM stock.shelf");
     server.sql(&bench.run(&["grants", "shop", "--sql"]).stdout.replace("ACCOUNT LOCK", ""));

@@ -2,6 +2,8 @@
 
 #[path = "mariadb/bench.rs"]
 mod bench;
+#[path = "mariadb/engine.rs"]
+mod engine;
 #[path = "mariadb_recovery/hostile.rs"]
 mod hostile;
 #[path = "mariadb_recovery/lies.rs"]

@@ -102,7 +102,7 @@ fn options_that_do_not_belong_together_are_refused() {
 
 #[test]
 fn a_table_of_mariadb_comes_out_with_triggers_and_replaces_no_present_one() {
-    let server = mariadb::Server::start();
+    let server = mariadb::Server::start(mariadb::Product::Mariadb);
     server.sql(
         "CREATE DATABASE shop; USE shop;
          CREATE TABLE customers (id INT PRIMARY KEY); INSERT INTO customers VALUES (1);

@@ -18,7 +18,7 @@ pub fn compare(kind: Kind, captured: &Fingerprint, restored: &Fingerprint) -> Ou
         Kind::Files => ("path ", "entries"),
         Kind::Sqlite => ("table ", "rows"),
         // Its parts say themselves what they are.
-        Kind::Postgres | Kind::Mariadb => ("", "rows"),
+        Kind::Postgres | Kind::Mariadb | Kind::Mysql => ("", "rows"),
         Kind::Redis => ("", "keys"),
         Kind::Command => ("part ", "entries"),
     };

@@ -134,7 +134,7 @@ impl Plan {
                 // Only its own programs know how to change what it holds.
                 Kind::Command => &[],
                 Kind::Files => &[Fault::ByteFlipped],
-                Kind::Sqlite | Kind::Postgres | Kind::Mariadb | Kind::Redis => {
+                Kind::Sqlite | Kind::Postgres | Kind::Mariadb | Kind::Mysql | Kind::Redis => {
                     &[Fault::RowChanged, Fault::RowRemoved]
                 }
             };

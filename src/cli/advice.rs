@@ -272,7 +272,7 @@ fn of_dump(error: &DumpError) -> Option<&'static str> {
     }
 }
 
-/// What to do where a MariaDB server does not do what it was asked.
+/// What to do where a server of MariaDB or MySQL does not do what it was asked.
 fn of_mysql(error: &mysql::session::Error) -> Option<&'static str> {
     use mysql::session::{Error, number};
     match error {
@@ -285,7 +285,7 @@ fn of_mysql(error: &mysql::session::Error) -> Option<&'static str> {
         ),
         Error::Refused { number: number::LOCK_WAIT_TIMEOUT, .. } => Some(
             "another session holds a lock (a backup, FLUSH TABLES WITH READ LOCK, a long ALTER \
-             TABLE): run it again when that is done, or give `lock_timeout` of the source more time",
+             TABLE; on MySQL also a long query): run it again when that is done, or give `lock_timeout` of the source more time",
         ),
         Error::Lost { .. } => {
             Some("was the server stopped? its log says why; run it again once it is up")
@@ -302,11 +302,11 @@ fn of_mysql(error: &mysql::session::Error) -> Option<&'static str> {
 fn of_mysql_dump(error: &mysql::DumpError) -> Option<&'static str> {
     match error {
         mysql::DumpError::Ended(RunningError::Failed { .. }) => {
-            Some("mend what mariadb-dump complains of, then run it again")
+            Some("mend what the dumping program complains of, then run it again")
         }
         mysql::DumpError::Cut | mysql::DumpError::Unlike | mysql::DumpError::Order { .. } => Some(
-            "run it again; if it stays so, do not trust this mariadb-dump: [[engine]] in the site \
-             file names another one",
+            "run it again; if it stays so, do not trust this dumping program: [[engine]] in the \
+             site file names another one",
         ),
         _ => None,
     }

@@ -168,6 +168,12 @@ fn server_by_hand(source: &SourceSettings, to: &Path) -> Option<String> {
              with each of {folder}/databases/*.sql, {folder}/views.sql if there is one, and \
              {folder}/grants.sql once more"
         )),
+        SourceKind::Mysql(_) if is_there("grants.sql") => Some(format!(
+            "{name} is a MySQL server: on a new one `mysql --force < {folder}/grants.sql` (errors \
+             of tables that are still to come are no harm), then `mysql --binary-mode` with each of \
+             {folder}/databases/*.sql, {folder}/views.sql if there is one, and {folder}/grants.sql \
+             once more"
+        )),
         SourceKind::Redis(_) if is_there("dump.rdb") => Some(format!(
             "{name} is a Redis server: stop the one that shall have it, put {folder}/dump.rdb into \
              its `dir` under the name that `dbfilename` says, owned by its user, and start it with \

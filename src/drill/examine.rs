@@ -223,6 +223,11 @@ impl Up {
     fn equality(&self, restored: &Fingerprint, content: Option<&Compared>) -> Outcome {
         let Capture { kind, fingerprint, .. } = &self.capture;
         let named = check::compare(*kind, fingerprint, restored);
+        if let Some(why) = self.capture.unheld()
+            && !matches!(named, Outcome::Broke(_))
+        {
+            return Outcome::not_run(Why::NotApplicable, why);
+        }
         match (named, content) {
             (named, _) if *kind != source::Kind::Files => named,
             (Outcome::Held { compared }, Some(content)) => {
@@ -266,14 +271,17 @@ impl Up {
             source::Kind::Sqlite => "pages",
             source::Kind::Postgres => "relations",
             source::Kind::Redis => "keys",
-            source::Kind::Mariadb => "tables",
+            source::Kind::Mariadb | source::Kind::Mysql => "tables",
         }
     }
 
     fn unit(&self) -> &'static str {
         match self.capture.kind {
             source::Kind::Files | source::Kind::Command => "entries",
-            source::Kind::Sqlite | source::Kind::Postgres | source::Kind::Mariadb => "rows",
+            source::Kind::Sqlite
+            | source::Kind::Postgres
+            | source::Kind::Mariadb
+            | source::Kind::Mysql => "rows",
             source::Kind::Redis => "keys",
         }
     }

@@ -79,6 +79,7 @@ impl Request<'_> {
             policy::sources::SourceKind::Postgres(_) => Kind::Postgres,
             policy::sources::SourceKind::Redis(_) => Kind::Redis,
             policy::sources::SourceKind::Mariadb(_) => Kind::Mariadb,
+            policy::sources::SourceKind::Mysql(_) => Kind::Mysql,
             policy::sources::SourceKind::Command(_) => Kind::Command,
         };
         Plan::new(

@@ -108,10 +108,14 @@ fn is_of(settings: &SourceSettings, capture: &Capture, manifest: &Manifest) -> b
             let captured = captured.map(|database| database.name.as_str()).collect();
             capture.kind == Kind::Postgres && is_same_server(server, then, &captured)
         }
-        SourceKind::Mariadb(server) => {
+        SourceKind::Mariadb(server) | SourceKind::Mysql(server) => {
+            let kind = match &settings.kind {
+                SourceKind::Mysql(_) => Kind::Mysql,
+                _ => Kind::Mariadb,
+            };
             let captured = capture.server.iter().flat_map(|server| &server.databases);
             let captured = captured.map(|database| database.name.as_str()).collect();
-            capture.kind == Kind::Mariadb && is_same_server(server, then, &captured)
+            capture.kind == kind && is_same_server(server, then, &captured)
         }
         SourceKind::Command(programs) => {
             let argv = serde_json::json!(programs.capture);

@@ -67,6 +67,9 @@ pub(super) fn site(raw: raw::Site, root: &Path, caller: &Caller) -> Site {
                 raw::Engine::Postgres { version, path } => {
                     Engine::Postgres { major: version.number(), path: root.join(path.0) }
                 }
+                raw::Engine::Mysql { version, path } => {
+                    Engine::Mysql { series: version.name().to_owned(), path: root.join(path.0) }
+                }
                 raw::Engine::Mariadb { version, path } => {
                     Engine::Mariadb { series: version.name().to_owned(), path: root.join(path.0) }
                 }
@@ -260,6 +263,31 @@ fn source(raw: raw::Source, root: &Path) -> SourceSettings {
         } => SourceSettings {
             name,
             kind: SourceKind::Mariadb(ServerSettings {
+                port: port.unwrap_or(server::MARIADB_PORT),
+                user: user.0,
+                password: password.map(|reference| secret(root, reference)),
+                databases: databases.into_iter().map(|Words(name)| name).collect(),
+                tls: server::tls(tls, ca.map(|ca| root.join(ca.0)), &host.0),
+                lock_timeout: lock_timeout.map_or(server::LOCK_TIMEOUT, |period| period.0),
+                statement_deadline: statement_deadline
+                    .map_or(server::STATEMENT_DEADLINE, |period| period.0),
+                host: host.0,
+            }),
+        },
+        raw::Source::Mysql {
+            name,
+            host,
+            port,
+            user,
+            password,
+            databases,
+            tls,
+            ca,
+            lock_timeout,
+            statement_deadline,
+        } => SourceSettings {
+            name,
+            kind: SourceKind::Mysql(ServerSettings {
                 port: port.unwrap_or(server::MARIADB_PORT),
                 user: user.0,
                 password: password.map(|reference| secret(root, reference)),

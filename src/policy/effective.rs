@@ -172,6 +172,7 @@ fn source_value(source: &SourceSettings) -> Value {
         }),
         SourceKind::Postgres(server) => server_value(&source.name, "postgres", server),
         SourceKind::Mariadb(server) => server_value(&source.name, "mariadb", server),
+        SourceKind::Mysql(server) => server_value(&source.name, "mysql", server),
         SourceKind::Command(programs) => json!({
             "name": source.name,
             "kind": "command",

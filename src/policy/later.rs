@@ -1,8 +1,5 @@
 //! What later versions will carry out: named, so that a policy of the future is told from a typo.
 
-/// Kinds of sources that are declared but not built yet.
-const KINDS: [&str; 1] = ["mysql"];
-
 /// Keys by the table they stand in: a JSON pointer with `*` for indices.
 const KEYS: [(&str, &[&str]); 3] = [
     ("site:/customer/*", &["copies"]),
@@ -13,11 +10,6 @@ const KEYS: [(&str, &[&str]); 3] = [
 /// The message for something that is declared but not built yet.
 pub(super) fn not_yet(what: &str) -> String {
     format!("this version of lifeboat does not carry out {what} yet")
-}
-
-/// Whether a later version knows this kind of source.
-pub(super) fn is_kind(kind: &str) -> bool {
-    KINDS.contains(&kind)
 }
 
 /// Whether a later version knows `key` in the table at `place`, e.g. `site:/customer/*`.

@@ -90,6 +90,18 @@ pub(super) enum Engine {
         /// The folder with bin/mariadb-dump, bin/mariadb and sbin/mariadbd
         path: PathText,
     },
+    Mysql {
+        version: MysqlSeries,
+        /// The folder with bin/mysqldump, bin/mysql and sbin/mysqld
+        path: PathText,
+    },
+}
+
+/// A series of MySQL
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(super) enum MysqlSeries {
+    #[serde(rename = "9.7")]
+    V9_7,
 }
 
 /// A series of MariaDB
@@ -333,6 +345,28 @@ pub(super) enum Source {
         /// The longest that the server may leave one question without an answer (default: 1h)
         statement_deadline: Option<Period>,
     },
+    /// Databases of a MySQL server
+    Mysql {
+        name: Name,
+        /// The server's socket, or its name or address
+        host: Words,
+        /// Default: 3306
+        port: Option<u16>,
+        /// The account to log in as; `lifeboat grants` prints what it needs
+        user: Words,
+        password: Option<SecretRef>,
+        /// Default: all but the server's own
+        #[serde(default)]
+        databases: Vec<Words>,
+        /// Default: off on sockets and loopback, require elsewhere
+        tls: Option<TlsMode>,
+        /// The authority (PEM) that the server's certificate must come from, for tls = "verify"
+        ca: Option<PathText>,
+        /// How long the lock is waited for that makes definitions stand still (default: 10s)
+        lock_timeout: Option<Period>,
+        /// The longest that the server may leave one question without an answer (default: 1h)
+        statement_deadline: Option<Period>,
+    },
     /// All databases of a Redis or Valkey server
     Redis {
         name: Name,
@@ -454,6 +488,14 @@ impl MariadbSeries {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::V10_11 => "10.11",
+        }
+    }
+}
+
+impl MysqlSeries {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::V9_7 => "9.7",
         }
     }
 }

@@ -91,6 +91,7 @@ fn engines_are_there(root: &Path, site: &mut Document) {
         let Some(path) = site.text_at(&at).map(str::to_owned) else { continue };
         let server = match site.text_at(&format!("/engine/{index}/kind")) {
             Some("mariadb") => "sbin/mariadbd",
+            Some("mysql") => "sbin/mysqld",
             _ => "postgres",
         };
         if !root.join(path).join(server).is_file() {

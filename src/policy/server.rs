@@ -10,11 +10,11 @@ use super::sources::Tls;
 /// The port that PostgreSQL listens on where nobody says another.
 pub(super) const PORT: u16 = 5432;
 
-/// The same of MariaDB.
+/// The same of MariaDB and MySQL.
 pub(super) const MARIADB_PORT: u16 = 3306;
 
 /// Kinds of sources that are database servers.
-const KINDS: [&str; 2] = ["postgres", "mariadb"];
+const KINDS: [&str; 3] = ["postgres", "mariadb", "mysql"];
 
 /// Whether sources of `kind` are servers with several databases.
 pub(super) fn is_server(kind: Option<&str>) -> bool {

@@ -73,6 +73,12 @@ pub enum Engine {
         /// The folder they are in, absolute.
         path: PathBuf,
     },
+    Mysql {
+        /// E.g. `9.7`.
+        series: String,
+        /// The folder that holds `bin`, `sbin` and `share`, absolute.
+        path: PathBuf,
+    },
     Mariadb {
         /// E.g. `10.11`.
         series: String,

@@ -20,6 +20,7 @@ pub enum SourceKind {
     Sqlite(SqliteSettings),
     Postgres(ServerSettings),
     Mariadb(ServerSettings),
+    Mysql(ServerSettings),
     Redis(RedisSettings),
     Command(CommandSettings),
 }
@@ -47,7 +48,7 @@ pub struct SqliteSettings {
 /// A database server: where it is, who logs in, what of it is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
-    /// Its name or address; of a socket the absolute path: PostgreSQL's folder, MariaDB's file.
+    /// Its name or address; of a socket the absolute path: PostgreSQL's folder, the others' file.
     pub host: String,
     pub port: u16,
     pub user: String,

@@ -176,7 +176,7 @@ fn a_site_says_how_its_daemon_runs() {
 fn four_mistakes_in_three_files_are_all_shown_with_places() {
     let bench = Bench::new(
         &SITE.replace("Asia/Shanghai", "Asia/Shangai"),
-        &POLICY.replace("rpo = ", "rpoo = ").replace("kind = \"files\"", "kind = \"mysql\""),
+        &POLICY.replace("rpo = ", "rpoo = ").replace("kind = \"files\"", "kind = \"mysqll\""),
         &DRILL.replace("0 3 * * 0", "0 25 * * 0"),
     );
 
@@ -198,13 +198,13 @@ error: unknown key `rpoo`
    |
    = help: did you mean `rpo`? allowed here: rpo, rto
 
-error: this version of lifeboat does not carry out kind "mysql" yet
+error: unknown kind "mysqll"
   --> policies/shop.toml:19:8
    |
-19 | kind = "mysql"
-   |        ^^^^^^^
+19 | kind = "mysqll"
+   |        ^^^^^^^^
    |
-   = help: it carries out: files, sqlite, postgres, mariadb, redis, command
+   = help: did you mean "mysql"? allowed: files, sqlite, postgres, mariadb, mysql, redis, command
 
 error: `25` does not fit the hour field
  --> drills/shop.toml:4:12
@@ -266,7 +266,7 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
         (
             "[signing]",
             "[[engine]]\nkind = \"oracle\"\nversion = \"17\"\npath = \"/opt\"\n[signing]",
-            "allowed: postgres, mariadb",
+            "allowed: postgres, mariadb, mysql",
             "\"oracle\"",
         ),
         ("locale = \"zh-CN\"", "locale = \"zh-cn\"", "did you mean", "\"zh-cn\""),
@@ -661,6 +661,27 @@ fn mistakes_of_a_postgres_source_are_found_at_their_places() {
     let bench = Bench::new(SITE, &format!("{POLICY}{socket}tls = \"require\"\n"), DRILL);
     assert!(bench.shown().contains("a socket has no TLS"), "{}", bench.shown());
     assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+#[test]
+fn a_mysql_source_is_read_as_a_server_of_its_own_kind() {
+    let server = SERVER.replace("\"postgres\"", "\"mysql\"");
+    let engine = "[[engine]]\nkind = \"mysql\"\nversion = \"9.7\"\npath = \"mysql\"\n";
+    let site = SITE.replace("[signing]", &format!("{engine}[signing]"));
+    let bench = Bench::new(&site, &format!("{POLICY}{server}"), DRILL);
+
+    let setup = bench.load().map_err(|found| found.render(false)).unwrap();
+
+    let effective = setup.effective(&setup.policies[0])["policy"]["sources"][2].clone();
+    assert_eq!((&effective["kind"], &effective["port"]), (&json!("mysql"), &json!(3306)));
+    let SourceKind::Mysql(settings) = &setup.policies[0].sources[2].kind else { panic!() };
+    assert_eq!(settings.tls, Tls::Require);
+    let path = bench.path("mysql");
+    assert_eq!(setup.site.engines, [Engine::Mysql { series: "9.7".into(), path }]);
+
+    let untried = site.replace("\"9.7\"", "\"8.4\"");
+    let bench = Bench::new(&untried, &format!("{POLICY}{server}"), DRILL);
+    assert!(bench.shown().contains("= help: allowed: 9.7"), "{}", bench.shown());
 }
 
 #[test]

@@ -216,11 +216,6 @@ impl<'a> Walker<'a> {
         };
         match options.iter().find(|option| option["properties"][tag]["const"] == text) {
             Some(option) => Some(self.table(option, table, span, at)),
-            None if later::is_kind(text) => {
-                let message = later::not_yet(&format!("{tag} \"{text}\""));
-                self.error(found.span(), message, &format!("it carries out: {list}"));
-                named()
-            }
             None => {
                 let message = format!("unknown {tag} \"{}\"", shortened(text));
                 self.error(found.span(), message, &suggest(text, &allowed));

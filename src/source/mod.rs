@@ -94,6 +94,7 @@ pub enum Kind {
     Sqlite,
     Postgres,
     Mariadb,
+    Mysql,
     Redis,
     Command,
 }
@@ -103,7 +104,12 @@ impl Kind {
     /// fingerprint than before, or other differences show in it: two versions cannot be compared.
     pub fn fingerprint_version(self) -> u32 {
         match self {
-            Self::Files | Self::Sqlite | Self::Mariadb | Self::Redis | Self::Command => 1,
+            Self::Files
+            | Self::Sqlite
+            | Self::Mariadb
+            | Self::Mysql
+            | Self::Redis
+            | Self::Command => 1,
             Self::Postgres => 2,
         }
     }
@@ -127,6 +133,7 @@ impl std::fmt::Display for Kind {
             Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",
             Self::Mariadb => "mariadb",
+            Self::Mysql => "mysql",
             Self::Redis => "redis",
             Self::Command => "command",
         })
@@ -156,6 +163,12 @@ pub fn of(settings: &SourceSettings, host: &Host) -> Box<dyn Source> {
         SourceKind::Mariadb(server) => Box::new(mysql::Mysql::new(
             name,
             mysql::Product::Mariadb,
+            server.clone(),
+            host.mysql.clone(),
+        )),
+        SourceKind::Mysql(server) => Box::new(mysql::Mysql::new(
+            name,
+            mysql::Product::Mysql,
             server.clone(),
             host.mysql.clone(),
         )),
@@ -313,7 +326,7 @@ pub struct Capture {
     /// Of PostgreSQL: what the scratch server must be like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<postgres::Cluster>,
-    /// Of MariaDB: the same.
+    /// Of MariaDB and MySQL: the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<mysql::Server>,
     /// Of Redis: likewise.
@@ -322,6 +335,11 @@ pub struct Capture {
 }
 
 impl Capture {
+    /// Why nothing of it can be equal to what comes back: dump and fingerprint are not of one moment.
+    pub fn unheld(&self) -> Option<&str> {
+        self.server.as_ref()?.moment.unheld.as_deref()
+    }
+
     /// What the source has and this capture does not cover.
     pub fn gaps(&self) -> Vec<Gap> {
         let cluster = self.cluster.iter().flat_map(postgres::Cluster::gaps);

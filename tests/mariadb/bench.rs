@@ -14,53 +14,17 @@ use std::time::Duration;
 use lifeboat::check::{self, Id, Outcome};
 use lifeboat::ground::clock::SystemClock;
 use lifeboat::ground::progress::Silent;
-use lifeboat::policy;
 use lifeboat::policy::sources::{ServerSettings, Tls};
 use lifeboat::sandbox::{Scratch, TOKEN_VARIABLE};
-use lifeboat::source::mysql::{Engines, Mysql, Product};
+use lifeboat::source::mysql::{Engines, Mysql};
 use lifeboat::source::{
-    Capture, Context, Entry, Error, Facts, Kind, Question, Recovered, Sink, Skipped, Source,
-    Trouble,
+    Capture, Context, Entry, Error, Facts, Question, Recovered, Sink, Skipped, Source, Trouble,
 };
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::engine::{PRODUCT, declared};
 use crate::servers::mariadb::{ADMINISTRATOR, Server};
-
-/// A shop with one of each kind of thing that a fingerprint must hold.
-pub const SHOP: &str = "
-CREATE DATABASE shop CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
-USE shop;
-CREATE TABLE orders (id INT AUTO_INCREMENT PRIMARY KEY, total DECIMAL(12,2) NOT NULL,
-  note VARCHAR(200), picture BLOB, day DATE, weight DOUBLE, KEY by_total (total),
-  CONSTRAINT positive CHECK (total >= 0)) ENGINE=InnoDB;
-INSERT INTO orders (total, note, picture, day, weight)
-  SELECT seq, CONCAT('order ''\\\\ ); INSERT ', seq), UNHEX(MD5(seq)), '2026-01-01', seq / 3e0
-  FROM seq_1_to_2000;
-CREATE TABLE paid (id INT AUTO_INCREMENT PRIMARY KEY, total DECIMAL(12,2) NOT NULL) ENGINE=InnoDB;
-INSERT INTO paid (total) SELECT seq FROM seq_1_to_50;
-CREATE TABLE notes (words TEXT) ENGINE=InnoDB; INSERT INTO notes VALUES ('first'), ('second');
-CREATE TABLE items (id INT PRIMARY KEY, order_id INT,
-  CONSTRAINT of_order FOREIGN KEY (order_id) REFERENCES orders (id)) ENGINE=InnoDB;
-CREATE VIEW large AS SELECT id, total FROM orders WHERE total > 1000;
-CREATE SEQUENCE tickets START WITH 7;
-DELIMITER ;;
-CREATE TRIGGER stamped BEFORE INSERT ON notes FOR EACH ROW BEGIN
-  -- a comment that stays
-  SET NEW.words = CONCAT(NEW.words, '!'); END;;
-CREATE PROCEDURE refund(IN which INT) COMMENT 'gives it back' BEGIN
-  /* INSERT INTO */ UPDATE paid SET total = 0 WHERE id = which; END;;
-CREATE FUNCTION doubled(a INT) RETURNS INT DETERMINISTIC RETURN a * 2;;
-CREATE EVENT nightly ON SCHEDULE EVERY 1 DAY STARTS '2026-01-01 03:00:00' DO BEGIN
-  DELETE FROM notes; END;;
-CREATE EVENT soon ON SCHEDULE AT CURRENT_TIMESTAMP + INTERVAL 2 SECOND DO DELETE FROM notes;;
-DELIMITER ;
-CREATE ROLE clerks; GRANT SELECT ON shop.* TO clerks;
-CREATE USER clerk@'%' IDENTIFIED BY 'canary-user-password'; GRANT clerks TO clerk@'%';
-SET DEFAULT ROLE clerks FOR clerk@'%';
-GRANT SELECT (id, total), UPDATE ON shop.orders TO clerk@'%';
-GRANT EXECUTE ON PROCEDURE shop.refund TO clerk@'%';
-";
 
 /// Keeps every content; runs a fault in the midst of the first dump.
 #[derive(Default)]
@@ -149,7 +113,7 @@ impl Default for Bench {
         Self {
             runtime: Runtime::new().unwrap(),
             folder: tempfile::tempdir().unwrap(),
-            engines: Engines::default(),
+            engines: declared(None),
             interrupted: Arc::default(),
             questions: Vec::new(),
         }
@@ -164,8 +128,7 @@ impl Bench {
 
     /// One whose programs stand in `folder`.
     pub fn with_programs(folder: &Path) -> Self {
-        let declared = policy::Engine::Mariadb { series: "10.11".into(), path: folder.to_owned() };
-        Self { engines: Engines::of(&[declared]), ..Self::default() }
+        Self { engines: declared(Some(folder)), ..Self::default() }
     }
 
     /// Captures with `settings` into `sink`.
@@ -193,7 +156,7 @@ impl Bench {
     /// The source that `settings` declare.
     pub fn source(&self, settings: &ServerSettings) -> Mysql {
         let name = "orders".parse().unwrap();
-        Mysql::new(name, Product::Mariadb, settings.clone(), self.engines.clone())
+        Mysql::new(name, PRODUCT, settings.clone(), self.engines.clone())
     }
 
     fn context(&self) -> Context {
@@ -268,7 +231,7 @@ impl Captured {
     pub fn equality(&self, recovered: &mut dyn Recovered) -> Outcome {
         let _entered = self.bench.runtime.enter();
         match recovered.fingerprint() {
-            Ok(found) => check::compare(Kind::Mariadb, &self.capture.fingerprint, &found),
+            Ok(found) => check::compare(PRODUCT.kind(), &self.capture.fingerprint, &found),
             Err(trouble) => Outcome::of_trouble(&id(), &trouble),
         }
     }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use lifeboat::source::{Answer, GapKind, Question};
 
-use crate::bench::{Bench, Captured, Kept, SHOP, held, settings};
-use crate::servers::mariadb::{Server, Writers};
+use crate::bench::{Bench, Captured, Kept, held, settings};
+use crate::engine::{EVERYTHING, HEAD, ROWS, SHOP, SLOW, TOO_SLOW, start, start_with};
+use crate::servers::mariadb::Writers;
 
 #[test]
 fn dump_and_fingerprint_are_of_one_moment_while_writers_write() {
-    let server = Server::start();
+    let server = start();
     server.sql(SHOP);
     let writers = Writers::start(&server, 3);
     let before = server.count("shop.paid");
@@ -32,7 +33,7 @@ fn dump_and_fingerprint_are_of_one_moment_while_writers_write() {
 
 #[test]
 fn what_drills_ask_is_answered_in_the_captured_moment_and_a_slip_costs_no_backup() {
-    let server = Server::start();
+    let server = start();
     server.sql(SHOP);
     let writers = Writers::start(&server, 3);
     let question = |database: Option<&str>, query: &str| Question {
@@ -47,7 +48,7 @@ fn what_drills_ask_is_answered_in_the_captured_moment_and_a_slip_costs_no_backup
         question(None, "DROP TABLE paid"),
         question(None, "SELECT 'canary'"),
         question(Some("nowhere"), "SELECT 1"),
-        question(None, "SELECT SLEEP(60)"),
+        question(None, SLOW),
     ];
     let bench = Bench::asking(questions);
     let sink = Kept::default();
@@ -70,13 +71,13 @@ fn what_drills_ask_is_answered_in_the_captured_moment_and_a_slip_costs_no_backup
     assert!(why(3).contains("1064"), "{answers:?}");
     assert_eq!(why(4), "the answer was no number");
     assert!(why(5).contains("1049"), "{answers:?}");
-    assert!(why(6).contains("1969"), "{answers:?}");
+    assert!(why(6).contains(TOO_SLOW), "{answers:?}");
     assert!(!format!("{answers:?}").contains("canary"));
 }
 
 #[test]
 fn a_server_without_a_binary_log_is_captured_under_the_lock_alone() {
-    let server = Server::start_with(&["--skip-log-bin"]);
+    let server = start_with(&["--skip-log-bin"]);
     server.sql(SHOP);
     let writers = Writers::start(&server, 2);
 
@@ -90,32 +91,9 @@ fn a_server_without_a_binary_log_is_captured_under_the_lock_alone() {
 
 #[test]
 fn everything_of_several_databases_comes_back_whatever_it_is_called() {
-    let server = Server::start();
+    let server = start();
     server.sql(SHOP);
-    server.sql(
-        "CREATE DATABASE `a/b%20``c'd` COLLATE latin1_german1_ci; USE `a/b%20``c'd`;
-         CREATE TABLE `t``1\nx` (`c,1` INT, `näme` VARCHAR(20)
-           CHARACTER SET latin1 COLLATE latin1_bin, KEY `k)` (`c,1`));
-         CREATE TABLE `empty\n(` (a INT); INSERT INTO `t``1\nx` VALUES (1, 'ä'), (NULL, NULL), (1, '');
-         CREATE VIEW across AS SELECT id FROM shop.large;
-         USE shop; CREATE VIEW back AS SELECT * FROM `a/b%20``c'd`.across;
-         CREATE TABLE kinds (id INT PRIMARY KEY, b BIT(10), g GEOMETRY, j JSON, e ENUM('a','b'),
-           s SET('x','y'), bl LONGBLOB, t TIME(3), ts TIMESTAMP(6) NULL, y YEAR, u UUID, i4 INET4,
-           i6 INET6, bin BINARY(4), stored INT AS (id + 1) STORED, virtually INT AS (id + 2),
-           hidden INT INVISIBLE DEFAULT 5, z INT(6) ZEROFILL, big BIGINT UNSIGNED, fixed FLOAT(7,2));
-         INSERT INTO kinds (id, b, g, j, e, s, bl, t, ts, y, u, i4, i6, bin, z, big, fixed) VALUES
-           (1, b'1010101', ST_GeomFromText('POINT(1 2)'), '{\"a\": 1}', 'a', 'x,y', 0x00FF270A5C,
-            '-12:00:01.123', '2026-01-01 00:00:00.123456', 2026, UUID(), '1.2.3.4', '::1', 'ab', 7,
-            18446744073709551615, 1234.56);
-         INSERT INTO kinds (id) VALUES (2);
-         CREATE TABLE past (a INT) WITH SYSTEM VERSIONING; INSERT INTO past VALUES (1), (2);
-         UPDATE past SET a = 3 WHERE a = 2; DELETE FROM past WHERE a = 1;
-         CREATE TABLE periods (a INT, since TIMESTAMP(6) GENERATED ALWAYS AS ROW START,
-           till TIMESTAMP(6) GENERATED ALWAYS AS ROW END, PERIOD FOR SYSTEM_TIME (since, till))
-           WITH SYSTEM VERSIONING; INSERT INTO periods (a) VALUES (1); UPDATE periods SET a = 2;
-         CREATE TABLE parted (a INT) PARTITION BY HASH (a) PARTITIONS 3; INSERT INTO parted VALUES (1);
-         CREATE TABLE bare (a INT AS (1) VIRTUAL); INSERT INTO bare VALUES ();",
-    );
+    server.sql(EVERYTHING);
     let all =
         lifeboat::policy::sources::ServerSettings { databases: Vec::new(), ..settings(&server) };
 
@@ -123,14 +101,16 @@ fn everything_of_several_databases_comes_back_whatever_it_is_called() {
 
     drop(server);
     let parts = &captured.capture.fingerprint.parts;
-    assert_eq!(parts["shop: table past"].rows, 3, "rows that were among them");
+    for (table, rows) in ROWS {
+        assert_eq!(parts[*table].rows, *rows, "{table}");
+    }
     let outcome = captured.judged();
     assert!(held(&outcome) > 2000);
 }
 
 #[test]
 fn what_a_dump_rounds_and_what_no_transaction_holds_is_told_and_a_drill_of_it_holds() {
-    let server = Server::start();
+    let server = start();
     server.sql(SHOP);
     server.sql(
         "USE shop; CREATE TABLE measures (id INT PRIMARY KEY, weight FLOAT);
@@ -178,7 +158,7 @@ fn a_definition_that_changes_midway_is_noticed_and_everything_is_dumped_again() 
         "CREATE USER newcomer@localhost",
     ] {
         // With a binary log a definition would wait for the dump to end, and this one for it.
-        let server = Arc::new(Server::start_with(&["--skip-log-bin"]));
+        let server = Arc::new(start_with(&["--skip-log-bin"]));
         server.sql(SHOP);
         let at = server.clone();
         let sink = Kept::with_fault(move || {
@@ -203,7 +183,7 @@ fn a_definition_that_changes_midway_is_noticed_and_everything_is_dumped_again() 
 
 #[test]
 fn a_table_that_is_emptied_midway_is_captured_as_of_one_moment_all_the_same() {
-    let server = Arc::new(Server::start_with(&["--skip-log-bin"]));
+    let server = Arc::new(start_with(&["--skip-log-bin"]));
     server.sql(SHOP);
     let at = server.clone();
     let sink = Kept::with_fault(move || drop(at.sql("TRUNCATE TABLE shop.notes")));
@@ -218,7 +198,7 @@ fn a_table_that_is_emptied_midway_is_captured_as_of_one_moment_all_the_same() {
 
 #[test]
 fn each_dump_stands_by_itself_and_the_password_shows_nowhere() {
-    let server = Server::start();
+    let server = start();
     server.sql(SHOP);
     server.sql("CREATE DATABASE crm; CREATE TABLE crm.t (a INT)");
     let sink = Kept::default();
@@ -233,7 +213,7 @@ fn each_dump_stands_by_itself_and_the_password_shows_nowhere() {
     assert_eq!(files, ["databases/crm.sql", "databases/shop.sql", "grants.sql", "views.sql"]);
     for name in &files[..2] {
         let text = sink.file(name);
-        assert!(text.starts_with("/*M!999999\\- enable the sandbox mode */"), "{text:.200}");
+        assert!(text.starts_with(HEAD), "{text:.200}");
         assert_eq!(text.matches("-- Current Database: ").count(), 1, "{name}");
     }
     assert!(sink.file("views.sql").contains("VIEW `large`"));

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use lifeboat::policy::sources::ServerSettings;
 
-use crate::bench::{Bench, Kept, SHOP, settings};
-use crate::servers::mariadb::{Server, programs_with};
+use crate::bench::{Bench, Kept, settings};
+use crate::engine::{self, DUMPER, SHOP, start};
+use crate::servers::mariadb::Server;
 
 fn shop() -> Server {
-    let server = Server::start();
+    let server = start();
     server.sql(SHOP);
     server
 }
@@ -33,8 +34,8 @@ fn a_server_that_is_killed_or_hangs_up_midway_leaves_no_capture() {
 
     let server = Arc::new(shop());
     server.sql(
-        "USE shop; INSERT INTO orders (total, note) SELECT seq, REPEAT('long', 50)
-         FROM seq_1_to_40000",
+        "USE shop; INSERT INTO orders (total, note)
+           SELECT a.id, REPEAT('long', 50) FROM orders a JOIN paid b ON b.id <= 20",
     );
     let at = server.clone();
     let hung_up = Kept::with_fault(move || {
@@ -53,7 +54,7 @@ fn a_lock_that_is_not_granted_in_time_is_told_and_leaves_no_capture() {
     let server = shop();
     let mut holder = server.client("root").spawn().unwrap();
     let mut pipe = holder.stdin.take().unwrap();
-    std::io::Write::write_all(&mut pipe, b"BACKUP STAGE START;\n").unwrap();
+    std::io::Write::write_all(&mut pipe, engine::LOCKS.as_bytes()).unwrap();
     let stage = "SELECT COUNT(*) FROM information_schema.PROCESSLIST
       WHERE command = 'Sleep' AND id <> CONNECTION_ID()";
     while server.sql(stage).trim() == "0" {}
@@ -73,7 +74,7 @@ fn a_lock_that_is_not_granted_in_time_is_told_and_leaves_no_capture() {
 fn a_dump_that_does_not_begin_in_time_is_given_up_and_writers_go_on() {
     let server = Arc::new(shop());
     let folder = tempfile::tempdir().unwrap();
-    programs_with(folder.path(), "mariadb-dump", "#!/bin/sh\nexec sleep 60\n");
+    engine::dumper_is(folder.path(), "#!/bin/sh\nexec sleep 60\n");
     let at = server.clone();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let writer = std::thread::spawn(move || {
@@ -102,16 +103,19 @@ fn a_client_that_lies_and_exits_0_is_found_out() {
     for (lie, told) in [
         ("head -c 20000", "the dump ends before its end"),
         ("grep -av '^-- Dump completed'", "the dump ends before its end"),
-        ("sed 's/^(77,.*),$//'", "it has 1999 rows of shop: table orders, the server 2000"),
+        (
+            &*format!("sed '{}'", engine::WITHOUT_A_ROW),
+            "it has 1999 rows of shop: table orders, the server 2000",
+        ),
         ("sed 's/`notes`/`toes`/'", "it lacks shop: table notes"),
-        ("sed 's/MASTER_LOG_POS=/&1/'", "it is of another moment"),
-        ("cat; exit 3", "mariadb-dump ended with exit status: 3"),
+        (&*format!("sed '{}'", engine::OTHER_POSITION), "it is of another moment"),
+        ("cat; exit 3", &*format!("{DUMPER} ended with exit status: 3")),
         ("true", "the dump ends before its end"),
     ] {
         let server = shop();
         let folder = tempfile::tempdir().unwrap();
-        let script = format!("#!/bin/sh\n/usr/bin/mariadb-dump \"$@\" | ({lie})\n");
-        programs_with(folder.path(), "mariadb-dump", &script);
+        let script = format!("#!/bin/sh\n{} \"$@\" | ({lie})\n", engine::dumper());
+        engine::dumper_is(folder.path(), &script);
 
         let refused =
             Bench::with_programs(folder.path()).refusal(&settings(&server), &Kept::default());
@@ -129,7 +133,7 @@ fn a_login_that_does_not_see_everything_is_refused_with_what_mends_it() {
 
     let refused = Bench::default().refusal(&wanted, &Kept::default());
 
-    assert!(refused.contains("on database shop it lacks SHOW VIEW, TRIGGER, EVENT"), "{refused}");
+    assert!(refused.contains(engine::LACKS), "{refused}");
     let (_, remedy) = refused.split_once("An administrator mends it: ").unwrap();
     server.sql(remedy);
     let capture = Bench::default().capture(&wanted, &Kept::default()).unwrap();
@@ -142,7 +146,7 @@ fn what_grants_prints_is_enough_and_no_more_than_reading() {
     let wanted = ServerSettings { user: "reader".to_owned(), ..settings(&server) };
     let statements = lifeboat::source::Source::grants(&Bench::default().source(&wanted)).statements;
     // Nobody here is called so.
-    server.sql(&statements.join("\n").replace(" IDENTIFIED VIA unix_socket", ""));
+    server.sql(&statements.join("\n").replace(engine::BY_SOCKET, ""));
 
     let capture = Bench::default().capture(&wanted, &Kept::default()).unwrap();
 
@@ -151,7 +155,7 @@ fn what_grants_prints_is_enough_and_no_more_than_reading() {
         "INSERT INTO shop.paid (total) VALUES (1)",
         "DROP TABLE shop.paid",
         "CREATE USER more@localhost",
-        "UPDATE mysql.global_priv SET User = 'x'",
+        engine::RENAMES_ACCOUNTS,
     ] {
         assert!(server.sql_as("reader", forbidden).is_err(), "{forbidden}");
     }

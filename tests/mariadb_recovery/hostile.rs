@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use lifeboat::check::Outcome;
 
-use crate::bench::{Captured, SHOP};
-use crate::servers::mariadb::Server;
+use crate::bench::Captured;
+use crate::engine::{SHOP, start};
 
 struct Trap {
     folder: tempfile::TempDir,
@@ -53,7 +53,7 @@ fn what_a_hostile_dump_tells_the_client_or_the_server_reaches_nothing() {
     let trap = Trap::new();
     let (deeds, canary) = (trap.deeds(), trap.canary());
     let (canary, port) = (canary.display(), trap.listener.local_addr().unwrap().port());
-    let server = Server::start();
+    let server = start();
     server.sql(SHOP);
     let captured = Captured::of(&server);
     drop(server);
@@ -110,7 +110,7 @@ fn what_a_hostile_dump_tells_the_client_or_the_server_reaches_nothing() {
 #[test]
 fn definers_triggers_and_functions_act_on_nothing_outside_and_what_they_change_is_seen() {
     let trap = Trap::new();
-    let server = Server::start();
+    let server = start();
     server.sql(SHOP);
     server.sql(
         "USE shop; CREATE TABLE victim (a INT); INSERT INTO victim VALUES (1), (2);

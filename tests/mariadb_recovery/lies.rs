@@ -4,55 +4,13 @@ use std::fs;
 
 use lifeboat::source::Fault;
 
-use crate::bench::{Captured, SHOP, places, settings};
-use crate::servers::mariadb::Server;
+use crate::bench::{Captured, places, settings};
+use crate::engine::{LIES, SHOP, start};
 
 #[test]
 fn whatever_is_missing_from_the_dump_or_differs_is_named() {
-    // Lies that do not hide one another share a dump; each must be named.
-    let dumps: [&[(&str, &str)]; 3] = [
-        &[
-            ("DROP TABLE shop.notes", "shop: table notes"),
-            ("DROP INDEX by_total ON shop.orders", "shop: index orders.by_total"),
-            ("DROP VIEW shop.large", "shop: view large"),
-            ("DROP PROCEDURE shop.refund", "shop: procedure refund"),
-            ("DROP EVENT shop.nightly", "shop: event nightly"),
-            ("UPDATE shop.paid SET total = 8.01 WHERE id = 8", "shop: table paid"),
-            ("ALTER TABLE shop.items DROP FOREIGN KEY of_order", "shop: constraint items.of_order"),
-            ("CREATE TABLE shop.more (a INT)", "shop: table more"),
-            ("CREATE USER intruder@localhost", "user `intruder`@`localhost`"),
-            ("REVOKE UPDATE ON shop.orders FROM clerk@'%'", "grants of `clerk`@`%`"),
-            ("ALTER DATABASE shop COLLATE utf8mb4_bin", "shop: database"),
-            ("DELETE FROM shop.orders WHERE id = 77", "shop: table orders"),
-        ],
-        &[
-            ("DROP TRIGGER shop.stamped", "shop: trigger stamped"),
-            ("DROP FUNCTION shop.doubled", "shop: function doubled"),
-            ("DROP USER clerk@'%'", "user `clerk`@`%`"),
-            ("DROP ROLE clerks", "role `clerks`"),
-            ("DROP SEQUENCE shop.tickets", "shop: sequence tickets"),
-            ("ALTER TABLE shop.notes MODIFY words TEXT COLLATE utf8mb4_bin", "shop: table notes"),
-            (
-                "INSERT INTO shop.paid (id, total) SELECT 1000 + id, total FROM shop.paid WHERE id = 3",
-                "shop: table paid",
-            ),
-            ("UPDATE shop.orders SET weight = weight + 1e-13 WHERE id = 77", "shop: table orders"),
-        ],
-        &[
-            (
-                "UPDATE shop.orders SET picture = CONCAT(CHAR(ASCII(picture) ^ 1), SUBSTRING(picture, 2))
-                 WHERE id = 77",
-                "shop: table orders",
-            ),
-            ("UPDATE shop.notes SET words = 'First' WHERE words = 'first'", "shop: table notes"),
-            ("SELECT NEXTVAL(shop.tickets)", "shop: sequence tickets"),
-            ("ALTER TABLE shop.paid AUTO_INCREMENT = 5000", "shop: auto_increment paid"),
-            ("ALTER EVENT shop.nightly DISABLE", "shop: event nightly"),
-            ("ALTER USER clerk@'%' IDENTIFIED BY 'another'", "user `clerk`@`%`"),
-        ],
-    ];
-    for lies in dumps {
-        let server = Server::start();
+    for lies in LIES {
+        let server = start();
         server.sql(SHOP);
         let captured = Captured::of(&server);
         for (lie, _) in lies {
@@ -71,7 +29,7 @@ fn whatever_is_missing_from_the_dump_or_differs_is_named() {
 
 #[test]
 fn rows_that_swap_their_values_or_whose_bytes_move_between_columns_are_found() {
-    let server = Server::start();
+    let server = start();
     server.sql(SHOP);
     server.sql(
         "CREATE TABLE shop.pairs (id INT PRIMARY KEY, a VARCHAR(20), b VARCHAR(20));
@@ -92,7 +50,7 @@ fn rows_that_swap_their_values_or_whose_bytes_move_between_columns_are_found() {
 
 #[test]
 fn a_dump_that_is_gone_cut_or_of_another_database_never_passes() {
-    let server = Server::start();
+    let server = start();
     server.sql(SHOP);
     server.sql("CREATE DATABASE other; CREATE TABLE other.t (a INT)");
     let wanted = lifeboat::policy::sources::ServerSettings {
@@ -126,7 +84,7 @@ fn a_dump_that_is_gone_cut_or_of_another_database_never_passes() {
 
 #[test]
 fn injuries_on_purpose_are_found_at_their_place_and_leave_no_trace() {
-    let server = Server::start();
+    let server = start();
     server.sql(SHOP);
     let captured = Captured::of(&server);
     drop(server);

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use lifeboat::source::{Cell, Trouble};
 
-use crate::bench::{Captured, SHOP, held, nothing_of};
-use crate::servers::mariadb::Server;
+use crate::bench::{Captured, held, nothing_of};
+use crate::engine::{SHOP, start};
 
 const PATIENT: Duration = Duration::from_secs(60);
 
 fn recovered_shop() -> Captured {
-    let server = Server::start();
+    let server = start();
     server.sql(SHOP);
     Captured::of(&server)
 }

@@ -1,5 +1,6 @@
-//! A MariaDB server of one's own: made from a template, stopped by its process id.
+//! A server of MariaDB or MySQL of one's own: made from a template, stopped by its process id.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,15 +17,82 @@ pub const ADMINISTRATOR: &str = "root";
 /// How long a server may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A small redo log: each server's files are copied.
-const LOG: &str = "--innodb-log-file-size=16M";
+/// By product: a server's files are a copy of it. It is shared for as long as a server lives, for a
+/// static would never be dropped and leave its folder behind.
+static TEMPLATES: Mutex<BTreeMap<Product, Weak<TempDir>>> = Mutex::new(BTreeMap::new());
 
-/// A server's files are a copy of it. It is shared for as long as a server lives, for a static would
-/// never be dropped and leave its folder behind.
-static TEMPLATE: Mutex<Weak<TempDir>> = Mutex::new(Weak::new());
+/// What a server is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Product {
+    Mariadb,
+    Mysql,
+}
+
+impl Product {
+    /// The folder of its programs: Debian's own, or unpacked by tests/tools.
+    pub fn root(self) -> PathBuf {
+        match self {
+            Self::Mariadb => PathBuf::from("/usr"),
+            Self::Mysql => {
+                let tools = std::env::var("LIFEBOAT_TEST_TOOLS");
+                Path::new(&tools.expect("tests/run names the test tools")).join("mysql-9.7")
+            }
+        }
+    }
+
+    fn server(self) -> PathBuf {
+        self.root().join(match self {
+            Self::Mariadb => "sbin/mariadbd",
+            Self::Mysql => "sbin/mysqld",
+        })
+    }
+
+    fn client(self) -> PathBuf {
+        self.root().join(match self {
+            Self::Mariadb => "bin/mariadb",
+            Self::Mysql => "bin/mysql",
+        })
+    }
+
+    /// A small redo log, for each server's files are copied; nothing waits for the disk.
+    fn settings(self) -> &'static [&'static str] {
+        match self {
+            Self::Mariadb => {
+                &["--innodb-log-file-size=16M", "--debug-no-sync=1", "--innodb-flush-method=fsync"]
+            }
+            Self::Mysql => &[
+                "--innodb-redo-log-capacity=16M",
+                "--innodb-flush-method=nosync",
+                "--innodb-doublewrite=OFF",
+                "--mysqlx=OFF",
+                "--event-scheduler=OFF",
+            ],
+        }
+    }
+
+    /// The program that makes a server's files, about to do so.
+    fn maker(self) -> Command {
+        match self {
+            Self::Mariadb => {
+                let mut maker = command("/usr/bin/mariadb-install-db");
+                maker.args(["--no-defaults", "--auth-root-authentication-method=normal"]);
+                maker.args(["--skip-test-db", "--force", "--skip-name-resolve"]);
+                maker.args(["--debug-no-sync=1", "--innodb-log-file-size=16M"]);
+                maker
+            }
+            Self::Mysql => {
+                let mut maker = command(self.server());
+                maker.args(["--no-defaults", "--initialize-insecure", "--skip-log-bin"]);
+                maker.args(self.settings());
+                maker
+            }
+        }
+    }
+}
 
 /// A running server; dropped, it is gone.
 pub struct Server {
+    product: Product,
     folder: TempDir,
     process: Child,
     /// Held for the servers that come after it.
@@ -33,32 +101,35 @@ pub struct Server {
 
 impl Server {
     /// Makes and starts one with a binary log.
-    pub fn start() -> Self {
-        Self::start_with(&["--log-bin=bin"])
+    pub fn start(product: Product) -> Self {
+        Self::start_with(product, &["--log-bin=bin"])
     }
 
     /// Makes and starts one with these settings.
-    pub fn start_with(settings: &[&str]) -> Self {
-        let (folder, template) = (folder(), template());
+    pub fn start_with(product: Product, settings: &[&str]) -> Self {
+        let (folder, template) = (folder(), template(product));
         let data = folder.path().join("data");
         let made = template.path().join("data");
         assert!(command("cp").arg("-a").arg(made).arg(&data).status().unwrap().success());
         let log = fs::File::create(folder.path().join("log")).unwrap();
-        let process = command("/usr/sbin/mariadbd")
+        let process = command(product.server())
             .arg("--no-defaults")
+            .arg(format!("--basedir={}", product.root().display()))
             .arg(format!("--datadir={}", data.display()))
             .arg(format!("--socket={}", folder.path().join("s").display()))
             // A server that starts removes what others have in a folder that they share.
             .arg(format!("--tmpdir={}", folder.path().display()))
-            .args(["--skip-networking", "--server-id=1", "--pid-file=pid", "--debug-no-sync=1"])
-            .args(["--innodb-buffer-pool-size=32M", "--innodb-flush-method=fsync"])
-            .args(["--innodb-flush-log-at-trx-commit=2", "--performance-schema=0", LOG])
+            .arg(format!("--secure-file-priv={}", folder.path().display()))
+            .args(["--skip-networking", "--server-id=1", "--pid-file=pid"])
+            .args(["--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=2"])
+            .arg("--performance-schema=0")
+            .args(product.settings())
             .args(settings)
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
             .unwrap();
-        let server = Self { folder, process, template };
+        let mut server = Self { product, folder, process, template };
         server.wait_until_it_answers();
         server
     }
@@ -104,7 +175,7 @@ impl Server {
 
     /// The client, about to run what it reads.
     pub fn client(&self, user: &str) -> Command {
-        let mut client = command("/usr/bin/mariadb");
+        let mut client = command(self.product.client());
         client
             .args(["--no-defaults", "--batch", "--skip-column-names", "--comments"])
             .args(["--default-character-set=utf8mb4", &format!("--user={user}")])
@@ -126,9 +197,10 @@ impl Server {
         self.sql(&format!("SELECT COUNT(*) FROM {table}")).trim().parse().unwrap()
     }
 
-    fn wait_until_it_answers(&self) {
+    fn wait_until_it_answers(&mut self) {
         let begun = Instant::now();
         while self.sql_as(ADMINISTRATOR, "SELECT 1").is_err() {
+            assert!(self.process.try_wait().unwrap().is_none(), "it is over: {}", self.log());
             assert!(begun.elapsed() < PATIENCE, "the server did not start: {}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -144,22 +216,22 @@ impl Drop for Server {
 }
 
 /// The folder of the files that a new server has, made once while a server lives.
-fn template() -> Arc<TempDir> {
-    let mut template = TEMPLATE.lock().unwrap();
-    if let Some(folder) = template.upgrade() {
+fn template(product: Product) -> Arc<TempDir> {
+    let mut templates = TEMPLATES.lock().unwrap();
+    if let Some(folder) = templates.get(&product).and_then(Weak::upgrade) {
         return folder;
     }
     let folder = folder();
-    let made = command("/usr/bin/mariadb-install-db")
-        .args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"])
-        .args(["--force", "--skip-name-resolve", "--debug-no-sync=1", LOG])
+    let made = product
+        .maker()
+        .arg(format!("--basedir={}", product.root().display()))
         .arg(format!("--datadir={}", folder.path().join("data").display()))
         .arg(format!("--tmpdir={}", folder.path().display()))
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let folder = Arc::new(folder);
-    *template = Arc::downgrade(&folder);
+    templates.insert(product, Arc::downgrade(&folder));
     folder
 }
 
@@ -214,16 +286,23 @@ pub fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
-/// Makes a folder of programs like Debian's, in which `name` is `script` instead.
-pub fn programs_with(folder: &Path, name: &str, script: &str) {
+/// Makes a folder of programs like those of `product`, in which `name` is `script` instead.
+pub fn programs_with(product: Product, folder: &Path, name: &str, script: &str) {
     use std::os::unix::fs::{PermissionsExt, symlink};
     for part in ["bin", "sbin"] {
         fs::create_dir_all(folder.join(part)).unwrap();
     }
-    symlink("/usr/share", folder.join("share")).unwrap();
-    symlink("/usr/sbin/mariadbd", folder.join("sbin/mariadbd")).unwrap();
-    for program in ["mariadb", "mariadb-dump", "mariadb-install-db"] {
-        symlink(Path::new("/usr/bin").join(program), folder.join("bin").join(program)).unwrap();
+    for part in ["share", "lib"] {
+        symlink(product.root().join(part), folder.join(part)).unwrap();
+    }
+    let programs: &[&str] = match product {
+        Product::Mariadb => {
+            &["sbin/mariadbd", "bin/mariadb", "bin/mariadb-dump", "bin/mariadb-install-db"]
+        }
+        Product::Mysql => &["sbin/mysqld", "bin/mysql", "bin/mysqldump"],
+    };
+    for program in programs {
+        symlink(product.root().join(program), folder.join(program)).unwrap();
     }
     let path = folder.join("bin").join(name);
     fs::remove_file(&path).unwrap();

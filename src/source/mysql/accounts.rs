@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::super::{Gap, GapKind};
+use super::Product;
+use super::defaults;
 use super::grant::{Grant, On, with_columns_in_order};
 use super::names::{identifier, literal};
 use super::session::{Error, Session};
@@ -19,10 +21,7 @@ pub(super) const SCRATCH_USER: &str = "lifeboat_scratch";
 /// The one as whom the owner's checks are asked: it may read, and nothing else.
 pub(super) const SCRATCH_READER: &str = "lifeboat_reader";
 
-/// Accounts that a server makes for itself, and a scratch server's.
-const OF_THE_SERVER: [&str; 3] = ["mariadb.sys", SCRATCH_USER, SCRATCH_READER];
-
-/// The role that everybody has.
+/// MariaDB's role that everybody has.
 const PUBLIC: &str = "PUBLIC";
 
 /// The server's own databases.
@@ -70,33 +69,37 @@ pub(super) fn there(session: &mut Session, databases: &[String]) -> Result<There
 
 /// Reads all accounts.
 pub(super) fn read(session: &mut Session, there: &There) -> Result<Accounts, Error> {
-    let rows = session.rows(
-        "SELECT User, Host, COALESCE(JSON_VALUE(Priv, '$.is_role'), '0') IN ('1', 'true')
-         FROM mysql.global_priv ORDER BY 3 DESC, 1, 2",
-    )?;
+    let product = session.product();
+    let rows = session.rows(product.accounts())?;
     let mut accounts = Accounts::default();
     let (mut made, mut granted, mut left_out) = (String::new(), String::new(), BTreeSet::new());
     for row in rows {
         let Ok([Some(user), Some(host), Some(is_role)]) = <[_; 3]>::try_from(row) else {
             return Err(session.unexpected("an account without a name"));
         };
-        if OF_THE_SERVER.contains(&user.as_str()) {
+        let is_scratchs = [SCRATCH_USER, SCRATCH_READER].contains(&user.as_str());
+        if is_scratchs || product.own_accounts().contains(&user.as_str()) {
             continue;
         }
         let is_role = is_role == "1";
-        let name = match (is_role, user.as_str()) {
-            (true, PUBLIC) => PUBLIC.to_owned(),
-            (true, _) => identifier(&user),
-            (false, _) => format!("{}@{}", identifier(&user), identifier(&host)),
+        let name = match (product, is_role, user.as_str()) {
+            (Product::Mariadb, true, PUBLIC) => PUBLIC.to_owned(),
+            (Product::Mariadb, true, _) => identifier(&user),
+            _ => format!("{}@{}", identifier(&user), identifier(&host)),
         };
         let kind = if is_role { "role" } else { "user" };
-        let definition = definition(session, &name, is_role)?;
+        let definition = match product {
+            Product::Mariadb if name == PUBLIC => Vec::new(),
+            Product::Mariadb if is_role => vec![format!("CREATE ROLE IF NOT EXISTS {name}")],
+            _ => definition(session, &name)?,
+        };
+        let (definition, defaults) = defaults::apart(&name, definition);
         for line in &definition {
             // Writing to a string cannot fail.
             let _ = writeln!(made, "{line};");
         }
         accounts.objects.insert(format!("{kind} {name}"), digest(&definition));
-        let mut lines = BTreeSet::new();
+        let mut lines: BTreeSet<String> = defaults.into_iter().collect();
         for line in session.column(&format!("SHOW GRANTS FOR {name}"))? {
             match is_left_out(&line, there) {
                 Some(object) => drop(left_out.insert(object)),
@@ -124,13 +127,7 @@ pub(super) fn read(session: &mut Session, there: &There) -> Result<Accounts, Err
 }
 
 /// What makes an account again.
-fn definition(session: &mut Session, name: &str, is_role: bool) -> Result<Vec<String>, Error> {
-    if name == PUBLIC {
-        return Ok(Vec::new());
-    }
-    if is_role {
-        return Ok(vec![format!("CREATE ROLE IF NOT EXISTS {name}")]);
-    }
+fn definition(session: &mut Session, name: &str) -> Result<Vec<String>, Error> {
     let lines = session.column(&format!("SHOW CREATE USER {name}"))?;
     let made = lines.into_iter().map(|line| match line.strip_prefix("CREATE USER ") {
         Some(rest) => format!("CREATE USER IF NOT EXISTS {rest}"),

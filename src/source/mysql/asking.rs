@@ -48,8 +48,8 @@ fn read(
 ) -> Result<Result<Rows, TooLarge>, session::Error> {
     let sql = question.query.trim_end_matches(|c: char| c.is_whitespace() || c == ';');
     session.set_limit(question.limit.saturating_add(GRACE))?;
-    let seconds = question.limit.as_secs_f64();
-    session.run(&format!("SET SESSION max_statement_time = {seconds:.3}"))?;
+    let limits = session.product().limits(question.limit);
+    session.run(&limits)?;
     session.run(&format!("USE {}", identifier(database)))?;
     let sql = format!("SELECT * FROM ({sql}\n) AS answer");
     Ok(session.table(&sql, MOST_ROWS, MOST_BYTES)?.map(|(columns, rows)| answer_of(columns, rows)))

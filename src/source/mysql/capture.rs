@@ -40,11 +40,12 @@ pub(super) fn capture(
 ) -> Result<Capture, Error> {
     let started = context.clock.now();
     let mut live = Live::open(product, settings, engines, &context.interrupted)?;
-    let client = Client::new(&live.login, &context.staging).map_err(|source| Error::Io {
-        action: "write the option file in",
-        object: context.staging.display().to_string(),
-        source,
-    })?;
+    let client =
+        Client::new(product, &live.login, &context.staging).map_err(|source| Error::Io {
+            action: "write the option file in",
+            object: context.staging.display().to_string(),
+            source,
+        })?;
     let taking = Taking { settings, client: &client, context, out };
     let mut changed = Vec::new();
     for repeats in 0..ATTEMPTS {
@@ -133,10 +134,15 @@ impl Taking<'_> {
         }
         let Dumped { mut parts, contents, has_views } = dumped?;
         let answers = answers?;
-        let unsteady = unsteady(live, &held.moment.server_time).map_err(failed)?;
+        let unsteady = match &held.moment.unheld {
+            None => unsteady(live, &held.moment.server_time).map_err(failed)?,
+            Some(_) => tables.iter().map(Table::part_name).collect(),
+        };
         parts.retain(|name, _| !unsteady.contains(name));
         let counters = proof::whole(&held.moment, &tables, &parts, &contents)?;
-        parts.extend(counters);
+        if held.moment.unheld.is_none() {
+            parts.extend(counters);
+        }
         let gaps = live.gaps(&tables);
         let accounts = after.accounts.text.clone().into_bytes();
         let bytes = contents.bytes + accounts.len() as u64;

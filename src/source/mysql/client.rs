@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::super::login::{Login, Tls};
+use super::Product;
 use crate::ground::secret::ExposeSecret;
 
 /// How programs connect.
@@ -21,11 +22,11 @@ pub(super) struct Client {
 
 impl Client {
     /// Writes the option file (mode 0600) into `folder`, which is private and goes away.
-    pub fn new(login: &Login, folder: &Path) -> io::Result<Self> {
+    pub fn new(product: Product, login: &Login, folder: &Path) -> io::Result<Self> {
         let options = folder.join("client.cnf");
         let mut file = OpenOptions::new();
         let mut file = file.write(true).create_new(true).mode(0o600).open(&options)?;
-        file.write_all(text(login).as_bytes())?;
+        file.write_all(text(product, login).as_bytes())?;
         Ok(Self { options })
     }
 
@@ -47,7 +48,7 @@ impl Client {
     }
 }
 
-fn text(login: &Login) -> String {
+fn text(product: Product, login: &Login) -> String {
     let mut lines = vec![format!("user={}", quoted(&login.user))];
     if let Some(password) = &login.password {
         lines.push(format!("password={}", quoted(password.expose_secret())));
@@ -58,12 +59,20 @@ fn text(login: &Login) -> String {
         lines.push(format!("host={}", quoted(&login.host)));
         lines.extend([format!("port={}", login.port), "protocol=tcp".to_owned()]);
     }
-    match &login.tls {
-        Tls::Off => lines.push("skip-ssl".to_owned()),
-        Tls::Require => lines.push("ssl".to_owned()),
-        Tls::Verify { ca } => {
-            let ca = quoted(&ca.display().to_string());
-            lines.extend([format!("ssl-ca={ca}"), "ssl-verify-server-cert".to_owned()]);
+    let authority = |ca: &Path| format!("ssl-ca={}", quoted(&ca.display().to_string()));
+    match (&login.tls, product) {
+        (Tls::Off, Product::Mariadb) => lines.push("skip-ssl".to_owned()),
+        (Tls::Require, Product::Mariadb) => lines.push("ssl".to_owned()),
+        (Tls::Verify { ca }, Product::Mariadb) => {
+            lines.extend([authority(ca), "ssl-verify-server-cert".to_owned()]);
+        }
+        // A password goes to the server sealed with a key that it hands out.
+        (Tls::Off, Product::Mysql) => {
+            lines.extend(["ssl-mode=DISABLED".to_owned(), "get-server-public-key".to_owned()]);
+        }
+        (Tls::Require, Product::Mysql) => lines.push("ssl-mode=REQUIRED".to_owned()),
+        (Tls::Verify { ca }, Product::Mysql) => {
+            lines.extend([authority(ca), "ssl-mode=VERIFY_IDENTITY".to_owned()]);
         }
     }
     format!("[client]\n{}\n", lines.join("\n"))

@@ -1,4 +1,4 @@
-//! MariaDB's own programs on this host.
+//! The server's own programs on this host.
 //!
 //! Out: an [`Engine`] whose programs are there and of the series asked for, or a [`Missing`] that
 //! says what to install. Blocking: the server's program is asked for its version.
@@ -14,15 +14,17 @@ use crate::policy;
 /// How long a program may take to tell its version.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The server's program.
-const SERVER: &str = "sbin/mariadbd";
-
-/// What a capture and a recovery need, below `/usr`, and the package that has it.
-const PROGRAMS: [(&str, &str); 4] = [
-    (SERVER, "mariadb-server-core"),
+/// What a capture and a recovery need, below `/usr`, and the package that has it; the server first.
+const OF_MARIADB: [(&str, &str); 4] = [
+    ("sbin/mariadbd", "mariadb-server-core"),
     ("bin/mariadb-install-db", "mariadb-server-core"),
     ("bin/mariadb-dump", "mariadb-client"),
     ("bin/mariadb", "mariadb-client-core"),
+];
+const OF_MYSQL: [(&str, &str); 3] = [
+    ("sbin/mysqld", "mysql-server-core"),
+    ("bin/mysqldump", "mysql-client-core"),
+    ("bin/mysql", "mysql-client-core"),
 ];
 
 /// The first release of 10.11 whose client has a sandbox: <https://mariadb.com/kb/en/mariadb-dump/>.
@@ -64,15 +66,20 @@ pub enum Missing {
 /// Where the programs of each series may stand.
 #[derive(Debug, Clone, Default)]
 pub struct Engines {
-    /// `[[engine]]` of the site, in its order: series and folder.
-    declared: Vec<(String, PathBuf)>,
+    /// `[[engine]]` of the site, in its order: product, series and folder.
+    declared: Vec<(Product, String, PathBuf)>,
 }
 
 impl Engines {
     /// Those that the site declares, and Debian's.
     pub fn of(declared: &[policy::Engine]) -> Self {
         let declared = declared.iter().filter_map(|engine| match engine {
-            policy::Engine::Mariadb { series, path } => Some((series.clone(), path.clone())),
+            policy::Engine::Mariadb { series, path } => {
+                Some((Product::Mariadb, series.clone(), path.clone()))
+            }
+            policy::Engine::Mysql { series, path } => {
+                Some((Product::Mysql, series.clone(), path.clone()))
+            }
             policy::Engine::Postgres { .. } => None,
         });
         Self { declared: declared.collect() }
@@ -83,21 +90,36 @@ impl Engines {
         if !product.series().contains(&series) {
             return Err(Missing::Unsupported { product, series: series.to_owned() });
         }
-        let declared = self.declared.iter().find(|(declared, _)| declared == series);
-        let declared = declared.filter(|(_, root)| root.join(SERVER).is_file());
-        Engine::below(declared.map_or(Path::new("/usr"), |(_, root)| root), product, series)
+        let is_meant =
+            |(of, declared, _): &&(Product, String, PathBuf)| *of == product && declared == series;
+        let declared = self.declared.iter().find(is_meant).map(|(_, _, root)| root.as_path());
+        let declared = declared.filter(|root| root.join(server_of(product)).is_file());
+        Engine::below(declared.unwrap_or(Path::new("/usr")), product, series)
     }
+}
+
+/// The programs of a product; the server first.
+fn programs(product: Product) -> &'static [(&'static str, &'static str)] {
+    match product {
+        Product::Mariadb => &OF_MARIADB,
+        Product::Mysql => &OF_MYSQL,
+    }
+}
+
+/// The server's program, below the folder of them all.
+pub(super) fn server_of(product: Product) -> &'static str {
+    programs(product)[0].0
 }
 
 impl Engine {
     fn below(root: &Path, product: Product, series: &str) -> Result<Self, Missing> {
-        for (program, package) in PROGRAMS {
+        for (program, package) in programs(product) {
             let program = root.join(program);
             if !program.is_file() {
                 return Err(Missing::Program { program, package });
             }
         }
-        let program = root.join(SERVER);
+        let program = root.join(server_of(product));
         let argv = [program.display().to_string(), "--no-defaults".into(), "--version".into()];
         let silent = |source| Missing::Silent { program: program.clone(), source };
         let said = process::output(&argv, PATIENCE).map_err(|error| silent(Some(error)))?;
@@ -105,12 +127,13 @@ impl Engine {
         let said = String::from_utf8_lossy(&said);
         let word = said.split_whitespace().skip_while(|word| *word != "Ver").nth(1);
         let version = word.and_then(Version::read).ok_or_else(|| silent(None))?;
-        if version.series != series {
-            let (found, series) = (version.number, series.to_owned());
+        if (version.product, version.series.as_str()) != (product, series) {
+            let found = format!("{} {}", version.product.name(), version.number);
+            let series = format!("{} {series}", product.name());
             return Err(Missing::OtherVersion { program, found, series });
         }
         let release = version.number.rsplit('.').next().and_then(|part| part.parse::<u32>().ok());
-        if release < Some(FIRST_WITH_SANDBOX) {
+        if product == Product::Mariadb && release < Some(FIRST_WITH_SANDBOX) {
             return Err(Missing::NoSandbox { program, found: version.number });
         }
         Ok(Self { product, version: version.number, root: root.to_owned() })
@@ -118,19 +141,12 @@ impl Engine {
 
     /// The server's program; absolute.
     pub fn server(&self) -> PathBuf {
-        self.root.join(SERVER)
+        self.root.join(server_of(self.product))
     }
 
     /// One of the client programs, e.g. `mariadb-dump`; absolute.
     pub fn program(&self, name: &str) -> PathBuf {
         self.root.join("bin").join(name)
-    }
-
-    /// The name of the program that dumps.
-    pub fn dumper(&self) -> &'static str {
-        match self.product {
-            Product::Mariadb => "mariadb-dump",
-        }
     }
 
     /// Folders outside the system that its programs read.
@@ -154,7 +170,7 @@ mod tests {
     /// A folder with all programs, whose server says that it is of `version`.
     fn folder(version: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        for (program, _) in PROGRAMS {
+        for (program, _) in OF_MARIADB {
             let path = folder.path().join(program);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             let said = format!("#!/bin/sh\necho \"$0  Ver {version}-MariaDB for Linux\"\n");
@@ -180,6 +196,19 @@ mod tests {
     }
 
     #[test]
+    fn programs_of_one_product_do_not_serve_the_other() {
+        let folder = folder("10.11.19");
+        let declared = policy::Engine::Mariadb { series: "9.7".into(), path: folder.path().into() };
+
+        let missing = Engines::of(&[declared]).find(Product::Mysql, "9.7").unwrap_err();
+
+        // MariaDB brings a link of that name.
+        assert!(missing.to_string().contains("is of MariaDB 10.11."), "{missing}");
+        let missing = Engines::default().find(Product::Mysql, "8.4").unwrap_err();
+        assert!(missing.to_string().contains("works with MySQL 9.7"), "{missing}");
+    }
+
+    #[test]
     fn what_is_missing_is_named_with_its_package() {
         let folder = folder("10.11.19");
         fs::remove_file(folder.path().join("bin/mariadb-dump")).unwrap();
@@ -194,7 +223,9 @@ mod tests {
         let of =
             |version| Engine::below(folder(version).path(), Product::Mariadb, "10.11").unwrap_err();
 
-        assert!(matches!(of("11.8.3"), Missing::OtherVersion { found, .. } if found == "11.8.3"));
+        assert!(
+            matches!(of("11.8.3"), Missing::OtherVersion { found, .. } if found == "MariaDB 11.8.3")
+        );
         assert!(matches!(of("10.11.7"), Missing::NoSandbox { found, .. } if found == "10.11.7"));
     }
 }

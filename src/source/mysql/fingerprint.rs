@@ -1,7 +1,7 @@
 //! The fingerprint of a database: every row of every table, every definition.
 //!
 //! In: a session, inside the snapshot that is dumped or on the restored copy. Out: parts named
-//! `<database>: table <name>`, quoted where a name is not plain. Of each row the MD5 of its text
+//! `<database>: table <name>`, quoted where a name is not plain. Of each row the digest of its text
 //! ([`tables`](super::tables)) is taken by the server and 60 bits of it are added up, so that the
 //! order of rows plays no part and twins count twice. `CHECKSUM TABLE` would be faster; it runs
 //! columns into each other, so that `('ab', 'c')` and `('a', 'bc')` look alike, and has 32 bits.
@@ -30,8 +30,8 @@ pub(super) fn check_limits(session: &mut Session) -> Result<(), Error> {
 pub(super) fn rows(session: &mut Session, table: &Table) -> Result<Part, Error> {
     let row = session.row(&format!(
         "SELECT COUNT(*), \
-         COALESCE(SUM(CAST(CONV(LEFT(MD5({}), 15), 16, 10) AS UNSIGNED)), 0) FROM {}",
-        table.text(),
+         COALESCE(SUM(CAST(CONV(LEFT({}, 15), 16, 10) AS UNSIGNED)), 0) FROM {}",
+        session.product().digest(&table.text()),
         table.from()
     ))?;
     let [Some(rows), Some(sum)] = row.as_slice() else {

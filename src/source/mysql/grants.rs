@@ -2,7 +2,7 @@
 
 use super::Product;
 use super::names::{identifier, literal};
-use super::privileges::{GLOBAL, OF_DATABASE, OF_SYSTEM};
+use super::privileges::{OF_DATABASE, OF_SYSTEM};
 use crate::policy::sources::ServerSettings;
 
 /// What the account of `settings` needs, and why.
@@ -10,32 +10,48 @@ pub(super) fn needs(product: Product, settings: &ServerSettings) -> Vec<String> 
     let user = &settings.user;
     vec![
         format!("the account {user} of {} reads everything and writes nothing", product.name()),
-        "RELOAD holds commits back while dump and fingerprint take their snapshots, PROCESS and \
-         BINLOG MONITOR tell where the server stands, SHOW DATABASES names what no policy protects"
-            .to_owned(),
+        format!(
+            "RELOAD holds commits back while dump and fingerprint take their snapshots, {}, SHOW \
+             DATABASES names what no policy protects",
+            match product {
+                Product::Mariadb => "PROCESS and BINLOG MONITOR tell where the server stands",
+                Product::Mysql => {
+                    "BACKUP_ADMIN holds definitions back first, REPLICATION CLIENT tells where the \
+                     server stands, SHOW_ROUTINE shows routines of others"
+                }
+            }
+        ),
         "without SHOW VIEW, TRIGGER and EVENT views, triggers and events would be missing from dump \
          and fingerprint alike"
             .to_owned(),
-        "SELECT on mysql reads accounts with the hashes of their passwords, and routines".to_owned(),
+        "SELECT on mysql reads accounts with the hashes of their passwords, and of MariaDB routines"
+            .to_owned(),
         match settings.password {
             Some(_) => format!(
                 "the account's password is what `password` names: ALTER USER {} IDENTIFIED BY …",
                 account(settings)
             ),
-            None => "without a password the account is its name on this host (unix_socket)".into(),
+            None => format!(
+                "without a password the account is its name on this host ({})",
+                socket_plugin(product)
+            ),
         },
     ]
 }
 
 /// What grants exactly that, one line each; may be run again.
-pub(super) fn statements(settings: &ServerSettings) -> Vec<String> {
+pub(super) fn statements(product: Product, settings: &ServerSettings) -> Vec<String> {
     let to = account(settings);
     let made = match settings.password {
         // Nobody can log in before the password was set.
         Some(_) => format!("CREATE USER IF NOT EXISTS {to} ACCOUNT LOCK;"),
-        None => format!("CREATE USER IF NOT EXISTS {to} IDENTIFIED VIA unix_socket;"),
+        None => {
+            let by = if product == Product::Mariadb { "VIA" } else { "WITH" };
+            format!("CREATE USER IF NOT EXISTS {to} IDENTIFIED {by} {};", socket_plugin(product))
+        }
     };
-    let mut statements = vec![made, format!("GRANT {} ON *.* TO {to};", GLOBAL.join(", "))];
+    let global = product.global_privileges().join(", ");
+    let mut statements = vec![made, format!("GRANT {global} ON *.* TO {to};")];
     let of_database = OF_DATABASE.join(", ");
     match &settings.databases[..] {
         [] => statements.push(format!("GRANT {of_database} ON *.* TO {to};")),
@@ -50,6 +66,14 @@ pub(super) fn statements(settings: &ServerSettings) -> Vec<String> {
         statements.push(format!("-- ALTER USER {to} IDENTIFIED BY '…' ACCOUNT UNLOCK;"));
     }
     statements
+}
+
+/// What lets an account of this host in that the server's socket shows to be it.
+fn socket_plugin(product: Product) -> &'static str {
+    match product {
+        Product::Mariadb => "unix_socket",
+        Product::Mysql => "auth_socket",
+    }
 }
 
 fn account(settings: &ServerSettings) -> String {

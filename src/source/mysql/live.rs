@@ -20,16 +20,6 @@ use crate::policy::sources::ServerSettings;
 /// The server's own databases.
 const SYSTEM: &str = "'mysql', 'sys', 'information_schema', 'performance_schema'";
 
-/// Global variables that change what a definition or a row means where it is made again.
-const VARIABLES: [&str; 6] = [
-    "lower_case_table_names",
-    "innodb_page_size",
-    "innodb_default_row_format",
-    "innodb_strict_mode",
-    "character_set_server",
-    "collation_server",
-];
-
 /// A server that may be captured.
 pub(super) struct Live {
     pub login: Login,
@@ -70,7 +60,8 @@ impl Live {
         let refused =
             |what: String, source| Error::Engine { object: session::name_of(&login), what, source };
         let limit = settings.statement_deadline;
-        let mut session = Session::open(&login, limit, interrupted.clone()).map_err(failed)?;
+        let mut session =
+            Session::open(product, &login, limit, interrupted.clone()).map_err(failed)?;
         session.set_lock_patience(settings.lock_timeout).map_err(failed)?;
         let told = session.value("SELECT VERSION()").map_err(failed)?;
         let version = Version::read(&told).filter(|version| version.product == product);
@@ -200,7 +191,7 @@ fn chosen(
 
 fn variables(session: &mut Session) -> Result<Vec<(String, String)>, session::Error> {
     let mut found = Vec::new();
-    for name in VARIABLES {
+    for name in session.product().variables() {
         let value = session.value(&format!("SELECT @@GLOBAL.{name}"))?;
         found.push((name.to_owned(), value));
     }

@@ -1,4 +1,4 @@
-//! MariaDB databases: captured by the server's own tools, recovered in a caged server.
+//! Databases of MariaDB and MySQL: captured by the server's own tools, recovered in a caged server.
 //!
 //! What both halves share stands here: a [`Session`] with pinned settings, and the fingerprint and
 //! schema of a database, the same on a live server and on a scratch one.
@@ -6,13 +6,17 @@
 mod accounts;
 mod asking;
 mod capture;
+mod charset;
 mod client;
+mod defaults;
+mod dialect;
 mod dump;
 mod engine;
 mod fingerprint;
 mod grant;
 mod grants;
 mod live;
+mod lock;
 mod moment;
 pub mod names;
 mod privileges;
@@ -58,7 +62,7 @@ pub fn file_of(database: &str) -> String {
     entries::file_of(database, "sql")
 }
 
-/// A source of `kind = "mariadb"`.
+/// A source of `kind = "mariadb"` or `"mysql"`.
 #[derive(Debug, Clone)]
 pub struct Mysql {
     name: Name,
@@ -103,8 +107,8 @@ impl Source for Mysql {
     fn grants(&self) -> Grants {
         Grants {
             needs: grants::needs(self.product, &self.settings),
-            statements: grants::statements(&self.settings),
-            client: "mariadb",
+            statements: grants::statements(self.product, &self.settings),
+            client: self.product.client(),
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! In: a login, how to dump. Out: a [`Held`] moment: a session that sees it, and a dump that has
 //! begun to. Where there is a binary log its position proves that both see the same; the lock alone
-//! does elsewhere. Writers wait no longer than [`MOST_HELD`]; the server itself gives up the lock
+//! does elsewhere. A server that forbids the lock is dumped all the same, and nothing is compared then.
+//! Writers wait no longer than [`MOST_HELD`]; the server itself gives up the lock
 //! where we are stopped or cut off.
 
 use std::sync::Arc;
@@ -15,22 +16,18 @@ use jiff::Timestamp;
 use super::super::login::Login;
 use super::super::running::{self, Order, Running};
 use super::super::{Context, Error};
+use super::Product;
 use super::client::Client;
 use super::dump::Dump;
 use super::engine::Engine;
 use super::live::engine_error;
+use super::lock::{Lock, position};
 use super::server::Moment;
 use super::session::{self, Session, number};
 use crate::policy::sources::ServerSettings;
 
 /// The longest that commits may wait for us.
 const MOST_HELD: Duration = Duration::from_secs(2);
-
-/// Of that, the longest that we wait for commits under way.
-const COMMITS: Duration = Duration::from_secs(1);
-
-/// After so many seconds without a word from us the server ends the session that holds the lock.
-const SILENCE_SECONDS: u32 = 4;
 
 /// How often it is tried to let the dump begin in time, and the pause in between.
 const ATTEMPTS: u32 = 3;
@@ -74,7 +71,7 @@ impl Holder<'_> {
             }
             tracing::warn!(
                 "{} did not begin to dump within {} s; commits go on (attempt {attempt})",
-                self.engine.dumper(),
+                self.engine.product.dumper(),
                 MOST_HELD.as_secs()
             );
             std::thread::sleep(PAUSE);
@@ -95,48 +92,70 @@ impl Holder<'_> {
         let failed = |error| engine_error(self.login, error);
         let mut session = self.open().map_err(failed)?;
         session.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").map_err(failed)?;
-        let mut lock = Lock { session: self.open().map_err(failed)? };
-        lock.prepare().map_err(|error| self.not_granted(error))?;
+        let mut lock = Lock::on(self.open().map_err(failed)?);
+        let forbidden = self.granted(lock.prepare())?;
         let begun = Instant::now();
-        lock.take().map_err(|error| self.not_granted(error))?;
+        let unheld = match forbidden {
+            None => self.granted(lock.take())?,
+            forbidden => forbidden,
+        };
+        let has_position = self.has_binlog && unheld.is_none();
         let time = self.context.clock.now();
         session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT").map_err(failed)?;
         session.run(&format!("SAVEPOINT {SAVEPOINT}")).map_err(failed)?;
-        let (dump, began) = self.dump()?;
+        let position = |session: &mut Session| match has_position {
+            true => position(session).map(Some).map_err(failed),
+            false => Ok(None),
+        };
+        let binlog = position(&mut session)?;
+        let (dump, began) = self.dump(has_position)?;
         let left = MOST_HELD.saturating_sub(begun.elapsed());
         let is_begun = began.recv_timeout(left).is_ok();
-        lock.give_back().map_err(failed)?;
+        let still = position(&mut session)?;
+        if unheld.is_none() {
+            lock.give_back().map_err(failed)?;
+        }
         let held = begun.elapsed();
         if !is_begun {
             // A program that failed says why.
             return dump.begun_badly().map_or(Ok(None), |why| Err(dump_refused(why)));
         }
         let server_time = session.value("SELECT UTC_TIMESTAMP(6)").map_err(failed)?;
-        let binlog = match self.has_binlog {
-            true => Some(position(&mut session).map_err(failed)?),
-            false => None,
-        };
+        if still != binlog {
+            return Err(failed(session.unexpected("somebody committed under the lock")));
+        }
         let held_ms = u64::try_from(held.as_millis()).unwrap_or(u64::MAX);
-        let moment = Moment { server_time, binlog, held_ms, repeats: 0 };
+        let held_ms = if unheld.is_none() { held_ms } else { 0 };
+        let moment = Moment { server_time, binlog, unheld, held_ms, repeats: 0 };
         Ok(Some(Held { session, dump, time, moment }))
     }
 
     fn open(&self) -> Result<Session, session::Error> {
         let limit = self.settings.statement_deadline;
-        let mut session = Session::open(self.login, limit, self.context.interrupted.clone())?;
+        let interrupted = self.context.interrupted.clone();
+        let mut session = Session::open(self.engine.product, self.login, limit, interrupted)?;
         session.set_lock_patience(self.settings.lock_timeout)?;
         Ok(session)
     }
 
     /// Starts the program; the receiver hears of it when its transaction has begun.
-    fn dump(&self) -> Result<(Dump, mpsc::Receiver<()>), Error> {
-        let mut command = self.client.command(&self.engine.program(self.engine.dumper()));
+    fn dump(&self, has_position: bool) -> Result<(Dump, mpsc::Receiver<()>), Error> {
+        let product = self.engine.product;
+        let mut command = self.client.command(&self.engine.program(product.dumper()));
         command
             .args(["--verbose", "--single-transaction", "--quick", "--hex-blob", "--tz-utc"])
-            .args(["--routines", "--events", "--triggers", "--no-tablespaces", "--dump-history"])
-            .args(["--default-character-set=utf8mb4", "--max-allowed-packet=1G"]);
-        if self.has_binlog {
-            command.arg("--master-data=2");
+            .args(["--routines", "--events", "--triggers", "--no-tablespaces"])
+            .args(["--default-character-set=utf8mb4", "--max-allowed-packet=1G"])
+            .args(match product {
+                Product::Mariadb => &["--dump-history"][..],
+                // Neither is of the data, and both want more rights where it is loaded.
+                Product::Mysql => &["--set-gtid-purged=OFF", "--column-statistics=0"],
+            });
+        if has_position {
+            command.arg(match product {
+                Product::Mariadb => "--master-data=2",
+                Product::Mysql => "--source-data=2",
+            });
         }
         command.args(["--databases", "--"]).args(self.databases);
         let abandoned = Arc::new(AtomicBool::new(false));
@@ -144,7 +163,7 @@ impl Holder<'_> {
         let (tell, began) = mpsc::channel();
         let running = Running::start(Order {
             command,
-            program: self.engine.dumper(),
+            program: product.dumper(),
             silence: self.settings.statement_deadline,
             unwanted: Box::new(move || {
                 interrupted.load(Ordering::Relaxed) || unwanted.load(Ordering::Relaxed)
@@ -153,6 +172,21 @@ impl Holder<'_> {
         });
         let running = running.map_err(|error| dump_refused(error.into()))?;
         Ok((Dump::of(running, abandoned), began))
+    }
+
+    /// Why the server forbids a lock; none where it was granted.
+    fn granted(&self, asked: Result<(), session::Error>) -> Result<Option<String>, Error> {
+        match asked {
+            Ok(()) => Ok(None),
+            Err(error) if error.is_forbidden() => {
+                tracing::warn!("nothing will be compared: commits cannot be held back: {error}");
+                Ok(Some(format!(
+                    "the server forbids the lock that holds commits back, so that dump and \
+                     fingerprint are not of one moment: {error}"
+                )))
+            }
+            Err(error) => Err(self.not_granted(error)),
+        }
     }
 
     fn not_granted(&self, error: session::Error) -> Error {
@@ -172,31 +206,6 @@ impl Holder<'_> {
     }
 }
 
-/// A session that holds commits back for as long as it says so, or lives.
-struct Lock {
-    session: Session,
-}
-
-impl Lock {
-    /// Everything that does not hold commits back yet. DDL waits from here on, and statements that
-    /// write tables without transactions.
-    fn prepare(&mut self) -> Result<(), session::Error> {
-        self.session.run(&format!("SET SESSION wait_timeout = {SILENCE_SECONDS}"))?;
-        for stage in ["START", "FLUSH", "BLOCK_DDL"] {
-            self.session.run(&format!("BACKUP STAGE {stage}"))?;
-        }
-        self.session.set_lock_patience(COMMITS)
-    }
-
-    fn take(&mut self) -> Result<(), session::Error> {
-        self.session.run("BACKUP STAGE BLOCK_COMMIT")
-    }
-
-    fn give_back(mut self) -> Result<(), session::Error> {
-        self.session.run("BACKUP STAGE END")
-    }
-}
-
 /// Tells once the program has begun its transaction.
 fn listener(tell: Sender<()>) -> impl FnMut(&[u8]) + Send {
     let (mut heard, mut tell) = (Vec::new(), Some(tell));
@@ -212,19 +221,6 @@ fn listener(tell: Sender<()>) -> impl FnMut(&[u8]) + Send {
             // Whoever asked may have given up by now.
             let _ = tell.send(());
         }
-    }
-}
-
-/// Where the binary log stood when the session's snapshot was taken.
-fn position(session: &mut Session) -> Result<String, session::Error> {
-    let rows = session.rows("SHOW STATUS LIKE 'Binlog_snapshot_%'")?;
-    let of = |wanted: &str| {
-        let row = rows.iter().find(|row| row[0].as_deref() == Some(wanted));
-        row.and_then(|row| row[1].clone())
-    };
-    match (of("Binlog_snapshot_file"), of("Binlog_snapshot_position")) {
-        (Some(file), Some(position)) => Ok(format!("{file}:{position}")),
-        _ => Err(session.unexpected("no position of the binary log")),
     }
 }
 

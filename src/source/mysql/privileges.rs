@@ -4,12 +4,10 @@
 //! where something is missing. What is hidden would be missing from the dump and from the fingerprint
 //! alike, and equality would hold: without TRIGGER a database seems to have no triggers.
 
+use super::Product;
 use super::grant::{Grant, On, is_like};
 use super::names::identifier;
 use super::session::{Error, Session};
-
-/// What the lock, the moment and the list of databases need.
-pub(super) const GLOBAL: [&str; 4] = ["RELOAD", "PROCESS", "BINLOG MONITOR", "SHOW DATABASES"];
 
 /// What each database needs.
 pub(super) const OF_DATABASE: [&str; 4] = ["SELECT", "SHOW VIEW", "TRIGGER", "EVENT"];
@@ -24,19 +22,27 @@ pub(super) fn lacking(
 ) -> Result<Option<String>, Error> {
     let user = session.value("SELECT CURRENT_USER()")?;
     let mut lines = session.column("SHOW GRANTS")?;
-    match session.column("SHOW GRANTS FOR PUBLIC") {
-        Ok(of_public) => lines.extend(of_public),
-        // Nothing was ever granted to everybody.
-        Err(Error::Refused { .. }) => {}
-        Err(error) => return Err(error),
+    let product = session.product();
+    if product == Product::Mariadb {
+        match session.column("SHOW GRANTS FOR PUBLIC") {
+            Ok(of_public) => lines.extend(of_public),
+            // Nothing was ever granted to everybody.
+            Err(Error::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
-    let grants: Vec<Grant> = lines.iter().filter_map(|line| Grant::read(line)).collect();
-    Ok(told(&user, &grants, databases))
+    Ok(told(product, &user, &Granted::of(&lines), databases))
 }
 
-fn told(user: &str, grants: &[Grant], databases: &[String]) -> Option<String> {
-    let global = |privilege: &&&str| !is_global(grants, privilege);
-    let missing: Vec<&str> = GLOBAL.iter().filter(global).copied().collect();
+/// What an account is granted, and what of it MySQL took back for single databases.
+struct Granted {
+    grants: Vec<Grant>,
+    revoked: Vec<Grant>,
+}
+
+fn told(product: Product, user: &str, grants: &Granted, databases: &[String]) -> Option<String> {
+    let global = |privilege: &&&str| !grants.has_everywhere(privilege);
+    let missing: Vec<&str> = product.global_privileges().iter().filter(global).copied().collect();
     let (mut what, mut remedies) = (Vec::new(), Vec::new());
     if !missing.is_empty() {
         what.push(format!("it lacks {}", missing.join(", ")));
@@ -44,7 +50,7 @@ fn told(user: &str, grants: &[Grant], databases: &[String]) -> Option<String> {
     }
     let wanted = databases.iter().map(|name| (name.as_str(), &OF_DATABASE[..]));
     for (database, wanted) in wanted.chain([("mysql", &OF_SYSTEM[..])]) {
-        let lacks = |privilege: &&&str| !is_granted(grants, privilege, database);
+        let lacks = |privilege: &&&str| !grants.has(privilege, database);
         let missing: Vec<&str> = wanted.iter().filter(lacks).copied().collect();
         if !missing.is_empty() {
             what.push(format!("on database {database} it lacks {}", missing.join(", ")));
@@ -64,27 +70,44 @@ fn told(user: &str, grants: &[Grant], databases: &[String]) -> Option<String> {
     ))
 }
 
-fn is_global(grants: &[Grant], privilege: &str) -> bool {
-    grants.iter().any(|grant| grant.on == On::Everything && grant.has(privilege))
-}
+impl Granted {
+    /// Reads the lines of `SHOW GRANTS`.
+    fn of(lines: &[String]) -> Self {
+        Self {
+            grants: lines.iter().filter_map(|line| Grant::read(line)).collect(),
+            revoked: lines.iter().filter_map(|line| Grant::read_revoked(line)).collect(),
+        }
+    }
 
-/// Of several patterns that fit, the server goes by one: all must grant it, then that one does.
-fn is_granted(grants: &[Grant], privilege: &str, database: &str) -> bool {
-    if is_global(grants, privilege) {
-        return true;
+    fn has_everywhere(&self, privilege: &str) -> bool {
+        self.grants.iter().any(|grant| grant.on == On::Everything && grant.has(privilege))
     }
-    let mut patterns: Vec<(&str, bool)> = Vec::new();
-    for grant in grants {
-        let On::Databases(pattern) = &grant.on else { continue };
-        if !is_like(database, pattern) {
-            continue;
-        }
-        match patterns.iter_mut().find(|(known, _)| known == pattern) {
-            Some((_, granted)) => *granted |= grant.has(privilege),
-            None => patterns.push((pattern, grant.has(privilege))),
-        }
+
+    fn is_revoked(&self, privilege: &str, database: &str) -> bool {
+        self.revoked.iter().any(|one| {
+            let is_of_it = matches!(&one.on, On::Databases(name) if is_like(database, name));
+            is_of_it && one.has(privilege)
+        })
     }
-    !patterns.is_empty() && patterns.iter().all(|(_, granted)| *granted)
+
+    /// Of several patterns that fit, the server goes by one: all must grant it, then that one does.
+    fn has(&self, privilege: &str, database: &str) -> bool {
+        if self.has_everywhere(privilege) && !self.is_revoked(privilege, database) {
+            return true;
+        }
+        let mut patterns: Vec<(&str, bool)> = Vec::new();
+        for grant in &self.grants {
+            let On::Databases(pattern) = &grant.on else { continue };
+            if !is_like(database, pattern) {
+                continue;
+            }
+            match patterns.iter_mut().find(|(known, _)| known == pattern) {
+                Some((_, granted)) => *granted |= grant.has(privilege),
+                None => patterns.push((pattern, grant.has(privilege))),
+            }
+        }
+        !patterns.is_empty() && patterns.iter().all(|(_, granted)| *granted)
+    }
 }
 
 /// `backup@%` as SQL writes it.
@@ -98,8 +121,29 @@ mod tests {
     use super::*;
 
     fn lacks(lines: &[&str]) -> Option<String> {
-        let grants: Vec<Grant> = lines.iter().filter_map(|line| Grant::read(line)).collect();
-        told("backup@%", &grants, &["shop".to_owned()])
+        of(Product::Mariadb, lines)
+    }
+
+    fn of(product: Product, lines: &[&str]) -> Option<String> {
+        let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        told(product, "backup@%", &Granted::of(&lines), &["shop".to_owned()])
+    }
+
+    #[test]
+    fn what_mysql_took_back_of_a_database_is_not_granted_on_it() {
+        let global = "GRANT SELECT, RELOAD, SHOW DATABASES, REPLICATION CLIENT, SHOW VIEW, EVENT, \
+                      TRIGGER ON *.* TO `backup`@`%`";
+        let dynamic = "GRANT BACKUP_ADMIN,SHOW_ROUTINE ON *.* TO `backup`@`%`";
+        let revoked = "REVOKE SELECT, TRIGGER ON `shop`.* FROM `backup`@`%`";
+
+        assert_eq!(of(Product::Mysql, &[global, dynamic]), None);
+        let told = of(Product::Mysql, &[global, dynamic, revoked]).unwrap();
+        assert!(told.contains("on database shop it lacks SELECT, TRIGGER."), "{told}");
+        let told = of(Product::Mysql, &[global]).unwrap();
+        assert!(
+            told.contains("GRANT BACKUP_ADMIN, SHOW_ROUTINE ON *.* TO `backup`@`%`;"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::super::Kind;
 #[serde(rename_all = "lowercase")]
 pub enum Product {
     Mariadb,
+    Mysql,
 }
 
 impl Product {
@@ -16,6 +17,7 @@ impl Product {
     pub fn name(self) -> &'static str {
         match self {
             Self::Mariadb => "MariaDB",
+            Self::Mysql => "MySQL",
         }
     }
 
@@ -23,6 +25,7 @@ impl Product {
     pub fn kind(self) -> Kind {
         match self {
             Self::Mariadb => Kind::Mariadb,
+            Self::Mysql => Kind::Mysql,
         }
     }
 
@@ -30,6 +33,23 @@ impl Product {
     pub fn series(self) -> &'static [&'static str] {
         match self {
             Self::Mariadb => &["10.11"],
+            Self::Mysql => &["9.7"],
+        }
+    }
+
+    /// The name of the client, which runs SQL.
+    pub fn client(self) -> &'static str {
+        match self {
+            Self::Mariadb => "mariadb",
+            Self::Mysql => "mysql",
+        }
+    }
+
+    /// The name of the program that dumps.
+    pub fn dumper(self) -> &'static str {
+        match self {
+            Self::Mariadb => "mariadb-dump",
+            Self::Mysql => "mysqldump",
         }
     }
 }
@@ -45,17 +65,17 @@ pub(super) struct Version {
 }
 
 impl Version {
-    /// Reads e.g. `10.11.19-MariaDB-0+deb12u1-log`; none of another product.
+    /// Reads e.g. `10.11.19-MariaDB-0+deb12u1-log` or `9.7.4-2`.
     pub(super) fn read(text: &str) -> Option<Self> {
         let number = text.split('-').next()?;
         let mut parts = number.split('.');
         let (major, minor) = (parts.next()?, parts.next()?);
         let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-        if !is_number(major) || !is_number(minor) || !text.contains("MariaDB") {
+        if !is_number(major) || !is_number(minor) {
             return None;
         }
-        let (number, series) = (number.to_owned(), format!("{major}.{minor}"));
-        Some(Self { product: Product::Mariadb, number, series })
+        let product = if text.contains("MariaDB") { Product::Mariadb } else { Product::Mysql };
+        Some(Self { product, number: number.to_owned(), series: format!("{major}.{minor}") })
     }
 }
 
@@ -65,11 +85,17 @@ mod tests {
 
     #[test]
     fn versions_are_read_as_servers_and_programs_tell_them() {
-        let of = |text: &str| Version::read(text).map(|found| (found.number, found.series));
+        let of = |text: &str| {
+            Version::read(text).map(|found| (found.product, found.number, found.series))
+        };
+        let told = |product, number: &str, series: &str| {
+            Some((product, number.to_owned(), series.to_owned()))
+        };
 
         let debian = of("10.11.19-MariaDB-0+deb12u1-log");
-        assert_eq!(debian, Some(("10.11.19".to_owned(), "10.11".to_owned())));
-        assert_eq!(of("8.4.6"), None, "MySQL is another product");
+        assert_eq!(debian, told(Product::Mariadb, "10.11.19", "10.11"));
+        assert_eq!(of("9.7.4-2"), told(Product::Mysql, "9.7.4", "9.7"));
+        assert_eq!(of("8.4.6"), told(Product::Mysql, "8.4.6", "8.4"));
         assert_eq!(of("MariaDB"), None);
     }
 }

@@ -4,10 +4,12 @@
 //! table's definition is cut into its lines, so that a missing index is told as such; whatever is no
 //! line of an index or a constraint stays with the table.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::names::{identifier, literal, readable, unquoted};
 use super::session::{Error, Session};
+use super::{Product, charset};
 use crate::ground::digest::Digest;
 
 /// What there is of definitions, and what counts on beside transactions.
@@ -23,8 +25,8 @@ pub(super) fn of_database(session: &mut Session, database: &str) -> Result<Schem
     let mut found = Schema::default();
     let wanted = literal(database);
     let row = session.row(&format!(
-        "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME, SCHEMA_COMMENT
-         FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {wanted}"
+        "SELECT {} FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {wanted}",
+        session.product().database_columns()
     ))?;
     put(&mut found, format!("{}: database", readable(database)), &joined(&row));
     let tables = session.rows(&format!(
@@ -42,6 +44,9 @@ pub(super) fn of_database(session: &mut Session, database: &str) -> Result<Schem
         }
     }
     code(session, database, &mut found)?;
+    if session.product() == Product::Mysql {
+        libraries(session, database, &mut found)?;
+    }
     Ok(found)
 }
 
@@ -75,6 +80,24 @@ fn code(session: &mut Session, database: &str, found: &mut Schema) -> Result<(),
     ))?;
     for name in events {
         shown(session, database, "EVENT", &name, &[1, 2, 3, 4, 5, 6], "", found)?;
+    }
+    Ok(())
+}
+
+/// MySQL's libraries: code that routines import.
+fn libraries(session: &mut Session, database: &str, found: &mut Schema) -> Result<(), Error> {
+    let rows = session.rows(&format!(
+        "SELECT LIBRARY_NAME, LANGUAGE, LIBRARY_DEFINITION, LIBRARY_COMMENT
+         FROM information_schema.LIBRARIES WHERE LIBRARY_SCHEMA = {} ORDER BY 1",
+        literal(database)
+    ))?;
+    for mut row in rows {
+        let [Some(name), _, Some(text), _] = row.as_mut_slice() else {
+            return Err(session.unexpected("the definition of a library is hidden"));
+        };
+        text.truncate(text.trim_end().len());
+        let object = format!("{}: library {}", readable(database), readable(name));
+        put(found, object, &joined(&row));
     }
     Ok(())
 }
@@ -139,6 +162,10 @@ fn table(
                 if let Some(next) = next {
                     found.counters.insert(auto_increment_name(database, name), next.to_owned());
                 }
+                let line = match session.product() {
+                    Product::Mariadb => Cow::Borrowed(line.as_str()),
+                    Product::Mysql => charset::without_implied(&line),
+                };
                 rest.push_str(line.trim_end_matches(','));
                 rest.push('\n');
             }

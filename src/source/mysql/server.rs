@@ -45,6 +45,10 @@ pub struct Moment {
     /// Where the binary log stood, `file:position`, the same for dump and fingerprint; none where
     /// the server writes none, so that only the lock proves that they agree.
     pub binlog: Option<String>,
+    /// Why commits could not be held back, so that dump and fingerprint are not of one moment and
+    /// nothing can be equal; none where they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unheld: Option<String>,
     /// How long commits waited, in milliseconds.
     pub held_ms: u64,
     /// How often the dump was begun anew because definitions changed under it.

@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 
 use super::super::login::{Login, Tls};
 use super::super::within::{Waited, within};
+use super::Product;
 use crate::ground::secret::ExposeSecret;
 
 /// How long a server may take to accept a connection.
@@ -24,23 +25,6 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 /// By how much the server's own patience is longer than ours.
 const GIVE_UP_LATER: Duration = Duration::from_secs(1);
-
-/// What a session sets before anything else. The first ones change the text of values, and so a
-/// fingerprint; the rest keeps the server's own limits out of long reads. A day without a question
-/// is longer than any dump that the session waits for.
-const PINNED: [&str; 11] = [
-    "sql_mode = ''",
-    "old_mode = ''",
-    "time_zone = '+00:00'",
-    "sql_quote_show_create = 1",
-    "group_concat_max_len = 1048576",
-    "sql_select_limit = 18446744073709551615",
-    "sql_safe_updates = 0",
-    "completion_type = 'NO_CHAIN'",
-    "wait_timeout = 86400",
-    "net_read_timeout = 600",
-    "net_write_timeout = 600",
-];
 
 /// One answer's row: a text or NULL for each column.
 pub type Row = Vec<Option<String>>;
@@ -64,6 +48,8 @@ pub mod number {
     pub const DEFINITION_CHANGED: u16 = 1412;
     /// `ER_NO_SUCH_TABLE`
     pub const NO_SUCH_TABLE: u16 = 1146;
+    /// Of what the server forbids: to this account, or to everybody.
+    pub const FORBIDDEN: [u16; 4] = [1044, 1045, 1227, 1290];
     /// Of a database, a view, a routine, a trigger, an event and an account that is gone.
     pub const GONE: [u16; 6] = [1049, 1347, 1305, 1360, 1539, 1141];
 }
@@ -90,6 +76,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the server understood, and forbids it.
+    pub(super) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Refused { number, .. } if number::FORBIDDEN.contains(number))
+    }
+
     /// Whether something that was there a moment ago is gone or changed.
     pub(super) fn is_of_a_change(&self) -> bool {
         let Self::Refused { number, .. } = self else { return false };
@@ -104,6 +95,7 @@ pub struct TooLarge;
 
 /// One connection to one server.
 pub struct Session {
+    product: Product,
     connection: MySqlConnection,
     runtime: Handle,
     server: String,
@@ -114,22 +106,28 @@ pub struct Session {
 impl Session {
     /// Logs in and pins the settings. Each statement may take as long as `limit`.
     pub fn open(
+        product: Product,
         login: &Login,
         limit: Duration,
         interrupted: Arc<AtomicBool>,
     ) -> Result<Self, Error> {
         let (runtime, server) = (Handle::current(), name_of(login));
-        let options = options(login);
+        let options = options(product, login);
         let waited = runtime.block_on(within(CONNECT_LIMIT, &interrupted, options.connect()));
         let connection = match waited {
             Ok(connected) => connected.map_err(|error| not_connected(&server, error))?,
             Err(Waited::TooLong) => return Err(Error::TimedOut { server, limit: CONNECT_LIMIT }),
             Err(Waited::Interrupted) => return Err(Error::Interrupted),
         };
-        let mut session = Self { connection, runtime, server, limit, interrupted };
-        session.run(&format!("SET SESSION {}", PINNED.join(", SESSION ")))?;
+        let mut session = Self { product, connection, runtime, server, limit, interrupted };
+        session.run(&product.pins())?;
         session.set_limit(limit)?;
         Ok(session)
+    }
+
+    /// What the server is.
+    pub(super) fn product(&self) -> Product {
+        self.product
     }
 
     /// From now on a lock is waited for no longer than `patience`; the server counts in seconds.
@@ -142,9 +140,7 @@ impl Session {
     /// a moment after we gave up: nobody would tell it.
     pub fn set_limit(&mut self, limit: Duration) -> Result<(), Error> {
         self.limit = limit;
-        // A year is the most that the server knows.
-        let seconds = limit.saturating_add(GIVE_UP_LATER).as_secs_f64().min(31_536_000.0);
-        self.run(&format!("SET SESSION max_statement_time = {seconds:.3}"))
+        self.run(&self.product.limits(limit.saturating_add(GIVE_UP_LATER)))
     }
 
     /// Runs statements whose answers are not wanted.
@@ -261,7 +257,7 @@ fn columns_of(row: &MySqlRow) -> Vec<Column> {
     columns.collect()
 }
 
-fn options(login: &Login) -> MySqlConnectOptions {
+fn options(product: Product, login: &Login) -> MySqlConnectOptions {
     let mut options = MySqlConnectOptions::new()
         .port(login.port)
         .username(&login.user)
@@ -277,6 +273,11 @@ fn options(login: &Login) -> MySqlConnectOptions {
     options =
         if login.is_local() { options.socket(&login.host) } else { options.host(&login.host) };
     match &login.tls {
+        // A password that the server does not remember is asked for as it is, which sqlx does not
+        // send over a socket; TLS over it, with the key that every server makes, lets it.
+        Tls::Off if product == Product::Mysql && login.password.is_some() => {
+            options.ssl_mode(MySqlSslMode::Preferred)
+        }
         Tls::Off => options.ssl_mode(MySqlSslMode::Disabled),
         Tls::Require => options.ssl_mode(MySqlSslMode::Required),
         Tls::Verify { ca } => options.ssl_mode(MySqlSslMode::VerifyIdentity).ssl_ca(ca),

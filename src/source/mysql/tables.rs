@@ -4,6 +4,7 @@
 //! unambiguous: numbers and times hold no comma, everything else is preceded by its length or is a
 //! digest of fixed length. Generated columns are left out: a dump carries how they are made.
 
+use super::Product;
 use super::names::{identifier, literal, readable};
 use super::session::{Error, Session};
 
@@ -52,7 +53,7 @@ const PLAIN: [&str; 14] = [
 ];
 
 /// Types whose values may be larger than what an expression may make (`max_allowed_packet`).
-const LARGE: [&str; 17] = [
+const LARGE: [&str; 19] = [
     "tinyblob",
     "blob",
     "mediumblob",
@@ -70,6 +71,8 @@ const LARGE: [&str; 17] = [
     "multilinestring",
     "multipolygon",
     "geometrycollection",
+    "geomcollection",
+    "vector",
 ];
 
 /// Types whose length is that of their bytes.
@@ -142,6 +145,7 @@ fn columns(session: &mut Session, database: &str, tables: &mut [Table]) -> Resul
          FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {} ORDER BY 1, ORDINAL_POSITION",
         literal(database)
     ))?;
+    let product = session.product();
     let mut with_own_period = Vec::new();
     for row in found {
         let Ok([Some(table), Some(column), Some(kind), Some(generated)]) = <[_; 4]>::try_from(row)
@@ -154,7 +158,7 @@ fn columns(session: &mut Session, database: &str, tables: &mut [Table]) -> Resul
             with_own_period.push(table.name.clone());
         }
         if generated.is_empty() || is_period {
-            table.text.push(text(&column, &kind));
+            table.text.push(text(product, &column, &kind));
         }
         if kind == "float" && generated.is_empty() {
             table.floats.push(column);
@@ -169,12 +173,12 @@ fn columns(session: &mut Session, database: &str, tables: &mut [Table]) -> Resul
 }
 
 /// SQL for the text of a value.
-fn text(column: &str, kind: &str) -> String {
+fn text(product: Product, column: &str, kind: &str) -> String {
     let name = identifier(column);
     if PLAIN.contains(&kind) {
         format!("IFNULL({name},'n')")
     } else if LARGE.contains(&kind) {
-        format!("IFNULL(MD5({name}),'n')")
+        format!("IFNULL({},'n')", product.digest(&name))
     } else if BYTES.contains(&kind) {
         format!("IFNULL(CONCAT(LENGTH({name}),':',CAST({name} AS BINARY)),'n')")
     } else {

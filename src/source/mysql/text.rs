@@ -250,11 +250,18 @@ fn name_at(bytes: &[u8]) -> Option<(String, usize)> {
     unquoted(&quoted).map(|(name, _)| (name, end))
 }
 
+/// What the position of the binary log is written with: by MariaDB, by MySQL.
+const POSITIONS: [(&str, &str); 2] = [
+    ("-- CHANGE MASTER TO MASTER_LOG_FILE='", "', MASTER_LOG_POS="),
+    ("-- CHANGE REPLICATION SOURCE TO SOURCE_LOG_FILE='", "', SOURCE_LOG_POS="),
+];
+
 /// `-- CHANGE MASTER TO MASTER_LOG_FILE='bin.000001', MASTER_LOG_POS=328;` is `bin.000001:328`.
 fn binlog(line: &str) -> Option<String> {
-    let rest = line.strip_prefix("-- CHANGE MASTER TO MASTER_LOG_FILE='")?;
-    let (file, rest) = rest.split_once("', MASTER_LOG_POS=")?;
-    Some(format!("{file}:{}", rest.trim_end_matches(';')))
+    POSITIONS.iter().find_map(|(before, between)| {
+        let (file, rest) = line.strip_prefix(before)?.split_once(between)?;
+        Some(format!("{file}:{}", rest.trim_end_matches(';')))
+    })
 }
 
 #[cfg(test)]
@@ -312,6 +319,14 @@ mod tests {
         for size in [1, 2, 3, 7, 50, 1000] {
             assert_eq!(read(DUMP, size), whole, "in pieces of {size}");
         }
+    }
+
+    #[test]
+    fn the_position_is_read_as_either_product_writes_it() {
+        let mysql =
+            "-- CHANGE REPLICATION SOURCE TO SOURCE_LOG_FILE='bin.000001', SOURCE_LOG_POS=8;";
+        assert_eq!(binlog(mysql).as_deref(), Some("bin.000001:8"));
+        assert_eq!(binlog("-- CHANGE REPLICATION SOURCE TO SOURCE_LOG_FILE='bin.0000"), None);
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Engines {
     pub fn of(declared: &[policy::Engine]) -> Self {
         let declared = declared.iter().filter_map(|engine| match engine {
             policy::Engine::Postgres { major, path } => Some((*major, path.clone())),
-            policy::Engine::Mariadb { .. } => None,
+            policy::Engine::Mariadb { .. } | policy::Engine::Mysql { .. } => None,
         });
         Self { declared: declared.collect() }
     }

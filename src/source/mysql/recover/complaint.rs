@@ -46,28 +46,37 @@ pub(super) fn is_of_the_host(number: u16, message: &str) -> bool {
 }
 
 /// Fails where a client did not end well or said that anything is wrong.
-pub(super) fn none(script: &str, finished: &Finished) -> Result<(), Trouble> {
-    told(script, finished, finished.stderr.lines().find(|line| line.starts_with("ERROR")))
+pub(super) fn none(client: &str, script: &str, finished: &Finished) -> Result<(), Trouble> {
+    told(client, script, finished, finished.stderr.lines().find(|line| line.starts_with("ERROR")))
 }
 
 /// Fails where a client that was told to go on did not end by itself, or complained of the host.
-pub(super) fn none_of_the_host(script: &str, finished: &Finished) -> Result<(), Trouble> {
+pub(super) fn none_of_the_host(
+    client: &str,
+    script: &str,
+    finished: &Finished,
+) -> Result<(), Trouble> {
     let of_the_host = finished.stderr.lines().find(|line| {
         line.starts_with("ERROR") && number(line).is_some_and(|number| is_of_the_host(number, line))
     });
     match finished.ending {
         Ending::Exited(_) if of_the_host.is_none() => Ok(()),
-        _ => told(script, finished, of_the_host),
+        _ => told(client, script, finished, of_the_host),
     }
 }
 
-fn told(script: &str, finished: &Finished, said: Option<&str>) -> Result<(), Trouble> {
+fn told(
+    client: &str,
+    script: &str,
+    finished: &Finished,
+    said: Option<&str>,
+) -> Result<(), Trouble> {
     if finished.ending == Ending::Exited(0) && said.is_none() {
         return Ok(());
     }
     let number = said.and_then(number).unwrap_or(0);
     let told = Error::Program {
-        program: "mariadb".to_owned(),
+        program: client.to_owned(),
         what_of: script.to_owned(),
         how: finished.ending.to_string(),
         what: without_values(number, said.unwrap_or("it did not say why")),
@@ -107,9 +116,9 @@ mod tests {
 
     #[test]
     fn an_error_is_the_datas_unless_it_speaks_of_the_host() {
-        let of = |stderr| none("shop.sql", &finished(1, stderr)).unwrap_err();
+        let of = |stderr| none("mariadb", "shop.sql", &finished(1, stderr)).unwrap_err();
 
-        assert!(none("shop.sql", &finished(0, "")).is_ok());
+        assert!(none("mariadb", "shop.sql", &finished(0, "")).is_ok());
         assert!(matches!(of(""), Trouble::Data(_)));
         let syntax = "ERROR 1064 (42000) at line 7: You have an error near 'canary' at line 1";
         assert!(matches!(of(syntax), Trouble::Data(_)));
@@ -120,8 +129,11 @@ mod tests {
         ] {
             assert!(matches!(of(host), Trouble::Environment(_)), "{host}");
         }
-        assert!(none("shop.sql", &finished(0, syntax)).is_err(), "it exited 0 all the same");
-        assert!(none_of_the_host("grants.sql", &finished(1, syntax)).is_ok());
+        assert!(
+            none("mariadb", "shop.sql", &finished(0, syntax)).is_err(),
+            "it exited 0 all the same"
+        );
+        assert!(none_of_the_host("mariadb", "grants.sql", &finished(1, syntax)).is_ok());
     }
 
     #[test]

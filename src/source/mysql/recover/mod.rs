@@ -11,6 +11,7 @@ pub(super) mod complaint;
 mod injure;
 mod recovered;
 mod scratch;
+mod settings;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -73,7 +73,8 @@ impl Restored {
                 parts.insert(name, part);
             }
         }
-        for (name, value) in &found.counters {
+        let is_held = self.source.moment.unheld.is_none();
+        for (name, value) in found.counters.iter().filter(|_| is_held) {
             parts.insert(name.clone(), fingerprint::counter(value));
         }
         let schema = found.objects;

@@ -1,0 +1,138 @@
+//! MySQL from a policy to a verdict, through the built binary.
+
+mod bench;
+#[path = "mysql/forbidding.rs"]
+mod forbidding;
+mod servers;
+
+use std::fs;
+use std::path::Path;
+
+use bench::{Bench, files_below};
+use forbidding::Forbidding;
+use serde_json::Value;
+use servers::mariadb::{Product, Server};
+
+const SECRET: &str = "canary-login-password";
+
+/// A site whose policy protects a database of the server behind `socket`, with checks and controls.
+fn shop(server: &Server, socket: &Path) -> Bench {
+    let bench = Bench::new();
+    server.sql(&format!(
+        "CREATE DATABASE shop; USE shop; CREATE TABLE orders (id INT PRIMARY KEY, note TEXT);
+         INSERT INTO orders VALUES (1, 'canary-row 1'), (2, 'canary-row 2'), (3, 'canary-row 3');
+         CREATE VIEW seen AS SELECT id FROM orders;
+         CREATE USER backup@localhost IDENTIFIED BY '{SECRET}'"
+    ));
+    bench.write("keys/login", format!("{SECRET}\n"));
+    let root = Product::Mysql.root();
+    let engine = format!(
+        "[[engine]]\nkind = \"mysql\"\nversion = \"9.7\"\npath = \"{}\"\n\n[signing]",
+        root.display()
+    );
+    bench.edit("lifeboat.toml", "[signing]", &engine);
+    bench.write(
+        "policies/shop.toml",
+        format!(
+            r#"customer = "acme"
+name = "shop"
+
+[objectives]
+rpo = "6h"
+rto = "45m"
+
+[[source]]
+name = "orders"
+kind = "mysql"
+host = "{}"
+user = "backup"
+password = {{ file = "keys/login" }}
+databases = ["shop"]
+"#,
+            socket.display()
+        ),
+    );
+    bench.write(
+        "drills/weekly.toml",
+        r#"policy = "acme/shop"
+name = "weekly"
+controls = true
+
+[[check]]
+name = "there are orders"
+source = "orders"
+query = "SELECT count(*) FROM orders"
+expect = "= 3"
+"#
+        .to_owned(),
+    );
+    bench
+}
+
+#[test]
+fn from_doctor_and_grants_to_a_drill_that_passes_and_no_secret_shows() {
+    let server = Server::start(Product::Mysql);
+    let bench = shop(&server, &server.socket());
+    let refused = bench.run(&["backup", "shop"]).exits(1);
+    assert!(refused.stderr.contains("it lacks RELOAD"), "{}", refused.stderr);
+    let grants = bench.run(&["grants", "shop", "--sql"]).exits(0).stdout;
+    server.sql(&grants.replace("ACCOUNT LOCK", ""));
+    let doctor = bench.run(&["doctor"]).exits(0);
+    assert!(doctor.stdout.contains("MySQL 9.7"), "{}", doctor.stdout);
+    bench.backup();
+    let to = bench.path("back").display().to_string();
+    let restored = bench.run(&["restore", "shop", "--to", &to]).exits(0);
+    assert!(restored.stdout.contains("is a MySQL server"), "{}", restored.stdout);
+    server.sql("DROP DATABASE shop");
+    for name in ["databases/shop.sql", "grants.sql"] {
+        let path = bench.path("back/orders").join(name);
+        let script = fs::read_to_string(&path);
+        server.sql(&script.unwrap_or_else(|error| panic!("{}: {error}", path.display())));
+    }
+    assert_eq!(server.count("shop.seen"), 3);
+    // The drill asks the bucket alone.
+    drop(server);
+
+    let ran = bench.run(&["drill", "shop", "--json"]);
+
+    let report = ran.json();
+    let verdict = (ran.code, &report["verdict"]);
+    assert_eq!(verdict, (0, &Value::from("pass")), "{report:#} {}", ran.stderr);
+    for part in ["restorable", "intact", "within_rto", "within_rpo", "cleaned_up"] {
+        assert_eq!(report["parts"][part], "yes", "{part}: {report:#}");
+    }
+    let told = bench.run(&["report", "drill", "shop"]);
+    let told = format!("{report}{}{}{}", ran.stderr, told.stdout, told.stderr);
+    assert!(told.contains("bubblewrap") && told.contains("MySQL 9.7"), "{told}");
+    for secret in [SECRET, "canary-row", "canary-repository-password"] {
+        assert!(!told.contains(secret), "{secret} shows");
+    }
+    assert!(bench.leftovers().is_empty());
+    for file in files_below(&bench.path("state")) {
+        let held = fs::read(&file).unwrap();
+        let shows = held.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
+        assert!(!shows, "{} holds the password", file.display());
+    }
+}
+
+#[test]
+fn a_server_that_forbids_the_lock_is_captured_and_its_drill_never_passes() {
+    let server = Server::start(Product::Mysql);
+    let managed = Forbidding::before(&server.socket());
+    let bench = shop(&server, &managed.socket());
+    // With a password the login would be under TLS, through which nobody sees a statement.
+    server.sql("ALTER USER backup@localhost IDENTIFIED BY ''");
+    bench.edit("policies/shop.toml", "password = { file = \"keys/login\" }\n", "");
+    let grants = bench.run(&["grants", "shop", "--sql"]).exits(0).stdout;
+    server.sql(&grants.replace("ACCOUNT LOCK", ""));
+    bench.backup();
+    assert!(managed.has_forbidden(), "nobody asked for the lock");
+    drop(server);
+
+    let (code, report) = bench.drill();
+
+    assert_eq!((code, &report["verdict"]), (5, &Value::from("inconclusive")), "{report:#}");
+    assert_eq!(report["parts"]["restorable"], "yes", "{report:#}");
+    let told = report.to_string();
+    assert!(told.contains("the server forbids the lock that holds commits back"), "{report:#}");
+}
