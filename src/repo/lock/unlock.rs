@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Claim, LockError, LockFile, Others, load, others, remove, remove_all, write};
+use super::object::{LockFile, Others, load, others, remove, remove_all, write};
+use super::{Claim, LockError};
 use crate::ground::clock::Clock;
 use crate::repo::{Error, LockId, Repository};
 
@@ -71,6 +72,7 @@ mod tests {
     use crate::ground::clock::SystemClock;
     use crate::ground::process::host_name;
     use crate::repo::layout::Folder;
+    use crate::repo::lock::owner::Owner;
     use crate::repo::repository::tests::empty;
 
     /// A lock's file, as somebody of this host's name left it.
@@ -88,7 +90,7 @@ mod tests {
     #[tokio::test]
     async fn a_lock_of_a_container_with_this_hosts_name_or_of_restic_stays_and_is_told() {
         let repository = empty().await;
-        let owner = super::super::Owner::me();
+        let owner = Owner::me();
         let mut owner = serde_json::to_value(owner).unwrap();
         owner["pid"] = i32::MAX.into();
         let gone = left(&repository, serde_json::json!({ "lifeboat": owner })).await;
