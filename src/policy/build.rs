@@ -208,6 +208,22 @@ fn schedule(cron: Cron, zone: Zone, jitter: Option<Period>) -> Schedule {
     Schedule { cron, zone, jitter: jitter.map_or(Duration::ZERO, |period| period.0) }
 }
 
+fn server_settings(raw: raw::Server, port: u16, root: &Path) -> ServerSettings {
+    let Words(host) = raw.host;
+    ServerSettings {
+        port: raw.port.unwrap_or(port),
+        user: raw.user.0,
+        password: raw.password.map(|reference| secret(root, reference)),
+        databases: raw.databases.into_iter().map(|Words(name)| name).collect(),
+        tls: server::tls(raw.tls, raw.ca.map(|ca| root.join(ca.0)), &host),
+        lock_timeout: raw.lock_timeout.map_or(server::LOCK_TIMEOUT, |period| period.0),
+        statement_deadline: raw
+            .statement_deadline
+            .map_or(server::STATEMENT_DEADLINE, |period| period.0),
+        host,
+    }
+}
+
 fn source(raw: raw::Source, root: &Path) -> SourceSettings {
     let texts = |patterns: Vec<Pattern>| patterns.into_iter().map(|Pattern(text)| text).collect();
     match raw {
@@ -224,80 +240,17 @@ fn source(raw: raw::Source, root: &Path) -> SourceSettings {
             name,
             kind: SourceKind::Sqlite(SqliteSettings { path: root.join(path.0) }),
         },
-        raw::Source::Postgres {
-            name,
-            host,
-            port,
-            user,
-            password,
-            databases,
-            tls,
-            ca,
-            lock_timeout,
-            statement_deadline,
-        } => SourceSettings {
-            name,
-            kind: SourceKind::Postgres(ServerSettings {
-                port: port.unwrap_or(server::PORT),
-                user: user.0,
-                password: password.map(|reference| secret(root, reference)),
-                databases: databases.into_iter().map(|Words(name)| name).collect(),
-                tls: server::tls(tls, ca.map(|ca| root.join(ca.0)), &host.0),
-                lock_timeout: lock_timeout.map_or(server::LOCK_TIMEOUT, |period| period.0),
-                statement_deadline: statement_deadline
-                    .map_or(server::STATEMENT_DEADLINE, |period| period.0),
-                host: host.0,
-            }),
+        raw::Source::Postgres(server) => SourceSettings {
+            name: server.name.clone(),
+            kind: SourceKind::Postgres(server_settings(server, server::PORT, root)),
         },
-        raw::Source::Mariadb {
-            name,
-            host,
-            port,
-            user,
-            password,
-            databases,
-            tls,
-            ca,
-            lock_timeout,
-            statement_deadline,
-        } => SourceSettings {
-            name,
-            kind: SourceKind::Mariadb(ServerSettings {
-                port: port.unwrap_or(server::MARIADB_PORT),
-                user: user.0,
-                password: password.map(|reference| secret(root, reference)),
-                databases: databases.into_iter().map(|Words(name)| name).collect(),
-                tls: server::tls(tls, ca.map(|ca| root.join(ca.0)), &host.0),
-                lock_timeout: lock_timeout.map_or(server::LOCK_TIMEOUT, |period| period.0),
-                statement_deadline: statement_deadline
-                    .map_or(server::STATEMENT_DEADLINE, |period| period.0),
-                host: host.0,
-            }),
+        raw::Source::Mariadb(server) => SourceSettings {
+            name: server.name.clone(),
+            kind: SourceKind::Mariadb(server_settings(server, server::MARIADB_PORT, root)),
         },
-        raw::Source::Mysql {
-            name,
-            host,
-            port,
-            user,
-            password,
-            databases,
-            tls,
-            ca,
-            lock_timeout,
-            statement_deadline,
-        } => SourceSettings {
-            name,
-            kind: SourceKind::Mysql(ServerSettings {
-                port: port.unwrap_or(server::MARIADB_PORT),
-                user: user.0,
-                password: password.map(|reference| secret(root, reference)),
-                databases: databases.into_iter().map(|Words(name)| name).collect(),
-                tls: server::tls(tls, ca.map(|ca| root.join(ca.0)), &host.0),
-                lock_timeout: lock_timeout.map_or(server::LOCK_TIMEOUT, |period| period.0),
-                statement_deadline: statement_deadline
-                    .map_or(server::STATEMENT_DEADLINE, |period| period.0),
-                host: host.0,
-            }),
+        raw::Source::Mysql(server) => SourceSettings {
+            name: server.name.clone(),
+            kind: SourceKind::Mysql(server_settings(server, server::MARIADB_PORT, root)),
         },
         raw::Source::Command { name, capture, recover, check, secret: secrets, deadline } => {
             let argv = |words: Vec<Words>| {

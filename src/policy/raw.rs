@@ -277,6 +277,31 @@ pub(super) struct Limits {
     pub nice: Option<u8>,
 }
 
+/// A server with several databases, and how it is reached
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Server {
+    pub name: Name,
+    /// The server's socket (of PostgreSQL the folder of it), or its name or address
+    pub host: Words,
+    /// Default: 5432 of PostgreSQL, 3306 of MariaDB and MySQL
+    pub port: Option<u16>,
+    /// Whom to log in as; `lifeboat grants` prints what it needs
+    pub user: Words,
+    pub password: Option<SecretRef>,
+    /// Default: all but templates and the server's own
+    #[serde(default)]
+    pub databases: Vec<Words>,
+    /// Default: off on sockets and loopback, require elsewhere
+    pub tls: Option<TlsMode>,
+    /// The authority (PEM) that the server's certificate must come from, for tls = "verify"
+    pub ca: Option<PathText>,
+    /// How long a lock is waited for (default: 10s)
+    pub lock_timeout: Option<Period>,
+    /// The longest that the server may leave one question without an answer (default: 1h)
+    pub statement_deadline: Option<Period>,
+}
+
 /// One thing to protect
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
@@ -302,71 +327,11 @@ pub(super) enum Source {
         path: PathText,
     },
     /// Databases of a PostgreSQL server
-    Postgres {
-        name: Name,
-        /// The folder of the server's socket, or the server's name or address
-        host: Words,
-        /// Default: 5432
-        port: Option<u16>,
-        /// The role to log in as; `lifeboat grants` prints what it needs
-        user: Words,
-        password: Option<SecretRef>,
-        /// Default: all that are not templates and allow connections
-        #[serde(default)]
-        databases: Vec<Words>,
-        /// Default: off on sockets and loopback, require elsewhere
-        tls: Option<TlsMode>,
-        /// The authority (PEM) that the server's certificate must come from, for tls = "verify"
-        ca: Option<PathText>,
-        /// How long one lock is waited for (default: 10s)
-        lock_timeout: Option<Period>,
-        /// The longest that the server may leave one question without an answer (default: 1h)
-        statement_deadline: Option<Period>,
-    },
+    Postgres(Server),
     /// Databases of a MariaDB server
-    Mariadb {
-        name: Name,
-        /// The server's socket, or its name or address
-        host: Words,
-        /// Default: 3306
-        port: Option<u16>,
-        /// The account to log in as; `lifeboat grants` prints what it needs
-        user: Words,
-        password: Option<SecretRef>,
-        /// Default: all but the server's own
-        #[serde(default)]
-        databases: Vec<Words>,
-        /// Default: off on sockets and loopback, require elsewhere
-        tls: Option<TlsMode>,
-        /// The authority (PEM) that the server's certificate must come from, for tls = "verify"
-        ca: Option<PathText>,
-        /// How long the lock is waited for that makes definitions stand still (default: 10s)
-        lock_timeout: Option<Period>,
-        /// The longest that the server may leave one question without an answer (default: 1h)
-        statement_deadline: Option<Period>,
-    },
+    Mariadb(Server),
     /// Databases of a MySQL server
-    Mysql {
-        name: Name,
-        /// The server's socket, or its name or address
-        host: Words,
-        /// Default: 3306
-        port: Option<u16>,
-        /// The account to log in as; `lifeboat grants` prints what it needs
-        user: Words,
-        password: Option<SecretRef>,
-        /// Default: all but the server's own
-        #[serde(default)]
-        databases: Vec<Words>,
-        /// Default: off on sockets and loopback, require elsewhere
-        tls: Option<TlsMode>,
-        /// The authority (PEM) that the server's certificate must come from, for tls = "verify"
-        ca: Option<PathText>,
-        /// How long the lock is waited for that makes definitions stand still (default: 10s)
-        lock_timeout: Option<Period>,
-        /// The longest that the server may leave one question without an answer (default: 1h)
-        statement_deadline: Option<Period>,
-    },
+    Mysql(Server),
     /// All databases of a Redis or Valkey server
     Redis {
         name: Name,
