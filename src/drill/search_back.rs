@@ -80,7 +80,6 @@ async fn search(
             searched.ended = Some("an end was asked for".to_owned());
             return Ok(());
         }
-        rooms.check_interrupted()?;
         let id = points[nth].to_string();
         let note = format!(
             "searching back: snapshot {}, {} of {} older ones",
@@ -91,7 +90,7 @@ async fn search(
         rooms.progress.note(&note);
         let searched_for = Some(failed.finished.run);
         let one = Request { snapshot: Some(&id), slot: None, searched_for, ..request };
-        let done = Box::pin(super::run(one, rooms)).await?;
+        let done = super::run(one, rooms).await?;
         searched.tried += 1;
         let is_proven = done.finished.parts.prove_the_snapshot();
         if is_proven {

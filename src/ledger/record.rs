@@ -259,6 +259,14 @@ pub struct DrillFinished {
     pub searched_for: Option<RunId>,
 }
 
+impl DrillFinished {
+    /// Whether it shows that an older point comes back in the place of the one that `failed` drilled. Of
+    /// several that do the last on the ledger is of the newest point: a search goes on only to newer ones.
+    pub fn stands_in_for(&self, failed: RunId) -> bool {
+        self.searched_for == Some(failed) && self.parts.prove_the_snapshot()
+    }
+}
+
 /// The verdict's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -7,7 +7,6 @@ use super::evidence::{self, CheckView, ControlView, EarlierView, GapView, Source
 use super::terms::{self, Sign};
 use super::texts::Texts;
 use super::{Lang, Proof, amount, en, zh};
-use crate::ground::digest::Digest;
 use crate::ground::size::ByteSize;
 use crate::ledger::details::{Drill, Finding};
 use crate::ledger::record::{Answer, DrillFinished, Record, Word};
@@ -267,7 +266,9 @@ fn facts(
             fact(t.origin, vec![origin.to_owned()], false);
         }
     }
-    if let Some((snapshot, lost)) = comes_back(finished, history) {
+    let instead = history.iter().rev().find(|drill| drill.stands_in_for(finished.run));
+    if let Some((snapshot, lost)) = instead.and_then(|drill| drill.snapshot.zip(drill.data_age_ms))
+    {
         let lost = (t.would_lose)(&amount::duration(lost, t));
         fact(t.comes_back, vec![snapshot.to_string(), lost], false);
     }
@@ -280,14 +281,6 @@ fn facts(
     fact(t.policy_digest, vec![finished.policy_digest.to_string()], true);
     fact(t.details_digest, vec![finished.details.to_string()], true);
     facts
-}
-
-/// The newest older point that a search after this drill found to come back, and how old its data was, in
-/// ms: each proven point is newer than those before it.
-fn comes_back(finished: &DrillFinished, history: &[DrillFinished]) -> Option<(Digest, u64)> {
-    let searched = history.iter().rev().filter(|drill| drill.searched_for == Some(finished.run));
-    let proven = searched.filter(|drill| drill.parts.prove_the_snapshot());
-    proven.filter_map(|drill| drill.snapshot.zip(drill.data_age_ms)).next()
 }
 
 fn hardware(details: &Drill, texts: &Texts) -> String {

@@ -11,8 +11,8 @@ use crate::account::journal::Rival;
 use crate::account::{self, Account, Rooms, Testimony};
 use crate::ground::causes::chain;
 use crate::ground::digest::Digest;
-use crate::ground::ids::{Name, RunId};
-use crate::ledger::record::{BackupFinished, Body, Record, Word, found_damaged};
+use crate::ground::ids::Name;
+use crate::ledger::record::{BackupFinished, Body, DrillFinished, Record, Word, found_damaged};
 use crate::policy::Policy;
 use crate::repo::{Snapshot, SnapshotId};
 use crate::source::manifest;
@@ -308,7 +308,26 @@ impl LastVerification {
     }
 }
 
+impl ComesBack {
+    fn of(record: u64, drill: &DrillFinished) -> Option<Self> {
+        let data_age_seconds = drill.data_age_ms.map(|ms| ms as f64 / 1000.0);
+        Some(Self { snapshot: drill.snapshot?, record, data_age_seconds })
+    }
+}
+
 impl LastDrill {
+    fn of(record: &Record, drill: &DrillFinished, comes_back: Option<ComesBack>) -> Self {
+        Self {
+            drill: drill.drill.clone(),
+            record: record.seq,
+            time: record.event.time,
+            verdict: drill.verdict,
+            snapshot: drill.snapshot,
+            recovery_seconds: drill.recovery_ms.map(|ms| ms as f64 / 1000.0),
+            comes_back,
+        }
+    }
+
     /// `weekly: FAIL at 2026-11-26 01:00:00Z (record 7)`.
     fn text(&self) -> String {
         let name = self.drill.as_ref().map_or(String::new(), |name| format!("{name}: "));
@@ -325,31 +344,23 @@ impl LastDrill {
     }
 }
 
-/// The newest drill of each series, newest first. Drills of older points after a failed one belong to that.
+/// The newest drill of each series, newest first, each with what a search after it found.
 fn last_drills(records: &[Record], policy: &Policy) -> Vec<LastDrill> {
-    let mut last: Vec<LastDrill> = Vec::new();
-    for drill in records.iter().rev().filter_map(|record| drilled(record, policy, records)) {
-        if last.iter().all(|newer| newer.drill != drill.drill) {
-            last.push(drill);
+    let (mut last, mut searched): (Vec<LastDrill>, _) = (Vec::new(), Vec::new());
+    for record in records.iter().rev() {
+        let Body::DrillFinished(drill) = &record.event.body else { continue };
+        if drill.policy != policy.name {
+            continue;
+        }
+        if drill.searched_for.is_some() {
+            searched.push((record.seq, drill));
+        } else if last.iter().all(|newer| newer.drill != drill.drill) {
+            let instead = searched.iter().find(|(_, older)| older.stands_in_for(drill.run));
+            let instead = instead.and_then(|(seq, older)| ComesBack::of(*seq, older));
+            last.push(LastDrill::of(record, drill, instead));
         }
     }
     last
-}
-
-/// What a search after the drill `failed` found: each proven point is newer than those before it.
-fn comes_back(failed: RunId, records: &[Record]) -> Option<ComesBack> {
-    records.iter().rev().find_map(|record| match &record.event.body {
-        Body::DrillFinished(drill)
-            if drill.searched_for == Some(failed) && drill.parts.prove_the_snapshot() =>
-        {
-            Some(ComesBack {
-                snapshot: drill.snapshot?,
-                record: record.seq,
-                data_age_seconds: drill.data_age_ms.map(|ms| ms as f64 / 1000.0),
-            })
-        }
-        _ => None,
-    })
 }
 
 fn verified(record: &Record) -> Option<LastVerification> {
@@ -360,25 +371,6 @@ fn verified(record: &Record) -> Option<LastVerification> {
             read_data,
             errors,
         }),
-        _ => None,
-    }
-}
-
-fn drilled(record: &Record, policy: &Policy, records: &[Record]) -> Option<LastDrill> {
-    match &record.event.body {
-        Body::DrillFinished(finished)
-            if finished.policy == policy.name && finished.searched_for.is_none() =>
-        {
-            Some(LastDrill {
-                drill: finished.drill.clone(),
-                record: record.seq,
-                time: record.event.time,
-                verdict: finished.verdict,
-                snapshot: finished.snapshot,
-                recovery_seconds: finished.recovery_ms.map(|ms| ms as f64 / 1000.0),
-                comes_back: comes_back(finished.run, records),
-            })
-        }
         _ => None,
     }
 }
