@@ -36,7 +36,7 @@ use crate::ledger::outbox::Outbox;
 use crate::ledger::record::{Actor, BackupFinished, Body, Record, publications};
 use crate::ledger::sign::{self, Signer};
 use crate::ledger::{self, Ledger, Remembered};
-use crate::policy::{Customer, Setup};
+use crate::policy::{Customer, Scratch, Setup};
 use crate::repo::{self, Index, KnownKey, Repository, SharedIndex, Snapshot, SnapshotId};
 use crate::sandbox;
 use crate::source;
@@ -482,6 +482,16 @@ async fn remember(key: KnownKey, place: &str, rooms: &Rooms) {
         let error = &error as &dyn std::error::Error;
         tracing::warn!(error, "cannot write down which key opens a repository");
     }
+}
+
+/// A scratch environment as the site declares it, which ends once somebody asks for an end; blocking.
+pub fn scratch(settings: &Scratch, rooms: &Rooms) -> Result<sandbox::Scratch, sandbox::Error> {
+    let mut scratch = sandbox::Scratch::create(&settings.dir, settings.user.as_deref())?;
+    scratch.end_when(rooms.interrupted.clone());
+    if settings.without_sandbox {
+        scratch.waive_sandbox()?;
+    }
+    Ok(scratch)
 }
 
 /// Removes what dead runs left in scratch, and says so.

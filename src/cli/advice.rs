@@ -285,7 +285,8 @@ fn of_mysql(error: &mysql::session::Error) -> Option<&'static str> {
         ),
         Error::Refused { number: number::LOCK_WAIT_TIMEOUT, .. } => Some(
             "another session holds a lock (a backup, FLUSH TABLES WITH READ LOCK, a long ALTER \
-             TABLE; on MySQL also a long query): run it again when that is done, or give `lock_timeout` of the source more time",
+             TABLE; on MySQL also a long query): run it again when that is done, or give `lock_timeout` \
+             of the source more time",
         ),
         Error::Lost { .. } => {
             Some("was the server stopped? its log says why; run it again once it is up")

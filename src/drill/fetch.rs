@@ -16,7 +16,7 @@ use crate::check::{Completeness, Id, Outcome, Why};
 use crate::ground::causes::chain;
 use crate::ledger::details::{Finding, NotCovered, Point};
 use crate::ledger::record::{Body, Record};
-use crate::repo::{BlobId, BlobKind, NodeKind, ReadError, Reader, SnapshotId};
+use crate::repo::{BlobId, Reader, SnapshotId};
 use crate::restore::{self, Fidelity, Occupied, Select};
 use crate::sandbox::Scratch;
 use crate::source::Place;
@@ -238,43 +238,13 @@ async fn read_manifest(
     tree: BlobId,
     integrity: &mut Integrity,
 ) -> Result<Option<Manifest>, Stop> {
-    let mut failed = |error: ReadError| match error.is_environment() {
-        true => Err(unknown(&error)),
-        false => {
-            integrity.damaged(manifest::FILE, chain(&error));
-            Ok(None)
+    match restore::manifest(reader, tree).await {
+        Ok(manifest) => Ok(manifest),
+        Err(error) if error.is_environment() => {
+            Err(Stop::Environment(format!("{}: {}", manifest::FILE, chain(&error))))
         }
-    };
-    let root = match reader.tree(&tree).await {
-        Ok(root) => root,
-        Err(error) => return failed(error),
-    };
-    let page = root.nodes.iter().find(|node| node.name == manifest::FILE.as_bytes());
-    let Some(NodeKind::File { content, .. }) = page.map(|node| &node.kind) else {
-        return Ok(None);
-    };
-    let mut text = Vec::new();
-    for id in content {
-        let next = reader.plain_bytes(BlobKind::Data, id).unwrap_or(0);
-        if text.len() as u64 + next > manifest::MOST_BYTES {
-            let limit = manifest::MOST_BYTES;
-            integrity.damaged(manifest::FILE, format!("is longer than {limit} bytes"));
-            return Ok(None);
-        }
-        match reader.blob(BlobKind::Data, id).await {
-            Ok(piece) => text.extend(piece),
-            Err(error) => return failed(error),
-        }
-    }
-    match serde_json::from_slice::<Manifest>(&text) {
-        Ok(manifest) if manifest.format > manifest::FORMAT => Err(Stop::Environment(format!(
-            "{} of format {} needs a newer lifeboat",
-            manifest::FILE,
-            manifest.format
-        ))),
-        Ok(manifest) => Ok(Some(manifest)),
         Err(error) => {
-            integrity.damaged(manifest::FILE, error.to_string());
+            integrity.damaged(manifest::FILE, chain(&error));
             Ok(None)
         }
     }

@@ -73,17 +73,8 @@ impl Request<'_> {
             rpo: self.policy.objectives.rpo,
             picks_latest: self.snapshot.is_none() && self.pick() == policy::Pick::Latest,
         };
-        let kind = |source: &policy::sources::SourceSettings| match source.kind {
-            policy::sources::SourceKind::Files(_) => Kind::Files,
-            policy::sources::SourceKind::Sqlite(_) => Kind::Sqlite,
-            policy::sources::SourceKind::Postgres(_) => Kind::Postgres,
-            policy::sources::SourceKind::Redis(_) => Kind::Redis,
-            policy::sources::SourceKind::Mariadb(_) => Kind::Mariadb,
-            policy::sources::SourceKind::Mysql(_) => Kind::Mysql,
-            policy::sources::SourceKind::Command(_) => Kind::Command,
-        };
         Plan::new(
-            self.policy.sources.iter().map(|source| (&source.name, kind(source))),
+            self.policy.sources.iter().map(|source| (&source.name, Kind::of(&source.kind))),
             checks.iter().map(|check| check.name.as_str()),
             objectives,
             self.drill.is_some_and(|drill| drill.controls),
@@ -142,7 +133,7 @@ async fn rehearse(
     account::tell(&recorded, &*rooms.progress);
 
     let mut rehearsal = Rehearsal::new(request.plan(), rooms.clock.now());
-    let made = make_scratch(&setup.site.scratch, rooms);
+    let made = account::scratch(&setup.site.scratch, rooms);
     let scratch = match made {
         Ok(scratch) => Some(Arc::new(scratch)),
         Err(error) => {
@@ -287,15 +278,6 @@ impl Rehearsal {
             leftovers,
         )
     }
-}
-
-fn make_scratch(site: &policy::Scratch, rooms: &Rooms) -> Result<Scratch, sandbox::Error> {
-    let mut scratch = Scratch::create(&site.dir, site.user.as_deref())?;
-    scratch.end_when(rooms.interrupted.clone());
-    if site.without_sandbox {
-        scratch.waive_sandbox()?;
-    }
-    Ok(scratch)
 }
 
 /// Removes the scratch environment; answers what could not be.

@@ -98,38 +98,31 @@ fn held(settings: &SourceSettings, manifest: Option<&Manifest>) -> Result<Captur
 /// missing, or is another's.
 fn is_of(settings: &SourceSettings, capture: &Capture, manifest: &Manifest) -> bool {
     let Some(then) = declared_then(&settings.name, manifest) else { return false };
+    if capture.kind != Kind::of(&settings.kind) {
+        return false;
+    }
     match &settings.kind {
         SourceKind::Sqlite(database) => {
-            let path = then["path"].as_str().map(Path::new);
-            capture.kind == Kind::Sqlite && path == Some(&database.path)
+            then["path"].as_str().map(Path::new) == Some(&database.path)
         }
         SourceKind::Postgres(server) => {
             let captured = capture.cluster.iter().flat_map(|cluster| &cluster.databases);
             let captured = captured.map(|database| database.name.as_str()).collect();
-            capture.kind == Kind::Postgres && is_same_server(server, then, &captured)
+            is_same_server(server, then, &captured)
         }
         SourceKind::Mariadb(server) | SourceKind::Mysql(server) => {
-            let kind = match &settings.kind {
-                SourceKind::Mysql(_) => Kind::Mysql,
-                _ => Kind::Mariadb,
-            };
             let captured = capture.server.iter().flat_map(|server| &server.databases);
             let captured = captured.map(|database| database.name.as_str()).collect();
-            capture.kind == kind && is_same_server(server, then, &captured)
+            is_same_server(server, then, &captured)
         }
-        SourceKind::Command(programs) => {
-            let argv = serde_json::json!(programs.capture);
-            capture.kind == Kind::Command && then["capture"] == argv
-        }
+        SourceKind::Command(programs) => then["capture"] == serde_json::json!(programs.capture),
         SourceKind::Redis(server) => {
-            capture.kind == Kind::Redis
-                && then["host"] == server.host.as_str()
-                && then["port"] == server.port
+            then["host"] == server.host.as_str() && then["port"] == server.port
         }
         SourceKind::Files(files) => {
             let declared: BTreeSet<_> =
                 files.paths.iter().map(|path| path.display().to_string()).collect();
-            capture.kind == Kind::Files && declared.iter().eq(capture.fingerprint.parts.keys())
+            declared.iter().eq(capture.fingerprint.parts.keys())
         }
     }
 }

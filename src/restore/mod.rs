@@ -8,6 +8,7 @@
 mod compare;
 mod entry;
 mod error;
+mod manifest;
 mod metadata;
 mod plan;
 mod recheck;
@@ -27,6 +28,7 @@ use crate::repo::{BlobId, BlobKind, Reader, Unreadable};
 use crate::source::Place;
 
 pub use error::Error;
+pub use manifest::{ManifestError, manifest};
 pub use recheck::{Compared, recheck};
 pub use select::Select;
 

@@ -100,6 +100,19 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind of a source that is declared so.
+    pub fn of(declared: &SourceKind) -> Self {
+        match declared {
+            SourceKind::Files(_) => Self::Files,
+            SourceKind::Sqlite(_) => Self::Sqlite,
+            SourceKind::Postgres(_) => Self::Postgres,
+            SourceKind::Mariadb(_) => Self::Mariadb,
+            SourceKind::Mysql(_) => Self::Mysql,
+            SourceKind::Redis(_) => Self::Redis,
+            SourceKind::Command(_) => Self::Command,
+        }
+    }
+
     /// The version of this kind's fingerprint. It goes up whenever the same data gets another
     /// fingerprint than before, or other differences show in it: two versions cannot be compared.
     pub fn fingerprint_version(self) -> u32 {
@@ -445,6 +458,15 @@ pub struct Checked {
 pub struct Rows {
     pub columns: Vec<String>,
     pub rows: Vec<Vec<Cell>>,
+}
+
+impl Rows {
+    /// An answer with more is refused, never cut.
+    const MOST: usize = 1_000_000;
+    const MOST_BYTES: usize = 64 << 20;
+
+    /// What is said of one.
+    const TOO_LARGE: &str = "the answer is larger than 1,000,000 rows or 64 MiB";
 }
 
 /// One value of an answer.

@@ -21,8 +21,7 @@ use crate::account::{self, Locked, Rooms};
 use crate::ground::ids::RunId;
 use crate::ground::size::ByteSize;
 use crate::ledger::record::Body;
-use crate::policy::Scratch as ScratchSettings;
-use crate::repo::{BlobId, BlobKind, NodeKind, Reader, SnapshotId};
+use crate::repo::{BlobId, Reader, SnapshotId};
 use crate::restore::{self, Fidelity, Occupied, Select};
 use crate::sandbox::Scratch;
 use crate::source::manifest::{self, Manifest};
@@ -58,7 +57,7 @@ pub(super) async fn run(args: &Args, named: &str, to: &Path, app: &App) -> anyho
     let reader = Reader::new(account.repository.clone(), Arc::new(RwLock::new(index)));
     let manifest = manifest_of(&reader, tree).await?;
     let (capture, table) = find(&manifest, args, named)?;
-    let scratch = scratch(&setup.site.scratch, &rooms)?;
+    let scratch = account::scratch(&setup.site.scratch, &rooms)?;
     let data = fetch(&reader, tree, &capture, &table, &scratch, &rooms).await;
     if let Some(lock) = lock {
         lock.release().await?;
@@ -116,23 +115,11 @@ fn folder_of(to: &Path) -> anyhow::Result<PathBuf> {
 }
 
 async fn manifest_of(reader: &Reader, tree: BlobId) -> anyhow::Result<Manifest> {
-    let root = reader.tree(&tree).await?;
-    let page = root.nodes.iter().find(|node| node.name == manifest::FILE.as_bytes());
-    let Some(NodeKind::File { content, .. }) = page.map(|node| &node.kind) else {
-        return Err(anyhow::anyhow!(
-            "lifeboat did not make this snapshot: it does not say its tables"
-        ))
-        .hint("restore its files with --to, and take the table out of them by hand");
-    };
-    let mut text = Vec::new();
-    for id in content {
-        let next = reader.plain_bytes(BlobKind::Data, id).unwrap_or(0);
-        if text.len() as u64 + next > manifest::MOST_BYTES {
-            bail!("{} is longer than {} bytes", manifest::FILE, manifest::MOST_BYTES);
-        }
-        text.extend(reader.blob(BlobKind::Data, id).await?);
-    }
-    serde_json::from_slice(&text).with_context(|| format!("cannot read {}", manifest::FILE))
+    let manifest = restore::manifest(reader, tree).await;
+    let manifest = manifest.with_context(|| format!("cannot read {}", manifest::FILE))?;
+    manifest
+        .context("lifeboat did not make this snapshot: it does not say its tables")
+        .hint("restore its files with --to, and take the table out of them by hand")
 }
 
 /// The table that is meant, of the source that is named or of the only one that has it.
@@ -158,15 +145,6 @@ fn find(manifest: &Manifest, args: &Args, named: &str) -> anyhow::Result<(Captur
             }
         }
     }
-}
-
-fn scratch(settings: &ScratchSettings, rooms: &Rooms) -> anyhow::Result<Scratch> {
-    let mut scratch = Scratch::create(&settings.dir, settings.user.as_deref())?;
-    scratch.end_when(rooms.interrupted.clone());
-    if settings.without_sandbox {
-        scratch.waive_sandbox()?;
-    }
-    Ok(scratch)
 }
 
 /// Brings the file that holds the table into the scratch; every blob of it is verified.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::names::identifier;
-use super::recover::ask::{MOST_BYTES, MOST_ROWS, TOO_LARGE, answer_of};
+use super::recover::ask::answer_of;
 use super::recover::complaint::without_values;
 use super::session::{self, Session, TooLarge};
 use crate::source::{Answered, Context, Question, Rows};
@@ -27,7 +27,7 @@ pub(super) fn answers(
         };
         let said = match database.map(|database| read(session, database, question)) {
             Ok(Ok(Ok(rows))) => Ok(rows),
-            Ok(Ok(Err(TooLarge))) => Err(TOO_LARGE.to_owned()),
+            Ok(Ok(Err(TooLarge))) => Err(Rows::TOO_LARGE.to_owned()),
             Ok(Err(session::Error::Refused { number, message, .. })) => {
                 Err(format!("{} (error {number})", without_values(number, &message)))
             }
@@ -52,5 +52,7 @@ fn read(
     session.run(&limits)?;
     session.run(&format!("USE {}", identifier(database)))?;
     let sql = format!("SELECT * FROM ({sql}\n) AS answer");
-    Ok(session.table(&sql, MOST_ROWS, MOST_BYTES)?.map(|(columns, rows)| answer_of(columns, rows)))
+    Ok(session
+        .table(&sql, Rows::MOST, Rows::MOST_BYTES)?
+        .map(|(columns, rows)| answer_of(columns, rows)))
 }

@@ -7,13 +7,6 @@ use super::recover::values::without_values;
 use super::session::{self, Column, Session};
 use crate::source::{Answered, Cell, Context, Question, Rows};
 
-/// An answer with more is refused, never cut.
-const MOST_ROWS: usize = 1_000_000;
-const MOST_BYTES: usize = 64 << 20;
-
-/// What is said of one.
-pub(super) const TOO_LARGE: &str = "the answer is larger than 1,000,000 rows or 64 MiB";
-
 /// Rows that are fetched at once: few, for they are in memory before their bytes are counted.
 const PIECE: usize = 100;
 
@@ -36,7 +29,7 @@ pub(super) fn answers<'a>(
         session.set_limit(question.limit.saturating_add(GRACE))?;
         let said = match read(session, &question.query, question.limit) {
             Ok(Ok(rows)) => Ok(rows),
-            Ok(Err(TooLarge)) => Err(TOO_LARGE.to_owned()),
+            Ok(Err(TooLarge)) => Err(Rows::TOO_LARGE.to_owned()),
             Err(session::Error::Refused { code, message, .. }) => {
                 Err(format!("{} (SQLSTATE {code})", without_values(&message)))
             }
@@ -75,7 +68,7 @@ pub(super) fn read(
         if answer.columns.is_empty() {
             answer.columns = columns.into_iter().map(|column| column.name).collect();
         }
-        if answer.rows.len() > MOST_ROWS || bytes > MOST_BYTES {
+        if answer.rows.len() > Rows::MOST || bytes > Rows::MOST_BYTES {
             return Ok(Err(TooLarge));
         }
         if is_last {

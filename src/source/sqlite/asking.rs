@@ -11,10 +11,6 @@ use super::super::{Answered, Cell, Context, Error, Rows};
 use super::live::Pinned;
 use super::protocol::Failure;
 
-/// An answer with more is refused, never cut.
-const MOST_ROWS: usize = 1_000_000;
-const MOST_BYTES: usize = 64 << 20;
-
 /// Puts what drills ask to the moment that is pinned.
 pub(super) fn answers(pinned: &Pinned, context: &Context) -> Result<Vec<Answered>, Error> {
     let mut answers = Vec::new();
@@ -61,9 +57,8 @@ fn answer(connection: &Connection, sql: &str) -> Result<Rows, Failure> {
             cells.push(cell);
         }
         answer.push(cells);
-        if answer.len() > MOST_ROWS || bytes > MOST_BYTES {
-            let what = format!("the answer is larger than {MOST_ROWS} rows or 64 MiB");
-            return Err(Failure { data: false, what });
+        if answer.len() > Rows::MOST || bytes > Rows::MOST_BYTES {
+            return Err(Failure { data: false, what: Rows::TOO_LARGE.to_owned() });
         }
     }
     Ok(Rows { columns, rows: answer })

@@ -9,13 +9,6 @@ use super::{Error, complaint, data, environment, of_session};
 use crate::sandbox;
 use crate::source::{Cell, Rows, Trouble};
 
-/// An answer with more is refused, never cut.
-pub(in super::super) const MOST_ROWS: usize = 1_000_000;
-pub(in super::super) const MOST_BYTES: usize = 64 << 20;
-
-/// What is said of one.
-pub(in super::super) const TOO_LARGE: &str = "the answer is larger than 1,000,000 rows or 64 MiB";
-
 /// What the server says of a column, a routine or a database that is not there.
 const GONE: [u16; 4] = [number::NO_SUCH_TABLE, 1049, 1054, 1305];
 
@@ -33,10 +26,10 @@ pub(super) fn ask(
     let asked = session
         .run(&format!("USE {}", identifier(database)))
         .and_then(|()| session.run("START TRANSACTION READ ONLY"))
-        .and_then(|()| session.table(sql, MOST_ROWS, MOST_BYTES));
+        .and_then(|()| session.table(sql, Rows::MOST, Rows::MOST_BYTES));
     match asked {
         Ok(Ok((columns, rows))) => Ok(answer_of(columns, rows)),
-        Ok(Err(session::TooLarge)) => Err(environment(Error::Query(TOO_LARGE))),
+        Ok(Err(session::TooLarge)) => Err(environment(Error::Query(Rows::TOO_LARGE))),
         Err(error) => Err(of_query(error, limit)),
     }
 }

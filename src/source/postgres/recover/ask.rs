@@ -15,7 +15,7 @@ pub(super) fn ask(session: &mut Session, sql: &str, limit: Duration) -> Result<R
     session.set_limit(limit.saturating_add(GRACE)).map_err(of_session)?;
     let read = session.run("BEGIN READ ONLY").and_then(|()| asking::read(session, sql, limit));
     read.map_err(|error| of_query(error, limit))?
-        .map_err(|TooLarge| environment(Error::Query(asking::TOO_LARGE)))
+        .map_err(|TooLarge| environment(Error::Query(Rows::TOO_LARGE)))
 }
 
 /// Something that is gone is the data's fault; a slip in the query is not.
