@@ -91,16 +91,8 @@ key = {{ file = "keys/ledger_ed25519" }}
 "#
             ),
         );
-        bench.write(
-            "policies/shop.toml",
-            r#"customer = "acme"
-name = "shop"
-
-[objectives]
-rpo = "6h"
-rto = "45m"
-
-[[source]]
+        bench.protect(
+            r#"[[source]]
 name = "orders"
 kind = "sqlite"
 path = "data/shop.db"
@@ -109,16 +101,10 @@ path = "data/shop.db"
 name = "uploads"
 kind = "files"
 paths = ["data/files"]
-"#
-            .to_owned(),
+"#,
         );
-        bench.write(
-            "drills/weekly.toml",
-            r#"policy = "acme/shop"
-name = "weekly"
-controls = true
-
-[[check]]
+        bench.check(
+            r#"[[check]]
 name = "there are orders"
 source = "orders"
 query = "SELECT count(*) FROM orders"
@@ -129,11 +115,23 @@ name = "every picture exists"
 source = "orders"
 query = "SELECT picture FROM products"
 files_in = "uploads"
-"#
-            .to_owned(),
+"#,
         );
         bench.fill();
         bench
+    }
+
+    /// Writes the policy anew, with these sources.
+    pub fn protect(&self, sources: &str) {
+        let head =
+            "customer = \"acme\"\nname = \"shop\"\n\n[objectives]\nrpo = \"6h\"\nrto = \"45m\"\n";
+        self.write("policies/shop.toml", format!("{head}\n{sources}"));
+    }
+
+    /// Writes the drill anew, with these checks.
+    pub fn check(&self, checks: &str) {
+        let head = "policy = \"acme/shop\"\nname = \"weekly\"\ncontrols = true\n";
+        self.write("drills/weekly.toml", format!("{head}\n{checks}"));
     }
 
     fn fill(&self) {
@@ -218,6 +216,33 @@ files_in = "uploads"
     #[track_caller]
     pub fn backup(&self) -> Value {
         self.run(&["backup", "shop", "--json"]).exits(0).json()
+    }
+
+    /// Asserts that the drill passes in all its parts and leaves nothing, and that none of `secrets` shows
+    /// in what is told or is kept in the state; answers what was told.
+    #[track_caller]
+    pub fn passes_and_shows_none_of(&self, secrets: &[&str]) -> String {
+        let ran = self.run(&["drill", "shop", "--json"]);
+        let answer = ran.json();
+        let verdict = (ran.code, &answer["verdict"]);
+        assert_eq!(verdict, (0, &"pass".into()), "{answer:#} {}", ran.stderr);
+        for part in ["restorable", "intact", "within_rto", "within_rpo", "cleaned_up"] {
+            assert_eq!(answer["parts"][part], "yes", "{part}: {answer:#}");
+        }
+        assert!(self.leftovers().is_empty());
+        let told = self.run(&["report", "drill", "shop"]);
+        let told = format!("{answer}{}{}{}", ran.stderr, told.stdout, told.stderr);
+        let kept = files_below(&self.path("state")).into_iter();
+        let kept: Vec<(PathBuf, Vec<u8>)> =
+            kept.map(|file| (file.clone(), fs::read(file).unwrap())).collect();
+        for secret in secrets.iter().chain(&[PASSWORD]) {
+            assert!(!told.contains(secret), "{secret} shows");
+            for (file, bytes) in &kept {
+                let holds = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+                assert!(!holds, "{} holds {secret}", file.display());
+            }
+        }
+        told
     }
 
     /// Drills with `--json`; answers the exit status and the document.

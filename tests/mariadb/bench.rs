@@ -23,8 +23,28 @@ use lifeboat::source::{
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::engine::{PRODUCT, declared};
-use crate::servers::mariadb::{ADMINISTRATOR, Server};
+use crate::engine::{DUMPER, PRODUCT, SERVER, declared};
+use crate::servers::mariadb::{ADMINISTRATOR, Server, programs_with};
+
+/// A server with a binary log.
+pub fn start() -> Server {
+    Server::start(SERVER)
+}
+
+/// One with these settings.
+pub fn start_with(settings: &[&str]) -> Server {
+    Server::start_with(SERVER, settings)
+}
+
+/// The program that dumps.
+pub fn dumper() -> PathBuf {
+    SERVER.root().join("bin").join(DUMPER)
+}
+
+/// Puts `script` in its place, in `folder`.
+pub fn dumper_is(folder: &Path, script: &str) {
+    programs_with(SERVER, folder, DUMPER, script);
+}
 
 /// Keeps every content; runs a fault in the midst of the first dump.
 #[derive(Default)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use lifeboat::source::{Answer, GapKind, Question};
 
-use crate::bench::{Bench, Captured, Kept, held, settings};
-use crate::engine::{EVERYTHING, HEAD, ROWS, SHOP, SLOW, TOO_SLOW, start, start_with};
+use crate::bench::{Bench, Captured, Kept, held, settings, start, start_with};
+use crate::engine::{EVERYTHING, HEAD, ROWS, SHOP, SLOW, TOO_SLOW};
 use crate::servers::mariadb::Writers;
 
 #[test]

@@ -6,19 +6,10 @@ use std::path::Path;
 use lifeboat::policy;
 use lifeboat::source::mysql::{Engines, Product};
 
-use crate::servers::mariadb::{self, Server};
+use crate::servers::mariadb;
 
 pub const PRODUCT: Product = Product::Mariadb;
-
-/// The product's own tests start it so.
-pub fn start() -> Server {
-    Server::start(mariadb::Product::Mariadb)
-}
-
-/// The same with these settings.
-pub fn start_with(settings: &[&str]) -> Server {
-    Server::start_with(mariadb::Product::Mariadb, settings)
-}
+pub const SERVER: mariadb::Product = mariadb::Product::Mariadb;
 
 /// The programs in `folder`; without one those of the system.
 pub fn declared(folder: Option<&Path>) -> Engines {
@@ -27,16 +18,8 @@ pub fn declared(folder: Option<&Path>) -> Engines {
     Engines::of(declared.as_slice())
 }
 
-/// Puts `script` in the place of the program that dumps, in `folder`.
-pub fn dumper_is(folder: &Path, script: &str) {
-    mariadb::programs_with(mariadb::Product::Mariadb, folder, DUMPER, script);
-}
-
-/// The program that dumps, and where it stands.
+/// The program that dumps.
 pub const DUMPER: &str = "mariadb-dump";
-pub fn dumper() -> String {
-    format!("/usr/bin/{DUMPER}")
-}
 
 /// What each dump begins with.
 pub const HEAD: &str = "/*M!999999\\- enable the sandbox mode */";

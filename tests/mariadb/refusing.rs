@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use lifeboat::policy::sources::ServerSettings;
 
-use crate::bench::{Bench, Kept, settings};
-use crate::engine::{self, DUMPER, SHOP, start};
+use crate::bench::{Bench, Kept, dumper, dumper_is, settings, start};
+use crate::engine::{self, DUMPER, SHOP};
 use crate::servers::mariadb::Server;
 
 fn shop() -> Server {
@@ -74,7 +74,7 @@ fn a_lock_that_is_not_granted_in_time_is_told_and_leaves_no_capture() {
 fn a_dump_that_does_not_begin_in_time_is_given_up_and_writers_go_on() {
     let server = Arc::new(shop());
     let folder = tempfile::tempdir().unwrap();
-    engine::dumper_is(folder.path(), "#!/bin/sh\nexec sleep 60\n");
+    dumper_is(folder.path(), "#!/bin/sh\nexec sleep 60\n");
     let at = server.clone();
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let writer = std::thread::spawn(move || {
@@ -114,8 +114,8 @@ fn a_client_that_lies_and_exits_0_is_found_out() {
     ] {
         let server = shop();
         let folder = tempfile::tempdir().unwrap();
-        let script = format!("#!/bin/sh\n{} \"$@\" | ({lie})\n", engine::dumper());
-        engine::dumper_is(folder.path(), &script);
+        let script = format!("#!/bin/sh\n{} \"$@\" | ({lie})\n", dumper().display());
+        dumper_is(folder.path(), &script);
 
         let refused =
             Bench::with_programs(folder.path()).refusal(&settings(&server), &Kept::default());

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use lifeboat::check::Outcome;
 
-use crate::bench::Captured;
-use crate::engine::{SHOP, start};
+use crate::bench::{Captured, start};
+use crate::engine::SHOP;
 
 struct Trap {
     folder: tempfile::TempDir,

@@ -4,8 +4,8 @@ use std::fs;
 
 use lifeboat::source::Fault;
 
-use crate::bench::{Captured, places, settings};
-use crate::engine::{LIES, SHOP, start};
+use crate::bench::{Captured, places, settings, start};
+use crate::engine::{LIES, SHOP};
 
 #[test]
 fn whatever_is_missing_from_the_dump_or_differs_is_named() {

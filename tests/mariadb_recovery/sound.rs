@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use lifeboat::source::{Cell, Trouble};
 
-use crate::bench::{Captured, held, nothing_of};
-use crate::engine::{SHOP, start};
+use crate::bench::{Captured, held, nothing_of, start};
+use crate::engine::SHOP;
 
 const PATIENT: Duration = Duration::from_secs(60);
 

@@ -6,36 +6,19 @@ use std::path::Path;
 use lifeboat::policy;
 use lifeboat::source::mysql::{Engines, Product};
 
-use crate::servers::mariadb::{self, Server};
+use crate::servers::mariadb;
 
 pub const PRODUCT: Product = Product::Mysql;
-
-/// A server with a binary log.
-pub fn start() -> Server {
-    Server::start(mariadb::Product::Mysql)
-}
-
-/// One with these settings.
-pub fn start_with(settings: &[&str]) -> Server {
-    Server::start_with(mariadb::Product::Mysql, settings)
-}
+pub const SERVER: mariadb::Product = mariadb::Product::Mysql;
 
 /// The programs in `folder`; without one those of tests/tools.
 pub fn declared(folder: Option<&Path>) -> Engines {
-    let path = folder.map_or_else(|| mariadb::Product::Mysql.root(), Path::to_owned);
+    let path = folder.map_or_else(|| SERVER.root(), Path::to_owned);
     Engines::of(&[policy::Engine::Mysql { series: "9.7".into(), path }])
 }
 
-/// Puts `script` in the place of the program that dumps, in `folder`.
-pub fn dumper_is(folder: &Path, script: &str) {
-    mariadb::programs_with(mariadb::Product::Mysql, folder, DUMPER, script);
-}
-
-/// The program that dumps, and where it stands.
+/// The program that dumps.
 pub const DUMPER: &str = "mysqldump";
-pub fn dumper() -> String {
-    mariadb::Product::Mysql.root().join("bin").join(DUMPER).display().to_string()
-}
 
 /// What each dump begins with.
 pub const HEAD: &str = "-- MySQL dump 10.13";

@@ -18,8 +18,8 @@ use crate::source::files::Files;
 use crate::source::{Capture, Context, Entry, EntryKind, Error, Sink, Skipped, Source};
 use crate::store::Shared;
 
-pub(super) struct Bench {
-    pub(super) runtime: Runtime,
+pub(in crate::restore) struct Bench {
+    pub(in crate::restore) runtime: Runtime,
     pub(super) repository: Arc<Repository>,
     index: SharedIndex,
     /// Where the files to be captured are, and where they are restored to.
@@ -28,7 +28,7 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn new(store: Shared) -> Self {
+    pub(in crate::restore) fn new(store: Shared) -> Self {
         let runtime = Runtime::new().unwrap();
         let cost = Cost { log_n: 4, ..Cost::DEFAULT };
         let password = "correct horse".to_owned().into();
@@ -76,7 +76,18 @@ impl Bench {
         (tree, captured)
     }
 
-    pub(super) fn reader(&self) -> Reader {
+    /// A tree with one file.
+    pub(in crate::restore) fn with_file(&self, name: &str, content: &str) -> BlobId {
+        let (handle, clock) = (self.runtime.handle().clone(), Arc::new(SystemClock));
+        let writer = self.repository.writer(self.index.clone(), handle, clock);
+        let stored = writer.store_content(&mut content.as_bytes()).unwrap();
+        let kind = NodeKind::File { size: stored.size, content: stored.ids };
+        let tree = writer.store_tree(&Tree { nodes: vec![node(name.as_bytes(), kind)] }).unwrap();
+        self.runtime.block_on(writer.finish()).unwrap();
+        tree
+    }
+
+    pub(in crate::restore) fn reader(&self) -> Reader {
         Reader::new(self.repository.clone(), self.index.clone())
     }
 
