@@ -9,7 +9,6 @@ use crate::ground::size::ByteSize;
 use crate::ledger::details::{
     Check, CheckOutcome, Control, Finding, NotCovered, PartCompared, SourceRecovered,
 };
-use crate::ledger::record::{DrillFinished, Word};
 
 /// More equal parts of one source than this are counted instead of listed.
 const EQUAL_PARTS_LISTED: usize = 200;
@@ -167,47 +166,4 @@ pub(super) fn control<'a>(control: &'a Control, texts: &Texts, lang: Lang) -> Co
         result: texts.control_results[result],
         said: if control.found && !control.not_run { texts.found_there } else { &control.said },
     }
-}
-
-/// One earlier drill.
-pub(super) struct EarlierView {
-    pub when: String,
-    pub sign: Sign,
-    pub word: &'static str,
-    pub recovery: String,
-    pub age: String,
-    pub checks: String,
-}
-
-/// The word of a verdict.
-pub(super) fn word(word: Word, texts: &Texts) -> &'static str {
-    texts.words[match word {
-        Word::Pass => 0,
-        Word::Fail => 1,
-        Word::Inconclusive => 2,
-    }]
-}
-
-pub(super) fn earlier(drill: &DrillFinished, texts: &Texts) -> EarlierView {
-    let duration = |ms: Option<u64>| {
-        ms.map_or_else(|| texts.unmeasured.to_owned(), |ms| amount::duration(ms, texts))
-    };
-    EarlierView {
-        when: begun(drill).map_or_else(|| "–".to_owned(), amount::utc),
-        sign: drill.verdict.into(),
-        word: word(drill.verdict, texts),
-        recovery: duration(drill.recovery_ms),
-        age: duration(drill.data_age_ms),
-        checks: format!(
-            "{}/{}",
-            amount::count(drill.checks_held),
-            amount::count(drill.checks_declared)
-        ),
-    }
-}
-
-/// When a run began: a run's id (UUID version 7, RFC 9562) holds the moment it was drawn.
-fn begun(drill: &DrillFinished) -> Option<jiff::Timestamp> {
-    let (seconds, _) = drill.run.0.get_timestamp()?.to_unix();
-    jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok()
 }

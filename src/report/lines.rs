@@ -50,7 +50,7 @@ pub fn drill_text(finished: &DrillFinished, details: &Drill) -> Vec<Line> {
     let mut line = |tone: Tone, text: String| lines.push(Line { tone, text });
     let verdict = Sign::from(finished.verdict);
     let name = details.drill.as_ref().map(|drill| format!("/{drill}")).unwrap_or_default();
-    let word = super::evidence::word(finished.verdict, &en::TEXTS).to_uppercase();
+    let word = super::verdict::word(finished.verdict, &en::TEXTS).to_uppercase();
     line(verdict.into(), format!("{word}  {}/{}{name}", details.customer, details.policy));
 
     for (at, (part, answer)) in terms::parts(&finished.parts).into_iter().enumerate() {

@@ -9,12 +9,17 @@ mod bar;
 mod en;
 mod escaper;
 mod evidence;
+mod history;
+mod identity;
 mod lines;
 mod page;
 #[cfg(test)]
 mod sample;
 mod terms;
 mod texts;
+mod time;
+mod verdict;
+mod verify;
 mod zh;
 
 pub use lines::{Line, Tone, drill_text};
