@@ -194,6 +194,38 @@ fn a_policy_that_is_given_up_is_retired_by_a_person_and_misses_nothing_from_then
     assert_eq!(again["retired"], false, "{again}");
 }
 
+#[test]
+fn the_steps_on_a_report_verify_its_checkpoint_as_they_stand() {
+    let bench = Bench::new();
+    bench.backup();
+    bench.drill();
+    let page = bench.run(&["report", "drill", "shop", "--lang", "en"]).exits(0).stdout;
+    let steps = &page[page.find("id=\"s-verify\"").unwrap()..];
+    let blocks: Vec<_> = steps
+        .split("<pre>")
+        .skip(1)
+        .map(|block| block.split("</pre>").next().unwrap())
+        .map(|block| block.replace("&lt;", "<").replace("&#34;", "\"").replace("&quot;", "\""))
+        .collect();
+    let [signers, objects, command, ..] = &blocks[..] else { panic!("{blocks:?}") };
+
+    fs::create_dir(bench.path("auditor")).unwrap();
+    fs::write(bench.path("auditor/allowed_signers"), format!("{signers}\n")).unwrap();
+    for object in objects.lines() {
+        let name = std::path::Path::new(object).file_name().unwrap();
+        fs::copy(bench.path("store/acme").join(object), bench.path("auditor").join(name)).unwrap();
+    }
+    let ran: Ran = Command::new("sh")
+        .args(["-c", command])
+        .current_dir(bench.path("auditor"))
+        .output()
+        .unwrap()
+        .into();
+
+    let ran = ran.exits(0);
+    assert!(ran.stdout.starts_with("Good"), "{} {}", ran.stdout, ran.stderr);
+}
+
 fn rewrite(path: &PathBuf, bytes: &[u8]) {
     fs::remove_file(path).unwrap();
     fs::write(path, bytes).unwrap();

@@ -139,7 +139,9 @@ pub(super) async fn page(
             size: checkpoint.size,
         }),
         key_fingerprint: signer.fingerprint(),
-        allowed_signers: sign::allowed_signers(&customer.id, signer.public_key()),
+        allowed_signers: sign::allowed_signers(&customer.id, signer.public_key())
+            .trim_end()
+            .to_owned(),
         public_key: signer.public_key().to_openssh().context("the public key cannot be written")?,
     };
     Ok((record.seq, report::drill(record, finished, &details, &history, &proof, lang)))

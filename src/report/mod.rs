@@ -53,7 +53,7 @@ pub struct Proof {
     pub checkpoint: Option<SignedCheckpoint>,
     /// The signing key's fingerprint as `ssh-keygen -l` prints it, `SHA256:…`.
     pub key_fingerprint: String,
-    /// The line for an `allowed_signers` file.
+    /// The line for an `allowed_signers` file, without its end.
     pub allowed_signers: String,
     /// The public key in OpenSSH's one-line form.
     pub public_key: String,
