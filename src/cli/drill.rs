@@ -149,6 +149,7 @@ impl Searched {
         let untried = found.as_ref().map_or(0, |found| found.untried);
         let newer = match untried {
             0 => String::new(),
+            1 => "; one between it and the failed one was not".to_owned(),
             untried => format!("; {untried} between it and the failed one were not"),
         };
         line(Tone::Faint, format!("  {tried} of {older} older snapshots were drilled{newer}"));

@@ -4,7 +4,8 @@
 //! Every point that is tried is a drill of its own, on record, with all its checks and controls. A long
 //! history costs few of them: steps back double until a point is proven, then the gap is halved. So the
 //! point that is found is proven and the next newer one is not; of those newer than that some were not
-//! tried, and the answer says how many.
+//! tried, and the answer says how many. A point whose drill says nothing, as where a check is younger than
+//! it, tells nothing of its neighbours: then those that were stepped over are tried, too.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +14,7 @@ use crate::account::{self, Account, Rooms};
 use crate::ground::causes::chain;
 use crate::ground::digest::Digest;
 use crate::ground::ids::Name;
-use crate::ledger::record::{Record, publications};
+use crate::ledger::record::{Parts, Record, publications};
 use crate::policy::Pick;
 use crate::repo::SnapshotId;
 
@@ -48,7 +49,7 @@ pub async fn search_back(
     rooms: &Rooms,
     stop: &AtomicBool,
 ) -> Option<Searched> {
-    let is_latest = request.snapshot.is_none() && request.pick() == Pick::Latest;
+    let is_latest = !request.names_the_point() && request.pick() == Pick::Latest;
     if !is_latest || !failed.finished.parts.refute_the_snapshot() {
         return None;
     }
@@ -72,7 +73,7 @@ async fn search(
     drop(account);
     let why = failed.details.reasons.first().map_or("", |reason| &reason.why);
     rooms.progress.note(&format!("the drill failed: {why}"));
-    let points = older(&records, &policy.name, failed.finished.snapshot);
+    let points = older(&records, &policy.name, failed.finished.about());
     searched.older = points.len();
     let mut steps = Steps::over(points.len());
     while let Some(nth) = steps.next() {
@@ -92,11 +93,11 @@ async fn search(
         let one = Request { snapshot: Some(&id), slot: None, searched_for, ..request };
         let done = super::run(one, rooms).await?;
         searched.tried += 1;
-        let is_proven = done.finished.parts.prove_the_snapshot();
-        if is_proven {
+        let came = Came::of(&done.finished.parts);
+        if came == Came::Back {
             searched.found = Some(Found { drill: done, untried: 0 });
         }
-        steps.tell(nth, is_proven);
+        steps.tell(nth, came);
         if let Some(found) = &mut searched.found {
             found.untried = steps.untried();
         }
@@ -105,8 +106,7 @@ async fn search(
 }
 
 /// The policy's complete recovery points that go before the one that failed, newest first, in the
-/// ledger's order. Where the failed one is not the newest on the ledger, those newer than it are lost,
-/// which alone fails a drill: then it may well come back itself.
+/// ledger's order.
 fn older(records: &[Record], policy: &Name, failed: Option<Digest>) -> Vec<SnapshotId> {
     let announced = account::announced(records);
     let complete = publications(records).rev().map(|(_, backup)| backup);
@@ -116,8 +116,30 @@ fn older(records: &[Record], policy: &Name, failed: Option<Digest>) -> Vec<Snaps
         .filter(|id| !announced.contains(id))
         .collect();
     let failed = points.iter().position(|id| Some(id.0) == failed);
-    points.split_off(failed.map_or(0, |nth| nth.max(1)))
+    points.split_off(failed.map_or(0, |nth| nth + 1))
 }
+
+/// What a drill says of its point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    Back,
+    Not,
+    /// It did not say: the check was not asked at that capture, the host lacked something.
+    Unknown,
+}
+
+impl Came {
+    fn of(parts: &Parts) -> Self {
+        match (parts.prove_the_snapshot(), parts.refute_the_snapshot()) {
+            (true, _) => Self::Back,
+            (_, true) => Self::Not,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Where points said nothing, so many drills are given to those that were stepped over.
+const MOST_TRIED: usize = 20;
 
 /// Which of so many points, newest first, to try next.
 #[derive(Debug)]
@@ -128,28 +150,36 @@ struct Steps {
     proven: Option<usize>,
     step: usize,
     tried: Vec<usize>,
+    /// Whether a point said nothing: then one that was stepped over may come back all the same.
+    is_doubtful: bool,
 }
 
 impl Steps {
     fn over(points: usize) -> Self {
-        Self { points, open: 0, proven: None, step: 1, tried: Vec::new() }
+        Self { points, open: 0, proven: None, step: 1, tried: Vec::new(), is_doubtful: false }
     }
 
     fn next(&self) -> Option<usize> {
         match self.proven {
             Some(proven) if proven > self.open => Some(self.open + (proven - self.open) / 2),
             Some(_) => None,
-            None if self.open == self.points => None,
-            None => Some((self.open + self.step - 1).min(self.points - 1)),
+            None if self.open < self.points => {
+                Some((self.open + self.step - 1).min(self.points - 1))
+            }
+            None if self.is_doubtful && self.tried.len() < MOST_TRIED => {
+                (0..self.points).find(|nth| !self.tried.contains(nth))
+            }
+            None => None,
         }
     }
 
-    fn tell(&mut self, nth: usize, is_proven: bool) {
+    fn tell(&mut self, nth: usize, came: Came) {
         self.tried.push(nth);
-        if is_proven {
+        self.is_doubtful |= came == Came::Unknown;
+        if came == Came::Back {
             self.proven = Some(nth);
         } else {
-            self.open = nth + 1;
+            self.open = self.open.max(nth + 1);
             self.step *= 2;
         }
     }
@@ -170,7 +200,7 @@ mod tests {
         let mut steps = Steps::over(points);
         while let Some(nth) = steps.next() {
             assert!(!steps.tried.contains(&nth), "{nth} is tried twice");
-            steps.tell(nth, nth >= first_good);
+            steps.tell(nth, if nth >= first_good { Came::Back } else { Came::Not });
         }
         steps
     }
@@ -204,5 +234,21 @@ mod tests {
 
         assert_eq!(steps.tried, [0, 2, 6, 4, 5]);
         assert_eq!(steps.untried(), 2, "1 and 3");
+    }
+
+    #[test]
+    fn a_point_that_says_nothing_hides_none_that_comes_back() {
+        let came = [Came::Not, Came::Back, Came::Unknown];
+        let mut steps = Steps::over(came.len());
+        while let Some(nth) = steps.next() {
+            steps.tell(nth, came[nth]);
+        }
+        assert_eq!((steps.proven, &steps.tried[..]), (Some(1), &[0, 2, 1][..]));
+
+        let mut steps = Steps::over(1000);
+        while let Some(nth) = steps.next() {
+            steps.tell(nth, Came::Unknown);
+        }
+        assert_eq!((steps.proven, steps.tried.len()), (None, MOST_TRIED));
     }
 }

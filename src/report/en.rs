@@ -63,8 +63,11 @@ pub(super) const TEXTS: Texts = Texts {
     started: "Started",
     finished: "Finished",
     point: "Recovery point (snapshot)",
-    comes_back: "Older point that comes back",
+    comes_back: "Point that comes back",
     would_lose: |time| format!("Restoring it would lose the {time} before this drill."),
+    none_comes_back: |tried| {
+        format!("None of the {tried} older ones drilled after this one was shown to.")
+    },
     no_point: "none could be picked",
     point_time: "Snapshot taken",
     consistent_time: "State of the data as of",

@@ -71,11 +71,14 @@ pub(super) fn facts(
             fact(t.origin, vec![origin.to_owned()], false);
         }
     }
-    let instead = history.iter().rev().find(|drill| drill.stands_in_for(finished.run));
+    let run = finished.run;
+    let instead = history.iter().rev().find(|drill| drill.stands_in_for(run));
     if let Some((snapshot, lost)) = instead.and_then(|drill| drill.snapshot.zip(drill.data_age_ms))
     {
         let lost = (t.would_lose)(&amount::duration(lost, t));
         fact(t.comes_back, vec![snapshot.to_string(), lost], false);
+    } else if let tried @ 1.. = history.iter().filter(|one| one.searched_for == Some(run)).count() {
+        fact(t.comes_back, vec![(t.none_comes_back)(&amount::count(tried as u64))], false);
     }
     fact(t.store, vec![details.scratch.store.clone()], false);
     fact(t.scratch_host, vec![details.scratch.host.clone()], false);

@@ -224,6 +224,8 @@ fn finished(details: &Drill) -> DrillFinished {
         policy_digest: details.policy_digest,
         details: Digest::of(&serde_json::to_vec(details).unwrap()),
         signed: None,
+        instead_of: None,
+        named: false,
         searched_for: None,
     }
 }

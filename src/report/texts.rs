@@ -53,6 +53,7 @@ pub(super) struct Texts {
     pub point: &'static str,
     pub comes_back: &'static str,
     pub would_lose: fn(time: &str) -> String,
+    pub none_comes_back: fn(tried: &str) -> String,
     pub no_point: &'static str,
     pub point_time: &'static str,
     pub consistent_time: &'static str,

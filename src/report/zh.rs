@@ -58,8 +58,11 @@ pub(super) const TEXTS: Texts = Texts {
     started: "开始时间",
     finished: "结束时间",
     point: "恢复点（快照）",
-    comes_back: "可恢复的较早恢复点",
+    comes_back: "可恢复的恢复点",
     would_lose: |time| format!("若恢复到该点，将丢失本次演练之前 {time}内的数据。"),
+    none_comes_back: |tried| {
+        format!("本次演练之后又演练了 {tried} 个较早恢复点，均未能证明可恢复。")
+    },
     no_point: "未能选出恢复点",
     point_time: "快照时间",
     consistent_time: "数据状态时间",
