@@ -230,6 +230,11 @@ impl Up {
         }
         match (named, content) {
             (named, _) if *kind != source::Kind::Files => named,
+            // A folder that lost its content, as where its disk is not mounted, is there itself.
+            (Outcome::Held { .. }, _) if self.capture.holds_nothing() => {
+                let what = "each of its paths was an empty folder, or an empty file";
+                Outcome::not_run(Why::NothingToCompare, what)
+            }
             (Outcome::Held { compared }, Some(content)) => {
                 let below = format!("{}/", self.name);
                 let here = |place: &&Place| {

@@ -353,6 +353,11 @@ impl Capture {
         self.server.as_ref()?.moment.unheld.as_deref()
     }
 
+    /// Whether of each of its parts nothing was captured but itself.
+    pub fn holds_nothing(&self) -> bool {
+        self.bytes == 0 && self.fingerprint.parts.values().all(|part| part.rows <= 1)
+    }
+
     /// What the source has and this capture does not cover.
     pub fn gaps(&self) -> Vec<Gap> {
         let cluster = self.cluster.iter().flat_map(postgres::Cluster::gaps);
