@@ -96,6 +96,47 @@ fn a_snapshot_that_the_ledger_knows_but_the_bucket_lost_fails_the_drill() {
 
     let found = &document["searched"]["found"];
     assert_eq!(found["snapshot"], older.as_str(), "it comes back, as good as it was: {found:#}");
+    // The older one was rehearsed in its place, and is not what is wanting.
+    let status = bench.run(&["status", "--json"]).json();
+    assert_eq!(status[0]["last_drill"]["snapshot"], newest.as_str(), "{status:#}");
+    let text = bench.run(&["status"]).stdout;
+    assert!(!text.contains("damaged") || !text.contains(&older[..8]), "{text}");
+}
+
+#[test]
+fn a_folder_that_lost_its_content_is_never_a_pass() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("data/unmounted")).unwrap();
+    bench.protect(
+        "[[source]]\nname = \"uploads\"\nkind = \"files\"\npaths = [\"data/unmounted\"]\n",
+    );
+    // Without controls, that could be found missing from nothing, only the comparison speaks.
+    bench.write(
+        "drills/weekly.toml",
+        "policy = \"acme/shop\"\nname = \"weekly\"\ncontrols = false\n".into(),
+    );
+    bench.backup();
+
+    let document = is_caught(&bench, 5, "empty folder");
+
+    assert_eq!(document["verdict"], "inconclusive", "{document:#}");
+}
+
+#[test]
+fn a_pass_of_a_point_named_by_hand_says_nothing_of_the_latest() {
+    let bench = Bench::new();
+    let older = bench.backup()["snapshot"].as_str().unwrap().to_owned();
+    bench.sql("INSERT INTO products VALUES (100, 'gone.jpg')");
+    bench.backup();
+    let failed = is_caught(&bench, 4, "gone.jpg");
+
+    bench.run(&["drill", "shop", "--snapshot", &older]).exits(0);
+
+    let status = bench.run(&["status", "--json"]).json();
+    let last = &status[0]["last_drill"];
+    assert_eq!([&last["verdict"], &last["record"]], [&"fail".into(), &failed["record"]]);
+    let text = bench.run(&["status"]).stdout;
+    assert!(text.contains("FAIL") && text.contains("named by hand"), "{text}");
 }
 
 #[test]
@@ -227,7 +268,7 @@ fn after_a_fail_the_newest_older_point_that_comes_back_is_named_and_the_fail_sta
     assert_eq!(last["comes_back"]["record"], searched["found"]["record"], "{last:#}");
     assert_eq!(status[0]["drills"].as_array().unwrap().len(), 1, "{status:#}");
     let page = bench.run(&["report", "drill", "shop", "--lang", "en"]).exits(0).stdout;
-    assert!(page.contains("Older point that comes back") && page.contains(&ids[2]), "{page}");
+    assert!(page.contains("Point that comes back") && page.contains(&ids[2]), "{page}");
     // What comes back is kept, however few are to be.
     bench.edit("policies/shop.toml", "[objectives]", "[retention]\nlast = 1\n\n[objectives]");
     let plan = bench.run(&["forget", "shop", "--dry-run"]).exits(0).stdout;
@@ -249,6 +290,8 @@ fn where_no_older_point_comes_back_none_is_named() {
     let searched = &document["searched"];
     assert_eq!([&searched["older"], &searched["tried"]], [3, 2], "the next older and the oldest");
     assert_eq!(searched["found"], Value::Null, "{searched:#}");
+    let page = bench.run(&["report", "drill", "shop", "--lang", "en"]).exits(0).stdout;
+    assert!(page.contains("None of the 2 older ones drilled"), "{page}");
     let again = bench.run(&["drill", "shop", "--no-search", "--json"]).exits(4).json();
     assert_eq!(again["searched"], Value::Null, "{again:#}");
 }

@@ -145,6 +145,8 @@ fn finished(drill: &Drill, details: Digest) -> DrillFinished {
         policy_digest: drill.policy_digest,
         details,
         signed: None,
+        instead_of: None,
+        named: false,
         searched_for: None,
     }
 }

@@ -188,6 +188,8 @@ async fn point(
     // After it: whoever is not alive by now has left a record of what was listed.
     let living = rooms.state.living_runs().await.map_err(|error| unknown(&error))?;
     let listed: Vec<SnapshotId> = listing.iter().map(|(id, _)| *id).collect();
+    let is_readable = |(id, snapshot): &(SnapshotId, Result<_, _>)| snapshot.is_ok().then_some(*id);
+    let legible: Vec<SnapshotId> = listing.iter().filter_map(is_readable).collect();
     let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
     for (id, snapshot) in listing {
         match snapshot {
@@ -198,11 +200,14 @@ async fn point(
     }
     readable.sort_by_key(|(_, snapshot)| snapshot.time);
     let picked = pick::pick(request, readable, &records, &living, rooms.clock.now());
+    let mut meant = Vec::new();
     for (id, what) in unreadable {
         let object = format!("snapshot {id}");
-        match pick::may_be_meant(request, picked.as_ref().ok(), &records, id) {
-            true => drop(integrity.damaged(object, what)),
-            false => rehearsal.beside.push(Finding { object, what }),
+        if pick::may_be_meant(request, picked.as_ref().ok(), &records, id) {
+            meant.push(id);
+            integrity.damaged(object, what);
+        } else {
+            rehearsal.beside.push(Finding { object, what });
         }
     }
     let mut lost = pick::lost(request, picked.as_ref().ok(), &records, &listed);
@@ -213,17 +218,19 @@ async fn point(
         lost.retain(|(id, _)| !announced.contains(id));
         doubt = anew.doubt;
     }
+    meant.extend(lost.iter().map(|(id, _)| *id));
+    rehearsal.instead_of = pick::first_meant(request, &meant, &records);
     integrity.damage.extend(lost.into_iter().map(|(_, place)| place));
     let picked = picked.map_err(|none| match none {
         NoPoint::None(why) => integrity.damaged("recovery point", why),
         NoPoint::Named(why) => Stop::Environment(why),
     })?;
-    let mut vouched = pick::vouched(request, &picked, &records, &listed);
+    let mut vouched = pick::vouched(request, &picked, &records, &legible);
     if doubt.is_none() && !matches!(vouched, Outcome::Held { .. }) {
         // It may have been published and recorded since the ledger was read.
         let anew = account.testimony(rooms).await.map_err(|error| unknown(&error))?;
         Testimony { records, doubt } = anew;
-        vouched = pick::vouched(request, &picked, &records, &listed);
+        vouched = pick::vouched(request, &picked, &records, &legible);
     }
     let alarm = doubt.map(|what| Outcome::not_run(Why::Contradiction, what));
     let outcome = alarm.unwrap_or(vouched);

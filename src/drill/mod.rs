@@ -23,6 +23,7 @@ use crate::account::journal::{self, Act};
 use crate::account::{self, Account, Leased, Rooms};
 use crate::check::{Completeness, Id, Measured, Outcomes, Plan, Verdict, Why};
 use crate::ground::causes::chain;
+use crate::ground::digest::Digest;
 use crate::ground::ids::RunId;
 use crate::ledger::record::{DrillFinished, Record, Word};
 use crate::ledger::{canonical, details};
@@ -63,6 +64,11 @@ pub struct Request<'a> {
 impl Request<'_> {
     fn pick(&self) -> policy::Pick {
         self.drill.map_or(policy::Pick::Latest, |drill| drill.pick)
+    }
+
+    /// Whether a person, and not the drill, says which point is restored.
+    fn names_the_point(&self) -> bool {
+        self.searched_for.is_none() && self.snapshot.is_some_and(|wanted| wanted != "latest")
     }
 
     /// Everything this drill declares, before anything runs.
@@ -242,6 +248,8 @@ struct Rehearsal {
     not_covered: Vec<details::NotCovered>,
     beside: Vec<details::Finding>,
     point: Option<details::Point>,
+    /// The point that was meant, where that one cannot be had.
+    instead_of: Option<Digest>,
     confinement: Option<String>,
     measured: Measured,
     completeness: Completeness,
@@ -262,6 +270,7 @@ impl Rehearsal {
             not_covered: Vec::new(),
             beside: Vec::new(),
             point: None,
+            instead_of: None,
             confinement: None,
             measured: Measured::default(),
             completeness: Completeness::Complete,

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::Request;
 use crate::account;
 use crate::check::{Outcome, Why};
+use crate::ground::digest::Digest;
 use crate::ground::ids::RunId;
 use crate::ledger::record::{BackupFinished, Body, Record, publications};
 use crate::policy::Pick;
@@ -135,12 +136,27 @@ pub(super) fn may_be_meant(
     picked.is_none() || is_named || !announced.contains(&unreadable) && is_rival()
 }
 
-/// Whether the ledger says that the picked snapshot is what it is taken for.
+/// Which of those that may be `meant` and cannot be had the request would have picked.
+pub(super) fn first_meant(
+    request: Request<'_>,
+    meant: &[SnapshotId],
+    records: &[Record],
+) -> Option<Digest> {
+    let mut published = publications(records).map(|(_, backup)| backup.snapshot);
+    let is_meant = |id: &Digest| meant.contains(&SnapshotId(*id));
+    match request.pick() {
+        Pick::Oldest => published.find(is_meant),
+        Pick::Latest | Pick::Before(_) => published.rfind(is_meant),
+    }
+}
+
+/// Whether the ledger says that the picked snapshot is what it is taken for; what cannot be read is told
+/// of elsewhere, and is not among those that are there (`legible`).
 pub(super) fn vouched(
     request: Request<'_>,
     picked: &Picked,
     records: &[Record],
-    listed: &[SnapshotId],
+    legible: &[SnapshotId],
 ) -> Outcome {
     let doubt = |what| Outcome::not_run(Why::NotApplicable, what);
     let id = picked.id;
@@ -161,8 +177,8 @@ pub(super) fn vouched(
         let (seq, policy) = (record.seq, &finished.policy);
         return doubt(format!("snapshot {id} is one of the policy {policy}, says record {seq}"));
     }
-    let is_listed = |finished: &BackupFinished| listed.contains(&SnapshotId(finished.snapshot));
-    match rivals(request, Some(picked), records).find(|(_, other)| is_listed(other)) {
+    let is_there = |finished: &BackupFinished| legible.contains(&SnapshotId(finished.snapshot));
+    match rivals(request, Some(picked), records).find(|(_, other)| is_there(other)) {
         None => Outcome::of(1, []),
         Some((rival, other)) => doubt(format!(
             "by record {} snapshot {} should have been taken instead of {id}, by the time that it \

@@ -165,6 +165,8 @@ fn line(
         // The journal sets both.
         details: Digest::ZERO,
         signed: None,
+        instead_of: rehearsal.instead_of,
+        named: request.names_the_point(),
         searched_for: request.searched_for,
     }
 }

@@ -254,12 +254,24 @@ pub struct DrillFinished {
     /// The last checkpoint that the writer had signed before: it must be in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed: Option<Remembered>,
+    /// The point that was meant and cannot be had, which alone fails the drill: `snapshot` was tried in its
+    /// place, and is not what is found wanting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<Digest>,
+    /// Whether a person named the point: says nothing of the one that the drill picks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub named: bool,
     /// The failed drill after which this older recovery point was tried: says nothing of the latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub searched_for: Option<RunId>,
 }
 
 impl DrillFinished {
+    /// The recovery point that its verdict is about.
+    pub fn about(&self) -> Option<Digest> {
+        self.instead_of.or(self.snapshot)
+    }
+
     /// Whether it shows that an older point comes back in the place of the one that `failed` drilled. Of
     /// several that do the last on the ledger is of the newest point: a search goes on only to newer ones.
     pub fn stands_in_for(&self, failed: RunId) -> bool {
@@ -309,11 +321,12 @@ pub fn found_damaged(records: &[Record]) -> HashMap<Digest, u64> {
                 }
                 found.extend(damaged.iter().map(|snapshot| (*snapshot, record.seq)));
             }
-            Body::DrillFinished(DrillFinished { snapshot: Some(snapshot), parts, .. }) => {
-                if parts.prove_the_snapshot() {
-                    found.remove(snapshot);
-                } else if parts.restorable == Answer::No {
-                    found.insert(*snapshot, record.seq);
+            Body::DrillFinished(drill) => {
+                let Some(snapshot) = drill.about() else { continue };
+                if drill.parts.prove_the_snapshot() {
+                    found.remove(&snapshot);
+                } else if drill.parts.restorable == Answer::No {
+                    found.insert(snapshot, record.seq);
                 }
             }
             _ => {}

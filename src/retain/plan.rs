@@ -262,7 +262,7 @@ fn proven(records: &[Record], policy: &Name) -> HashMap<SnapshotId, u64> {
     let mut proven = HashMap::new();
     for record in records {
         let Body::DrillFinished(drill) = &record.event.body else { continue };
-        let Some(id) = drill.snapshot.map(SnapshotId) else { continue };
+        let Some(id) = drill.about().map(SnapshotId) else { continue };
         if drill.policy != *policy {
             continue;
         }

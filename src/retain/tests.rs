@@ -105,6 +105,8 @@ fn drill(seq: u64, snapshot: SnapshotId, restorable: Answer, intact: Answer) -> 
         policy_digest: Digest::ZERO,
         details: Digest::ZERO,
         signed: None,
+        instead_of: None,
+        named: false,
         searched_for: None,
     };
     record(seq, Body::DrillFinished(finished))

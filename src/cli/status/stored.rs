@@ -74,6 +74,8 @@ struct LastDrill {
     record: u64,
     time: Timestamp,
     verdict: Word,
+    /// Whether a person named its recovery point.
+    named: bool,
     snapshot: Option<Digest>,
     recovery_seconds: Option<f64>,
     /// The newest older point that a search after it found to come back.
@@ -168,7 +170,7 @@ impl Stored {
         let mut stored = Self {
             damaged: damaged.collect(),
             last_verification: testimony.records.iter().rev().find_map(verified),
-            last_drill: drills.first().cloned(),
+            last_drill: drills.iter().find(|drill| !drill.named).or(drills.first()).cloned(),
             drills,
             aborted: Aborted::since_success(&testimony.records, policy),
             still_to_come: to_come.into_iter().map(|(id, _)| id.0).collect(),
@@ -322,7 +324,8 @@ impl LastDrill {
             record: record.seq,
             time: record.event.time,
             verdict: drill.verdict,
-            snapshot: drill.snapshot,
+            named: drill.named,
+            snapshot: drill.about(),
             recovery_seconds: drill.recovery_ms.map(|ms| ms as f64 / 1000.0),
             comes_back,
         }
@@ -340,11 +343,16 @@ impl LastDrill {
         let instead = self.comes_back.as_ref().map_or(String::new(), |found| {
             format!("; snapshot {} comes back (record {})", found.snapshot.short(), found.record)
         });
-        format!("{name}{word} at {time} (record {}){instead}", self.record)
+        let of = match self.snapshot.filter(|_| self.named) {
+            Some(snapshot) => format!(" of snapshot {}, named by hand,", snapshot.short()),
+            None => String::new(),
+        };
+        format!("{name}{word}{of} at {time} (record {}){instead}", self.record)
     }
 }
 
-/// The newest drill of each series, newest first, each with what a search after it found.
+/// The newest drill of each series, newest first, each with what a search after it found. Drills of points
+/// that a person named are told apart: they say nothing of the latest.
 fn last_drills(records: &[Record], policy: &Policy) -> Vec<LastDrill> {
     let (mut last, mut searched): (Vec<LastDrill>, _) = (Vec::new(), Vec::new());
     for record in records.iter().rev() {
@@ -354,7 +362,10 @@ fn last_drills(records: &[Record], policy: &Policy) -> Vec<LastDrill> {
         }
         if drill.searched_for.is_some() {
             searched.push((record.seq, drill));
-        } else if last.iter().all(|newer| newer.drill != drill.drill) {
+        } else if last
+            .iter()
+            .all(|newer| (&newer.drill, newer.named) != (&drill.drill, drill.named))
+        {
             let instead = searched.iter().find(|(_, older)| older.stands_in_for(drill.run));
             let instead = instead.and_then(|(seq, older)| ComesBack::of(*seq, older));
             last.push(LastDrill::of(record, drill, instead));
