@@ -49,7 +49,8 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
             ),
             OpenError::UnsupportedVersion { .. } => Some("a newer lifeboat may know it"),
             // What the store complains of, or nothing, tells what to do.
-            OpenError::Exists { .. } | OpenError::Replaced { .. } | OpenError::Store(_) => None,
+            OpenError::Exists { .. } => Some("another host began it just now: run it again"),
+            OpenError::Replaced { .. } | OpenError::Store(_) => None,
         };
     }
     if let Some(error) = account_error(link) {

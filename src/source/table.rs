@@ -28,7 +28,7 @@ pub struct Table {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoTable {
-    #[error("the source {source_name} is of kind {kind}, which has no tables")]
+    #[error("no single table is taken out of {source_name}, which is of kind {kind}")]
     Kind { source_name: Name, kind: Kind },
     #[error("the snapshot holds no table {named} of {source_name}; it holds: {known}")]
     Unknown { named: String, source_name: Name, known: String },
