@@ -1,8 +1,9 @@
 //! One table out of the archive of its database, as SQL of its own.
 //!
-//! In: an archive of `pg_dump -Fc`. Out: the table's definition, its rows as `COPY` gives them, then its
-//! constraints, indexes, triggers and policies, the sequences that it owns, in the archive's own order;
-//! and how many rows there are. Owners and grants stay behind: the roles need not be there.
+//! In: an archive of `pg_dump -Fc`. Out: its schema, the types and functions that it needs, the table's
+//! definition, its rows as `COPY` gives them, then its constraints, indexes, triggers and policies, the
+//! sequences that it owns, in the archive's own order; and how many rows there are. Owners, grants and foreign
+//! keys stay behind: the roles and the other tables need not be there.
 
 use std::io::{self, Read, Write};
 
@@ -16,12 +17,11 @@ const PIECE: usize = 256 << 10;
 const HEAD: [&[u8]; 3] = [b"ENCODING", b"STDSTRINGS", b"SEARCHPATH"];
 
 /// What belongs to a table where it depends on it.
-const PARTS: [&[u8]; 14] = [
+const PARTS: [&[u8]; 13] = [
     b"TABLE DATA",
     b"DEFAULT",
     b"CHECK CONSTRAINT",
     b"CONSTRAINT",
-    b"FK CONSTRAINT",
     b"INDEX",
     b"TRIGGER",
     b"RULE",
@@ -32,6 +32,11 @@ const PARTS: [&[u8]; 14] = [
     b"SEQUENCE",
     b"SEQUENCE OWNED BY",
 ];
+
+/// What a table and its parts are made of, where the table depends on it.
+const NEEDED: [&[u8]; 3] = [b"TYPE", b"DOMAIN", b"FUNCTION"];
+
+const CREATE_SCHEMA: &[u8] = b"CREATE SCHEMA ";
 
 /// Why a table does not come out.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +106,7 @@ impl Wanted {
             is_begun: false,
         };
         let is_it = |entry: &&Entry| entry.kind == b"TABLE" && name_of(entry) == table;
-        let Some(id) = entries.iter().find(|(_, entry)| is_it(entry)).map(|(id, _)| *id) else {
+        let Some((&id, found)) = entries.iter().find(|(_, entry)| is_it(entry)) else {
             return wanted;
         };
         let depends = |entry: &Entry, on: u64| entry.depends.contains(&on);
@@ -118,17 +123,34 @@ impl Wanted {
         owned.extend(identities.filter(|(_, entry)| depends(entry, id)).map(|(id, _)| *id));
         let picks = |one: u64, entry: &Entry| {
             one == id
+                || entry.kind == b"SCHEMA" && entry.name == found.schema
                 || HEAD.contains(&&entry.kind[..])
                 || owned.contains(&one)
                 || depends(entry, id) && is_part(entry)
                 || entry.kind == b"SEQUENCE SET" && owned.iter().any(|it| depends(entry, *it))
         };
-        let mut picked: Vec<_> =
-            entries.iter().filter(|(one, entry)| picks(**one, entry)).collect();
-        picked.sort_by_key(|(_, entry)| entry.place);
-        let data = picked.iter().find(|(_, entry)| entry.kind == b"TABLE DATA");
-        wanted.data = data.filter(|(_, entry)| entry.has_data).map(|(id, _)| **id);
-        wanted.picked = picked.into_iter().map(|(id, _)| *id).collect();
+        let mut picked: Vec<u64> = entries
+            .iter()
+            .filter(|(one, entry)| picks(**one, entry))
+            .map(|(one, _)| *one)
+            .collect();
+        let is_needed =
+            |one: &u64| entries.get(one).is_some_and(|entry| NEEDED.contains(&&entry.kind[..]));
+        let mut done = 0;
+        while let Some(entry) = picked.get(done).and_then(|one| entries.get(one)) {
+            for needed in entry.depends.iter().filter(|one| is_needed(one)) {
+                if !picked.contains(needed) {
+                    picked.push(*needed);
+                }
+            }
+            done += 1;
+        }
+        picked.sort_by_key(|one| entries.get(one).map(|entry| entry.place));
+        let holds_rows = |one: &&u64| {
+            entries.get(one).is_some_and(|entry| entry.kind == b"TABLE DATA" && entry.has_data)
+        };
+        wanted.data = picked.iter().find(holds_rows).copied();
+        wanted.picked = picked;
         wanted
     }
 
@@ -138,9 +160,21 @@ impl Wanted {
             return Ok(());
         }
         writeln!(out, "\\restrict {}", self.key)?;
+        writeln!(
+            out,
+            "-- Foreign keys are left out: the tables that they point to need not be here."
+        )?;
         let before = self.picked.iter().take_while(|id| Some(**id) != self.data);
         for entry in before.filter_map(|id| entries.get(id)) {
-            out.write_all(&entry.definition)?;
+            // The database that it is loaded into may have the schema.
+            match entry.definition.strip_prefix(CREATE_SCHEMA) {
+                Some(named) => {
+                    out.write_all(CREATE_SCHEMA)?;
+                    out.write_all(b"IF NOT EXISTS ")?;
+                    out.write_all(named)?;
+                }
+                None => out.write_all(&entry.definition)?,
+            }
         }
         match self.data.and_then(|id| entries.get(&id)) {
             Some(entry) => out.write_all(&entry.copy),
