@@ -38,6 +38,8 @@ struct Answer<'a> {
     snapshot: Option<Digest>,
     recovery_seconds: Option<f64>,
     data_age_seconds: Option<f64>,
+    /// What it spent its time with; what counts adds up to the recovery time.
+    phases: &'a [details::Phase],
     checks: &'a [details::Check],
     controls: &'a [details::Control],
     reasons: &'a [details::Reason],
@@ -89,6 +91,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         snapshot: done.finished.snapshot,
         recovery_seconds: seconds(done.finished.recovery_ms),
         data_age_seconds: seconds(done.finished.data_age_ms),
+        phases: &done.details.phases,
         checks: &done.details.checks,
         controls: &done.details.controls,
         reasons: &done.details.reasons,

@@ -73,6 +73,10 @@ impl Bench {
         let declared = starting.len();
         let mut up = self.start(starting, rehearsal);
         rehearsal.confinement = confinements(&up);
+        if let Err(error) = self.scratch.still_to_write(0) {
+            // It only keeps others waiting.
+            tracing::warn!(error = chain(&error), "cannot give reserved room back");
+        }
         if up.len() == declared {
             rehearsal.measured.recovery = Some(rehearsal.recovery());
         }

@@ -16,11 +16,11 @@ use crate::check::{Completeness, Id, Outcome, Why};
 use crate::ground::causes::chain;
 use crate::ledger::details::{Finding, NotCovered, Point};
 use crate::ledger::record::{Body, Record};
-use crate::repo::{BlobId, Reader, SnapshotId};
+use crate::repo::{BlobId, Reader, Snapshot, SnapshotId};
 use crate::restore::{self, Fidelity, Occupied, Select};
-use crate::sandbox::Scratch;
-use crate::source::Place;
+use crate::sandbox::{Reserved, Scratch};
 use crate::source::manifest::{self, INCOMPLETE, Manifest};
+use crate::source::{Capture, Place};
 
 /// A snapshot in scratch.
 pub(super) struct Fetched {
@@ -30,22 +30,32 @@ pub(super) struct Fetched {
     pub(super) request: restore::Request,
 }
 
+/// How a fetch ended.
+pub(super) enum Came {
+    /// A snapshot, and its sources that are ready to start.
+    Out(Fetched, Vec<Starting>),
+    /// Nothing to go on with; the outcomes say why.
+    Nothing,
+    /// Other drills hold the room that so many bytes need: nothing was done, it is to be tried anew.
+    Crowded(u64),
+}
+
 /// Why the rungs above cannot be climbed.
 enum Stop {
     /// Something is missing or damaged, as the damage gathered so far tells.
     Damaged,
     Environment(String),
+    Crowded(u64),
 }
 
-/// Picks, reads and restores, while engines are made ready for what comes; on trouble the outcomes
-/// say why, and there is nothing to go on with.
+/// Picks, reserves room for what comes, reads and restores, while engines are made ready for it.
 pub(super) async fn run(
     request: Request<'_>,
     account: &Account,
     scratch: &Arc<Scratch>,
     rehearsal: &mut Rehearsal,
     rooms: &Rooms,
-) -> Result<Option<(Fetched, Vec<Starting>)>, Error> {
+) -> Result<Came, Error> {
     tracing::info!(phase = "fetch");
     let begun = Instant::now();
     let fetch = Fetch { request, account, scratch, rooms };
@@ -58,16 +68,17 @@ pub(super) async fn run(
         None => Vec::new(),
     };
     let Integrity { blobs, damage } = brought.integrity;
-    let (outcome, fetched) = match fetched {
-        Ok(fetched) if damage.is_empty() => (Outcome::of(blobs, []), Some((fetched, starting))),
-        Ok(_) | Err(Stop::Damaged) => (Outcome::of(blobs, damage), None),
+    let (outcome, came) = match fetched {
+        Err(Stop::Crowded(bytes)) => return Ok(Came::Crowded(bytes)),
+        Ok(fetched) if damage.is_empty() => (Outcome::of(blobs, []), Came::Out(fetched, starting)),
+        Ok(_) | Err(Stop::Damaged) => (Outcome::of(blobs, damage), Came::Nothing),
         Err(Stop::Environment(what)) if damage.is_empty() => {
-            (Outcome::not_run(Why::Environment, what), None)
+            (Outcome::not_run(Why::Environment, what), Came::Nothing)
         }
-        Err(Stop::Environment(_)) => (Outcome::of(blobs, damage), None),
+        Err(Stop::Environment(_)) => (Outcome::of(blobs, damage), Came::Nothing),
     };
     rehearsal.settle(Id::Integrity, outcome, "blobs", took);
-    Ok(fetched)
+    Ok(came)
 }
 
 /// What a fetch works with.
@@ -110,7 +121,7 @@ impl Fetch<'_> {
         let waiting = Instant::now();
         let lock = Locked::to_read(self.account, self.rooms).await;
         let lock = lock.map_err(|error| unknown(&error))?;
-        rehearsal.phase("queue", waiting.elapsed(), false);
+        rehearsal.phase("queue", rehearsal.queued + waiting.elapsed(), false);
         let begun = Instant::now();
         let fetched = self.fetch(rehearsal, brought).await;
         if let Some(lock) = lock {
@@ -139,6 +150,12 @@ impl Fetch<'_> {
         })?;
         let reader = Reader::new(account.repository.clone(), index);
         let manifest = read_manifest(&reader, picked.snapshot.tree, integrity).await?;
+        let most_bytes = request.setup.site.scratch.max.map(|size| size.0);
+        let room = Room::of(&picked.snapshot, manifest.as_ref());
+        match scratch.reserve(room.whole(), most_bytes).map_err(|error| unknown(&error))? {
+            Reserved::Yes => {}
+            Reserved::Crowded { .. } => return Err(Stop::Crowded(room.whole())),
+        }
         describe_point(request, &picked, manifest.as_ref(), &records, rehearsal);
         brought.preparing = Some(starting::prepare(request, manifest.as_ref(), scratch, rooms));
 
@@ -147,7 +164,7 @@ impl Fetch<'_> {
             select: Select::Everything,
             occupied: Occupied::Refuse,
             fidelity: Fidelity::Drill,
-            most_bytes: request.setup.site.scratch.max.map(|size| size.0),
+            most_bytes,
             interrupted: rooms.interrupted.clone(),
         };
         let restored =
@@ -166,7 +183,30 @@ impl Fetch<'_> {
             );
             rehearsal.not_run(Id::Restore, Why::Environment, &why);
         }
+        scratch.still_to_write(room.engines).map_err(|error| unknown(&error))?;
         Ok(Fetched { reader, tree: picked.snapshot.tree, request: wanted })
+    }
+}
+
+/// Bytes that a drill writes.
+struct Room {
+    restored: u64,
+    engines: u64,
+}
+
+impl Room {
+    fn of(snapshot: &Snapshot, manifest: Option<&Manifest>) -> Self {
+        let sources = manifest.map_or(&[][..], |manifest| &manifest.sources);
+        let sum = |of: fn(&Capture) -> u64| sources.iter().map(of).fold(0, u64::saturating_add);
+        let told = snapshot.summary.as_ref().map_or(0, |told| told.total_bytes_processed);
+        Self {
+            restored: sum(|capture| capture.bytes).max(told),
+            engines: sum(Capture::engine_bytes),
+        }
+    }
+
+    fn whole(&self) -> u64 {
+        self.restored.saturating_add(self.engines)
     }
 }
 

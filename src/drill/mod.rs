@@ -8,6 +8,7 @@ mod controls;
 mod examine;
 mod fetch;
 mod pick;
+mod queue;
 mod search_back;
 mod starting;
 mod write_down;
@@ -15,10 +16,12 @@ mod write_down;
 pub use search_back::{Found, Searched, search_back};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tracing::Instrument as _;
 
+use self::fetch::Came;
 use crate::account::journal::{self, Act};
 use crate::account::{self, Account, Leased, Rooms};
 use crate::check::{Completeness, Id, Measured, Outcomes, Plan, Verdict, Why};
@@ -147,12 +150,18 @@ async fn rehearse(
             None
         }
     };
-    if let Some(scratch) = &scratch
-        && let Some((fetched, starting)) =
-            fetch::run(request, account, scratch, &mut rehearsal, rooms).await?
-    {
-        lease.renew().await?;
-        rehearsal = examine::run(request, fetched, starting, scratch, rehearsal, rooms).await?;
+    if let Some(scratch) = &scratch {
+        let mut came = fetch::run(request, account, scratch, &mut rehearsal, rooms).await?;
+        while let Came::Crowded(bytes) = came
+            && rooms.check_interrupted().is_ok()
+        {
+            rehearsal = queue::wait(request, scratch, bytes, rehearsal, rooms).await;
+            came = fetch::run(request, account, scratch, &mut rehearsal, rooms).await?;
+        }
+        if let Came::Out(fetched, starting) = came {
+            lease.renew().await?;
+            rehearsal = examine::run(request, fetched, starting, scratch, rehearsal, rooms).await?;
+        }
     }
     // Whoever took the lease over wrote that this run came to nothing: so be it.
     lease.renew().await?;
@@ -253,6 +262,8 @@ struct Rehearsal {
     confinement: Option<String>,
     measured: Measured,
     completeness: Completeness,
+    /// How long it waited for others before it began.
+    queued: Duration,
 }
 
 impl Rehearsal {
@@ -274,6 +285,7 @@ impl Rehearsal {
             confinement: None,
             measured: Measured::default(),
             completeness: Completeness::Complete,
+            queued: Duration::ZERO,
         }
     }
 

@@ -20,6 +20,7 @@ mod inside;
 mod program;
 mod protocol;
 mod removal;
+mod reservation;
 mod scratch;
 mod sweep;
 
@@ -35,6 +36,7 @@ pub use door::Door;
 pub use program::{Bounds, Program};
 pub use protocol::{Confinement, Limits};
 pub use removal::Leftover;
+pub use reservation::Reserved;
 pub use scratch::Scratch;
 pub use sweep::{Swept, sweep};
 

@@ -22,8 +22,8 @@ const DATA: &str = "data";
 /// A scratch environment's folder. Dropping it removes it as well as can be; [`Scratch::remove`]
 /// says what stayed.
 ///
-/// Layout: `<root>/<token>/token` (locked), `<root>/<token>/data/`, and private folders beside it
-/// that only this process may enter.
+/// Layout: `<root>/<token>/token` (locked), `<root>/<token>/data/`, and, that only this process may enter,
+/// private folders beside it and what it has reserved ([`Scratch::reserve`]).
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
@@ -66,8 +66,7 @@ impl Scratch {
     /// They reach their data by its path then, so that others may pass the folders above it, whose
     /// own rights above the scratch root are the site's business.
     pub fn waive_sandbox(&mut self) -> Result<(), Error> {
-        let root = self.path.parent().expect("a scratch lies in its root");
-        for folder in [root, &self.path].into_iter().filter(|_| self.account.is_some()) {
+        for folder in [self.root(), &self.path].into_iter().filter(|_| self.account.is_some()) {
             std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o711))
                 .map_err(|source| Error::io("open to the scratch user", folder, source))?;
         }
@@ -93,6 +92,16 @@ impl Scratch {
     /// What its processes carry in the environment variable [`super::TOKEN_VARIABLE`].
     pub fn token(&self) -> &str {
         &self.token
+    }
+
+    /// The folder of all environments.
+    pub(super) fn root(&self) -> &Path {
+        self.path.parent().expect("a scratch lies in its root")
+    }
+
+    /// The environment's own folder.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Bytes that may still be written here.

@@ -358,6 +358,14 @@ impl Capture {
         self.bytes == 0 && self.fingerprint.parts.values().all(|part| part.rows <= 1)
     }
 
+    /// About how many bytes an engine writes to recover it, beside what is restored.
+    pub fn engine_bytes(&self) -> u64 {
+        let cluster = self.cluster.iter().map(|it| postgres::recovery_bytes(it, self.bytes));
+        let server = self.server.iter().map(|it| mysql::recovery_bytes(it, self.bytes));
+        let redis = self.redis.iter().map(|_| redis::recovery_bytes(self.bytes));
+        cluster.chain(server).chain(redis).fold(0, u64::saturating_add)
+    }
+
     /// What the source has and this capture does not cover.
     pub fn gaps(&self) -> Vec<Gap> {
         let cluster = self.cluster.iter().flat_map(postgres::Cluster::gaps);

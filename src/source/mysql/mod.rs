@@ -35,6 +35,7 @@ pub use dump::Error as DumpError;
 pub use engine::{Engine, Engines, Missing};
 pub use product::Product;
 pub use recover::Error as RecoverError;
+pub(super) use recover::bytes as recovery_bytes;
 pub use server::{Database, Moment, Server};
 pub use session::Session;
 

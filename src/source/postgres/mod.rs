@@ -35,6 +35,7 @@ pub use cluster::{Cluster, Database, Extension, Server};
 pub use dump::Error as DumpError;
 pub use engine::{Engine, Engines, MAJORS, Missing};
 pub use fingerprint::fingerprint;
+pub(super) use recover::bytes as recovery_bytes;
 pub use recover::{Error as RecoverError, prepare};
 pub use session::Session;
 

@@ -21,6 +21,7 @@ mod transfer;
 pub use engine::{Engine, Missing};
 pub use login::Login;
 pub use recover::Error as RecoverError;
+pub(super) use recover::bytes as recovery_bytes;
 pub use session::{Error as SessionError, Reply, Session};
 pub use taken::Taken;
 pub use transfer::Error as TransferError;

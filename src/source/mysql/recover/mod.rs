@@ -167,6 +167,16 @@ impl Ready for Prepared {
     }
 }
 
+/// What a new server writes until `dumped` bytes of dumps are loaded, beside them.
+pub(in crate::source) fn bytes(source: &Server, dumped: u64) -> u64 {
+    needed(source, dumped, NEW_SERVER_BYTES)
+}
+
+fn needed(source: &Server, dumped: u64, besides: u64) -> u64 {
+    let live = source.bytes().max(dumped).saturating_add(dumped / 4);
+    live.saturating_add(redo_log_bytes(source) + OWN_BYTES + besides)
+}
+
 /// Fails where `dumped` bytes of dumps cannot be loaded, and so much else be written.
 fn leave_room(
     source: &Server,
@@ -174,11 +184,7 @@ fn leave_room(
     besides: u64,
     scratch: &Scratch,
 ) -> Result<(), Trouble> {
-    let needed = source
-        .bytes()
-        .max(dumped)
-        .saturating_add(dumped / 4)
-        .saturating_add(redo_log_bytes(source) + OWN_BYTES + besides);
+    let needed = needed(source, dumped, besides);
     let free = scratch.free_bytes().map_err(environment)?;
     if free < needed { Err(environment(Error::NoSpace { needed, free })) } else { Ok(()) }
 }

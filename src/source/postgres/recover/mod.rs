@@ -165,6 +165,17 @@ impl Ready for Prepared {
     }
 }
 
+/// What a new server writes until `dumped` bytes of dumps are loaded, beside them.
+pub(in crate::source) fn bytes(cluster: &Cluster, dumped: u64) -> u64 {
+    needed(cluster, dumped, NEW_SERVER_BYTES)
+}
+
+fn needed(cluster: &Cluster, dumped: u64, besides: u64) -> u64 {
+    let live: u64 = cluster.databases.iter().map(|database| database.bytes).sum();
+    // The dump lacks indexes, the live size has room that a fresh copy does not need.
+    live.max(dumped).saturating_add(dumped / 4).saturating_add(OWN_BYTES + besides)
+}
+
 /// Fails where `dumped` bytes of dumps cannot be loaded, and so much else be written.
 fn leave_room(
     cluster: &Cluster,
@@ -172,9 +183,7 @@ fn leave_room(
     besides: u64,
     scratch: &Scratch,
 ) -> Result<(), Trouble> {
-    let live: u64 = cluster.databases.iter().map(|database| database.bytes).sum();
-    // The dump lacks indexes, the live size has room that a fresh copy does not need.
-    let needed = live.max(dumped).saturating_add(dumped / 4).saturating_add(OWN_BYTES + besides);
+    let needed = needed(cluster, dumped, besides);
     let free = scratch.free_bytes().map_err(environment)?;
     if free < needed { Err(environment(Error::NoSpace { needed, free })) } else { Ok(()) }
 }

@@ -137,8 +137,7 @@ impl Ready for Prepared {
     ) -> Result<Box<dyn Recovered>, Trouble> {
         let Self { room, cage, engine, taken, patience } = *self;
         let lent = file::lend(data, &room, scratch)?;
-        // The server writes it once more.
-        let needed = lent.bytes().saturating_mul(2).saturating_add(OWN_BYTES);
+        let needed = bytes(lent.bytes());
         let free = scratch.free_bytes().map_err(environment)?;
         if free < needed {
             return Err(environment(Error::NoSpace { needed, free }));
@@ -147,6 +146,11 @@ impl Ready for Prepared {
         lent.give_back()?;
         Ok(Box::new(Restored::new(server, room)))
     }
+}
+
+/// What a server writes to load a data set of `dumped` bytes and to write it once more.
+pub(in crate::source) fn bytes(dumped: u64) -> u64 {
+    dumped.saturating_mul(2).saturating_add(OWN_BYTES)
 }
 
 /// A new folder of the scratch user's.
