@@ -17,7 +17,7 @@ use crate::ground::ids::Name;
 use crate::ground::pace::Pace;
 use crate::ground::process;
 use crate::policy::sources::SourceSettings;
-use crate::policy::{Policy, Setup};
+use crate::policy::{Asks, Policy, Setup};
 use crate::repo::{self, BlobId, NodeKind, ReadError, Reader, Snapshot, SnapshotId, Tree, Writer};
 use crate::sandbox::Scratch;
 use crate::source::{self, Capture, Question};
@@ -84,15 +84,16 @@ pub(super) async fn all(
 fn questions(setup: &Setup, policy: &Policy, source: &Name) -> Vec<Question> {
     let mut questions: Vec<Question> = Vec::new();
     for check in setup.drills_of(policy).flat_map(|drill| &drill.checks) {
-        let same = |one: &&mut Question| one.query == check.query && one.database == check.database;
-        if check.source != *source || !check.asks_at_capture() {
+        let Asks::Query(query) = &check.asks else { continue };
+        let same = |one: &&mut Question| one.query == query.text && one.database == query.database;
+        if query.source != *source || !query.asks_at_capture() {
             continue;
         }
         match questions.iter_mut().find(same) {
             Some(asked) => asked.limit = asked.limit.max(check.deadline),
             None => questions.push(Question {
-                database: check.database.clone(),
-                query: check.query.clone(),
+                database: query.database.clone(),
+                query: query.text.clone(),
                 limit: check.deadline,
             }),
         }

@@ -1,29 +1,23 @@
 //! `files_in`: every value of a query's answer names a file that came back.
 
-use std::ffi::OsStr;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::source::{Cell, Place, Rows};
 
-use super::{Outcome, Why};
+use super::Outcome;
+use super::folder::Folder;
 
 /// Whether each value in `answer` names a regular file below `root`; blocking.
 ///
 /// Values are relative to `root`. NULL and numbers name none. One that leaves `root`, by `..`, as
 /// an absolute path or through a symbolic link, is missing: it is not there that it came back.
 pub fn files_in(answer: &Rows, root: &Path) -> Outcome {
-    let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = match rustix::fs::open(root, folder, Mode::empty()) {
-        Ok(root) => root,
-        Err(Errno::NOENT | Errno::NOTDIR) => {
-            return Outcome::broke("the folder of files", "did not come back");
-        }
-        Err(error) => return unknown(error),
+    let folder = match Folder::open(root) {
+        Ok(folder) => folder,
+        Err(outcome) => return outcome,
     };
     let mut places = Vec::new();
     for (number, row) in answer.rows.iter().enumerate() {
@@ -40,50 +34,28 @@ pub fn files_in(answer: &Rows, root: &Path) -> Outcome {
                 return Outcome::broke("the query's answer", what);
             }
         };
-        let object = || format!("file {}", String::from_utf8_lossy(bytes));
-        match look(&root, OsStr::from_bytes(bytes)) {
-            Ok(FileType::RegularFile) => {}
-            Ok(_) => {
-                places.push(Place { object: object(), what: "is no regular file".to_owned() });
-            }
-            Err(Errno::XDEV) => {
-                places.push(Place { object: object(), what: "lies outside the folder".to_owned() });
-            }
+        let what = match folder.look(bytes) {
+            Ok(FileType::RegularFile) => continue,
+            Ok(_) => "is no regular file",
+            Err(Errno::XDEV) => "lies outside the folder",
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG | Errno::INVAL) => {
-                places.push(Place { object: object(), what: "is missing".to_owned() })
+                "is missing"
             }
             // What is missing so far is known, whatever became of the rest.
-            Err(error) if places.is_empty() => return unknown(error),
+            Err(error) if places.is_empty() => return Folder::unknown(error),
             Err(_) => break,
-        }
+        };
+        let object = format!("file {}", String::from_utf8_lossy(bytes));
+        places.push(Place { object, what: what.to_owned() });
     }
     Outcome::of(answer.rows.len() as u64, places)
-}
-
-/// The type of what `name` is below `root`, links inside followed.
-fn look(root: &OwnedFd, name: &OsStr) -> Result<FileType, Errno> {
-    let how = OFlags::PATH | OFlags::CLOEXEC;
-    let below = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let found = loop {
-        match rustix::fs::openat2(root.as_fd(), name, how, Mode::empty(), below) {
-            // Something was renamed meanwhile, so that the kernel could not be sure.
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            outcome => break outcome?,
-        }
-    };
-    let stat = rustix::fs::statat(&found, "", AtFlags::EMPTY_PATH)?;
-    Ok(FileType::from_raw_mode(stat.st_mode))
-}
-
-fn unknown(error: Errno) -> Outcome {
-    Outcome::not_run(Why::Environment, format!("the restored files cannot be looked at: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
 
-    use super::super::NotRun;
+    use super::super::{NotRun, Why};
     use super::*;
 
     fn tree() -> tempfile::TempDir {

@@ -46,6 +46,7 @@ use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use app::App;
 pub use exit::Exit;
 
+use crate::check::pictures;
 use crate::sandbox::{self, Serve};
 use crate::source::sqlite;
 
@@ -114,7 +115,8 @@ enum Command {
 }
 
 /// What this program does when it is started as a confined child.
-const ROLES: &[(&str, Serve)] = &[(sqlite::child::ROLE, sqlite::child::serve)];
+const ROLES: &[(&str, Serve)] =
+    &[(sqlite::child::ROLE, sqlite::child::serve), (pictures::child::ROLE, pictures::child::serve)];
 
 /// How long blocking calls that nobody waits for may go on once the answer is out.
 const LAST_CALLS: Duration = Duration::from_secs(5);

@@ -18,9 +18,9 @@ use crate::ground::causes::chain;
 use crate::ground::ids::Name;
 use crate::ground::progress::Progress;
 use crate::ledger::details::{PartCompared, SourceRecovered};
-use crate::policy::{Assertion, CheckSettings};
+use crate::policy::{Asks, Assertion, CheckSettings, Query};
 use crate::restore::{self, Compared};
-use crate::sandbox::Scratch;
+use crate::sandbox::{Launcher, Scratch};
 use crate::source::{self, Answered, Capture, Fingerprint, Place, Recovered, Source, Trouble};
 
 /// What the thread needs; it outlives no borrow of the act.
@@ -29,6 +29,7 @@ pub(super) struct Bench {
     pub(super) scratch: Arc<Scratch>,
     pub(super) progress: Arc<dyn Progress>,
     pub(super) runtime: Handle,
+    launcher: Launcher,
     checks: Vec<CheckSettings>,
 }
 
@@ -55,6 +56,7 @@ pub(super) async fn run(
         scratch: scratch.clone(),
         progress: rooms.progress.clone(),
         runtime: Handle::current(),
+        launcher: rooms.host.launcher.clone(),
         checks: request.drill.map_or_else(Vec::new, |drill| drill.checks.clone()),
     };
     let span = tracing::Span::current();
@@ -158,46 +160,63 @@ impl Bench {
 
     /// What became of one of the owner's assertions.
     fn ask(&self, id: &Id, check: &CheckSettings, up: &mut [Up]) -> Judged {
-        let files = |wanted: &Name, up: &[Up]| {
-            up.iter().find(|up| up.name == *wanted)?.recovered.files().map(ToOwned::to_owned)
-        };
-        let folder = match &check.assertion {
-            Assertion::FilesIn(wanted) => files(wanted, up),
+        match &check.asks {
+            Asks::Query(query) => Self::query(id, check, query, up),
+            Asks::Files(asked) => match folder_of(&asked.source, up) {
+                Ok(folder) => {
+                    check::files(asked, &folder, check.deadline, &self.scratch, &self.launcher)
+                }
+                Err(not_up) => not_up.into(),
+            },
+        }
+    }
+
+    fn query(id: &Id, check: &CheckSettings, query: &Query, up: &mut [Up]) -> Judged {
+        let folder = match &query.assertion {
+            Assertion::FilesIn(wanted) => folder_of(wanted, up).ok(),
             Assertion::Expect(_) => None,
         };
-        let not_up = |name: &Name| {
-            Judged::from(Outcome::not_run(Why::Skipped, format!("the source {name} is not up")))
+        let Some(source) = up.iter_mut().find(|up| up.name == query.source) else {
+            return not_up(&query.source).into();
         };
-        let Some(source) = up.iter_mut().find(|up| up.name == check.source) else {
-            return not_up(&check.source);
+        let database = query.database.as_deref();
+        let rows = match source.recovered.query(database, &query.text, check.deadline) {
+            Ok(rows) => rows,
+            Err(trouble) => return Outcome::of_trouble(id, &trouble).into(),
         };
-        let rows =
-            match source.recovered.query(check.database.as_deref(), &check.query, check.deadline) {
-                Ok(rows) => rows,
-                Err(trouble) => return Outcome::of_trouble(id, &trouble).into(),
-            };
-        match (&check.assertion, folder) {
+        match (&query.assertion, folder) {
             (Assertion::Expect(expectation), _) => {
-                check::expect(&check.name, expectation, &rows, &source.then(check))
+                check::expect(&check.name, expectation, &rows, &source.then(query))
             }
             (Assertion::FilesIn(_), Some(folder)) => Judged {
                 outcome: check::files_in(&rows, &folder),
                 found: Some(format!("{} names", rows.rows.len())),
                 at_capture: None,
             },
-            (Assertion::FilesIn(wanted), None) => not_up(wanted),
+            (Assertion::FilesIn(wanted), None) => not_up(wanted).into(),
         }
     }
 }
 
+/// Where the files of the source `wanted` came out; the outcome where they did not.
+fn folder_of(wanted: &Name, up: &[Up]) -> Result<PathBuf, Outcome> {
+    let source = up.iter().find(|up| up.name == *wanted);
+    let folder = source.and_then(|up| up.recovered.files());
+    folder.map(ToOwned::to_owned).ok_or_else(|| not_up(wanted))
+}
+
+fn not_up(source: &Name) -> Outcome {
+    Outcome::not_run(Why::Skipped, format!("the source {source} is not up"))
+}
+
 impl Up {
     /// What the capture says of a check.
-    fn then<'a>(&'a self, check: &'a CheckSettings) -> Then<'a> {
-        let same = |one: &&Answered| one.query == check.query && one.database == check.database;
+    fn then<'a>(&'a self, query: &'a Query) -> Then<'a> {
+        let same = |one: &&Answered| one.query == query.text && one.database == query.database;
         Then {
             moment: self.capture.consistent_time,
             answered: self.capture.answers.iter().find(same),
-            zone: &check.zone,
+            zone: &query.zone,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::ground::process;
 use crate::ledger::details::{self, CheckOutcome, Finding, Phase};
 use crate::ledger::record::{Body, DrillFinished, Record};
 use crate::policy::sources::SourceKind;
-use crate::policy::{Assertion, CheckSettings, Expectation, Locale, Policy};
+use crate::policy::{Asks, Assertion, CheckSettings, Expectation, FilesAsked, Locale, Policy};
 use crate::source::Fault;
 
 impl Rehearsal {
@@ -44,17 +44,11 @@ impl Rehearsal {
         settings: &CheckSettings,
         took: Duration,
     ) {
-        let (unit, expected) = match &settings.assertion {
-            Assertion::Expect(expectation @ (Expectation::Rows(_) | Expectation::Matches(_))) => {
-                ("rows", expectation.to_string())
-            }
-            Assertion::Expect(expectation) => ("answers", expectation.to_string()),
-            Assertion::FilesIn(source) => ("files", format!("each names a file of {source}")),
-        };
+        let (unit, expected) = expected(&settings.asks);
         let Judged { outcome, found, at_capture } = judged;
         let mut check = row(&id, &outcome, unit, took);
         check.name.clone_from(&settings.name);
-        check.source = Some(settings.source.clone());
+        check.source = Some(settings.asks.source().clone());
         check.expected = Some(expected);
         check.found = found;
         check.at_capture = at_capture;
@@ -85,6 +79,23 @@ impl Rehearsal {
         let recorded = self.outcomes.record(id, outcome);
         recorded.expect("only assertions that the plan declares are settled");
         self.checks.push(check);
+    }
+}
+
+/// What a check compares, and what it expects, in words.
+fn expected(asks: &Asks) -> (&'static str, String) {
+    let assertion = match asks {
+        Asks::Query(query) => &query.assertion,
+        Asks::Files(FilesAsked { patterns, expected, .. }) => {
+            return ("files", format!("{}: {expected}", patterns.join(" ")));
+        }
+    };
+    match assertion {
+        Assertion::Expect(expectation @ (Expectation::Rows(_) | Expectation::Matches(_))) => {
+            ("rows", expectation.to_string())
+        }
+        Assertion::Expect(expectation) => ("answers", expectation.to_string()),
+        Assertion::FilesIn(source) => ("files", format!("each names a file of {source}")),
     }
 }
 

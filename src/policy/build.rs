@@ -11,9 +11,11 @@ use super::address::{Endpoint, StoreUrl};
 use super::command;
 use super::diagnostic::Diagnostic;
 use super::document::Document;
+use super::expect::Expected;
 use super::leaf::{Pattern, Period, SnapshotPrefix, Words, Zone};
 use super::plan::{
-    Assertion, CheckSettings, Drill, Hooks, Limits, Objectives, Pick, Policy, Retention,
+    Asks, Assertion, CheckSettings, Drill, FilesAsked, Hooks, Limits, Objectives, Pick, Policy,
+    Query, Retention,
 };
 use super::raw;
 use super::redis;
@@ -31,6 +33,9 @@ const HOOK_DEADLINE: Duration = Duration::from_secs(600);
 
 /// How long a query of a check may take that says nothing of it.
 const QUERY_DEADLINE: Duration = Duration::from_secs(5 * 60);
+
+/// The same of files: all of them may be read.
+const FILES_DEADLINE: Duration = Duration::from_secs(3600);
 
 /// Reads a document that stood all checks.
 pub(super) fn typed<T: DeserializeOwned>(document: &Document) -> Result<T, Diagnostic> {
@@ -309,17 +314,36 @@ pub(super) fn drill(raw: raw::Drill, of: &Policy, zone: &Zone) -> Drill {
     }
 }
 
-/// None only for a check that expects nothing, which `references` refused.
+/// None only for a check that asks or expects nothing, which `checks` refused.
 fn check(raw: raw::Check) -> Option<CheckSettings> {
-    let assertion = match (raw.expect, raw.files_in) {
-        (Some(expectation), _) => Assertion::Expect(expectation),
-        (None, source) => Assertion::FilesIn(source?),
+    let text = |words: Option<Words>| words.map(|Words(text)| text);
+    let expect = raw.expect.map(|Expected(text)| text);
+    let (asks, patience) = match (raw.query, raw.files) {
+        (Some(Words(query)), _) => {
+            let assertion = match (expect, raw.files_in) {
+                (Some(expected), _) => Assertion::Expect(expected.parse().ok()?),
+                (None, source) => Assertion::FilesIn(source?),
+            };
+            let query = Query {
+                source: raw.source?,
+                database: text(raw.database),
+                text: query,
+                assertion,
+                zone: raw.timezone.unwrap_or(Zone::UTC),
+            };
+            (Asks::Query(query), QUERY_DEADLINE)
+        }
+        (None, files) => {
+            let asked = FilesAsked {
+                source: raw.source?,
+                patterns: files?.into_iter().map(|Pattern(text)| text).collect(),
+                expected: expect?.parse().ok()?,
+            };
+            (Asks::Files(asked), FILES_DEADLINE)
+        }
     };
-    let (Words(name), Words(query)) = (raw.name, raw.query);
-    let deadline = raw.deadline.map_or(QUERY_DEADLINE, |period| period.0);
-    let database = raw.database.map(|Words(name)| name);
-    let zone = raw.timezone.unwrap_or(Zone::UTC);
-    Some(CheckSettings { name, source: raw.source, database, query, assertion, deadline, zone })
+    let Words(name) = raw.name;
+    Some(CheckSettings { name, asks, deadline: raw.deadline.map_or(patience, |period| period.0) })
 }
 
 /// The zone of the customer named `id`; UTC only where `references` refused the name.

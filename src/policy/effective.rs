@@ -10,7 +10,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::expect::Expectation;
-use super::plan::{Assertion, CheckSettings, Drill, Limits, Pick, Policy, Retention};
+use super::plan::{
+    Asks, Assertion, CheckSettings, Drill, FilesAsked, Limits, Pick, Policy, Query, Retention,
+};
 use super::raw::Locale;
 use super::schedule::Schedule;
 use super::setup::Setup;
@@ -254,20 +256,32 @@ fn drill_value(drill: &Drill) -> Value {
 }
 
 fn check_value(check: &CheckSettings) -> Value {
-    let (key, value) = match &check.assertion {
+    let mut told = match &check.asks {
+        Asks::Query(query) => query_value(query),
+        Asks::Files(FilesAsked { source, patterns, expected }) => json!({
+            "source": source,
+            "files": patterns,
+            "expect": expected.to_string(),
+        }),
+    };
+    told["name"] = check.name.as_str().into();
+    told["deadline_ms"] = milliseconds(check.deadline).into();
+    told
+}
+
+fn query_value(query: &Query) -> Value {
+    let (key, value) = match &query.assertion {
         Assertion::Expect(expectation) => ("expect", expectation.to_string()),
         Assertion::FilesIn(source) => ("files_in", source.to_string()),
     };
     let mut told = json!({
-        "name": check.name,
-        "source": check.source,
-        "database": check.database,
-        "query": check.query,
-        "deadline_ms": milliseconds(check.deadline),
+        "source": query.source,
+        "database": query.database,
+        "query": query.text,
         key: value,
     });
-    if let Assertion::Expect(Expectation::FreshAtCapture(_)) = check.assertion {
-        told["timezone"] = check.zone.to_string().into();
+    if let Assertion::Expect(Expectation::FreshAtCapture(_)) = query.assertion {
+        told["timezone"] = query.zone.to_string().into();
     }
     told
 }

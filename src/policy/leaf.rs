@@ -68,7 +68,7 @@ pub(super) fn check(format: &str, text: &str) -> Result<(), Wrong> {
         "time-zone" => text.parse::<Zone>().map(drop),
         "instant" => text.parse::<Instant>().map(drop),
         "policy-reference" => text.parse::<PolicyRef>().map(drop),
-        "expectation" => text.parse::<super::expect::Expectation>().map(drop),
+        "expectation" => text.parse::<super::expect::Expected>().map(drop),
         "store-url" => text.parse::<super::address::StoreUrl>().map(drop),
         "s3-endpoint" => text.parse::<super::address::Endpoint>().map(drop),
         "state-url" => text.parse::<super::address::StateUrl>().map(drop),

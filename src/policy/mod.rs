@@ -6,6 +6,7 @@
 
 mod address;
 mod build;
+mod checks;
 mod command;
 mod diagnostic;
 mod document;
@@ -34,10 +35,11 @@ mod walk;
 
 pub use self::diagnostic::{Diagnostic, Diagnostics, Level};
 pub use self::effective::{NotEffective, Slots, schedules_of};
-pub use self::expect::Expectation;
+pub use self::expect::{Expectation, ExpectedFiles};
 pub use self::load::{Caller, load};
 pub use self::plan::{
-    Assertion, CheckSettings, Drill, Hooks, Limits, Objectives, Pick, Policy, Retention,
+    Asks, Assertion, CheckSettings, Drill, FilesAsked, Hooks, Limits, Objectives, Pick, Policy,
+    Query, Retention,
 };
 pub use self::raw::Locale;
 pub use self::schedule::{Cron, Schedule};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::expect::Expectation;
+use super::expect::{Expectation, ExpectedFiles};
 use super::leaf::Zone;
 use super::schedule::Schedule;
 use super::sources::SourceSettings;
@@ -159,23 +159,28 @@ pub enum Pick {
 pub struct CheckSettings {
     /// As the user calls it; unique in its drill.
     pub name: String,
-    /// The source of the policy that answers.
+    pub asks: Asks,
+    /// The longest it may take.
+    pub deadline: Duration,
+}
+
+/// Who is asked what, and what must be true of the answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Asks {
+    Query(Query),
+    Files(FilesAsked),
+}
+
+/// A query to a source that answers some.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Query {
     pub source: Name,
     /// Its database, where the source has several.
     pub database: Option<String>,
-    pub query: String,
+    pub text: String,
     pub assertion: Assertion,
-    /// The longest its query may take.
-    pub deadline: Duration,
-    /// Whose clock the moments are by that the query gives without a zone.
+    /// Whose clock the moments are by that it gives without a zone.
     pub zone: Zone,
-}
-
-impl CheckSettings {
-    /// Whether the captured moment must be asked the same, to compare with.
-    pub fn asks_at_capture(&self) -> bool {
-        matches!(self.assertion, Assertion::Expect(Expectation::NearCapture(_)))
-    }
 }
 
 /// What must be true of a query's answer.
@@ -184,4 +189,30 @@ pub enum Assertion {
     Expect(Expectation),
     /// Every value names a file of this source, relative to its single path.
     FilesIn(Name),
+}
+
+/// Files of a source of kind files, by their names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FilesAsked {
+    pub source: Name,
+    /// In .gitignore's syntax, matched below the source's single path.
+    pub patterns: Vec<String>,
+    pub expected: ExpectedFiles,
+}
+
+impl Asks {
+    /// The source that is asked.
+    pub fn source(&self) -> &Name {
+        match self {
+            Self::Query(query) => &query.source,
+            Self::Files(asked) => &asked.source,
+        }
+    }
+}
+
+impl Query {
+    /// Whether the captured moment must be asked the same, to compare with.
+    pub fn asks_at_capture(&self) -> bool {
+        matches!(self.assertion, Assertion::Expect(Expectation::NearCapture(_)))
+    }
 }

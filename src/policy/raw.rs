@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::address::{Endpoint, PathText, StateUrl, StoreUrl};
-use super::expect::Expectation;
+use super::expect::Expected;
 use super::leaf::{Instant, Pattern, Period, PolicyRef, Rate, Size, SnapshotPrefix, Words, Zone};
 use super::schedule::Cron;
 use super::span::CalendarSpan;
@@ -435,15 +435,17 @@ pub(super) enum Pick {
 #[serde(deny_unknown_fields)]
 pub(super) struct Check {
     pub name: Words,
-    /// The source that answers
-    pub source: Name,
+    /// The source that answers, or whose files are looked at
+    pub source: Option<Name>,
     /// Its database, where the source has several
     pub database: Option<Words>,
-    pub query: Words,
-    pub expect: Option<Expectation>,
+    pub query: Option<Words>,
+    /// Patterns in .gitignore's syntax of the files that are looked at, below the source's path
+    pub files: Option<Vec<Pattern>>,
+    pub expect: Option<Expected>,
     /// The source whose files the query's values must name
     pub files_in: Option<Name>,
-    /// The longest the query may take (default: 5m)
+    /// The longest it may take (default: 5m for a query, 1h for files)
     pub deadline: Option<Period>,
     /// Whose clock the query's moments without a zone are by, for "within … of capture" (default: UTC)
     pub timezone: Option<Zone>,

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::checks;
 use super::command;
 use super::document::Document;
-use super::expect::Expectation;
 use super::leaf::{Period, Zone};
 use super::nearest::nearest;
 use super::redis;
@@ -188,16 +188,16 @@ fn nested_paths(root: &Path, policy: &mut Document, pointer: &str) {
 }
 
 /// What drills need to know of a policy's source.
-struct SourceFacts {
-    kind: Option<String>,
-    paths: usize,
-    databases: Vec<String>,
+pub(super) struct SourceFacts {
+    pub(super) kind: Option<String>,
+    pub(super) paths: usize,
+    pub(super) databases: Vec<String>,
 }
 
 /// A policy's sources by name.
-struct Sources {
-    names: Names,
-    facts: BTreeMap<String, SourceFacts>,
+pub(super) struct Sources {
+    pub(super) names: Names,
+    pub(super) facts: BTreeMap<String, SourceFacts>,
 }
 
 /// All policies by their whole names.
@@ -253,88 +253,7 @@ fn one_drill(policies: &Policies, drill: &mut Document) {
     known_name(drill, "/policy", "policy", &policies.names);
     let sources = drill.text_at("/policy").and_then(|policy| policies.sources.get(policy));
     for index in 0..drill.length_of("/check") {
-        one_check(sources, drill, &format!("/check/{index}"));
-    }
-}
-
-fn one_check(sources: Option<&Sources>, drill: &mut Document, at: &str) {
-    let (source, expect, files_in) =
-        (format!("{at}/source"), format!("{at}/expect"), format!("{at}/files_in"));
-    // A faulty `expect` is pruned from the value but was written all the same.
-    match (drill.stands(&expect), drill.stands(&files_in)) {
-        (false, false) => {
-            let hint = "say what the answer must be: expect = \"> 0\"; or files_in = \"<source>\"";
-            drill.error(at, "a check that expects nothing", hint.to_owned());
-        }
-        (true, true) => {
-            let hint = "make two checks of it".to_owned();
-            drill.error(&files_in, "`files_in` and `expect` in one check", hint);
-        }
-        _ => {}
-    }
-    let expected: Option<Expectation> = drill.text_at(&expect).and_then(|text| text.parse().ok());
-    let timezone = format!("{at}/timezone");
-    if drill.stands(&timezone) && !matches!(expected, Some(Expectation::FreshAtCapture(_))) {
-        let hint = "leave it out; it is for expect = \"within 2h of capture\"".to_owned();
-        drill.error(&timezone, "a clock by which no moment is read", hint);
-    }
-    let Some(sources) = sources else { return };
-    known_name(drill, &source, "source", &sources.names);
-    known_name(drill, &files_in, "source", &sources.names);
-    let facts = |drill: &Document, pointer: &str| {
-        drill.text_at(pointer).and_then(|name| sources.facts.get(name))
-    };
-    let kind = facts(drill, &source).and_then(|facts| facts.kind.clone());
-    if let Some(kind @ ("files" | "command")) = kind.as_deref() {
-        let hint = "name a database; compare files with what it says by `files_in`".to_owned();
-        drill.error(&source, format!("a source of {kind} answers no queries"), hint);
-    }
-    if let (Some("redis"), Some(Expectation::NearCapture(_))) = (kind.as_deref(), &expected) {
-        let hint = "leave it out: equality compares every key with the captured ones".to_owned();
-        drill.error(&expect, "Redis is asked nothing while it is captured", hint);
-    }
-    match facts(drill, &files_in) {
-        Some(SourceFacts { kind: Some(kind), .. }) if kind != "files" => {
-            let message = format!("a source of kind {kind} holds no files");
-            drill.error(&files_in, message, "name a source of kind files".to_owned());
-        }
-        Some(SourceFacts { paths: 2.., .. }) => {
-            let hint = "make a source of the path that the query's values are relative to";
-            drill.error(&files_in, "a source with several paths", hint.to_owned());
-        }
-        _ => {}
-    }
-    if let Some(facts) = facts(drill, &source) {
-        let wrong = one_database(facts, drill.text_at(&format!("{at}/database")));
-        if let Some((message, hint)) = wrong {
-            let key = format!("{at}/database");
-            let place = if drill.stands(&key) { key } else { source };
-            drill.error(&place, message, hint);
-        }
-    }
-}
-
-/// What is wrong with the database that a check names, or does not name: message and hint.
-fn one_database(source: &SourceFacts, named: Option<&str>) -> Option<(String, String)> {
-    let is_server = server::is_server(source.kind.as_deref());
-    let listed = source.databases.join(", ");
-    match (named, &source.databases[..]) {
-        (Some(name), _) if source.kind.as_deref() == Some("redis") => redis::wrong_database(name),
-        (Some(_), _) if !is_server => {
-            let message = "the source has no databases to choose from".to_owned();
-            Some((message, "leave `database` out".to_owned()))
-        }
-        (Some(name), known @ [_, ..]) if !known.iter().any(|known| known == name) => {
-            Some((format!("unknown database \"{name}\""), format!("there are: {listed}")))
-        }
-        (None, [] | [_, _, ..]) if is_server => {
-            let hint = match source.databases[..] {
-                [] => "add `database`, the name of the one that is asked".to_owned(),
-                _ => format!("add `database`, one of: {listed}"),
-            };
-            Some(("the source has several databases".to_owned(), hint))
-        }
-        _ => None,
+        checks::check(sources, drill, &format!("/check/{index}"));
     }
 }
 
@@ -346,7 +265,7 @@ fn texts(document: &Document, pointer: &str) -> Vec<String> {
 
 /// Names that may be referred to.
 #[derive(Default)]
-struct Names {
+pub(super) struct Names {
     known: Vec<String>,
     /// Some were declared in a way that cannot be read: nothing can be called unknown.
     some_unknown: bool,
@@ -359,7 +278,7 @@ impl Names {
 }
 
 /// Reports the text at `pointer` if it is none of `names`.
-fn known_name(document: &mut Document, pointer: &str, what: &str, names: &Names) {
+pub(super) fn known_name(document: &mut Document, pointer: &str, what: &str, names: &Names) {
     let Some(found) = document.text_at(pointer).map(str::to_owned) else { return };
     if !names.lacks(&found) {
         return;

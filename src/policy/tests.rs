@@ -394,7 +394,20 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
             "\"uploads\"",
         ),
         ("files_in = \"uploads\"", "files_in = \"orders\"", "holds no files", "\"orders\""),
-        ("query = \"SELECT picture FROM products\"\n", "", "missing key `query`", "[[check]]"),
+        ("query = \"SELECT picture FROM products\"\n", "", "asks nothing", "[[check]]"),
+        (
+            "source = \"orders\"\nquery = \"SELECT p",
+            "query = \"SELECT p",
+            "missing key",
+            "[[check]]",
+        ),
+        (
+            "expect = \"> 0\"",
+            "expect = \"> 0\"\nfiles = [\"*.jpg\"]",
+            "`query` and `files` in one check",
+            "[\"*.jpg\"]",
+        ),
+        ("expect = \"> 0\"", "expect = \"pictures\"", "not an expectation", "\"pictures\""),
         (
             "name = \"pictures exist\"",
             "name = \"orders are there\"",
@@ -716,6 +729,48 @@ fn paths_inside_one_another_and_checks_of_several_paths_are_refused() {
 
     assert!(shown.contains("inside `/srv/uploads`") && shown.contains(":20:26"), "{shown}");
     assert!(shown.contains("a source with several paths"), "{shown}");
+}
+
+#[test]
+fn checks_of_files_say_which_and_what_must_be_true_of_them() {
+    let check = |keys: &str| {
+        let check = format!("\n[[check]]\nname = \"c\"\n{keys}\n");
+        Bench::new(SITE, POLICY, &format!("{DRILL}{check}"))
+    };
+    let files = "source = \"uploads\"\nfiles = [\"*.jpg\", \"!/cache/\"]\n";
+
+    let setup = check(&format!("{files}expect = \"pictures\"")).load().unwrap();
+
+    let declared = setup.drills[0].checks.last().unwrap();
+    let Asks::Files(asked) = &declared.asks else { panic!("{declared:?}") };
+    assert_eq!(asked.patterns, ["*.jpg", "!/cache/"]);
+    assert_eq!(asked.expected, ExpectedFiles::Pictures);
+    assert_eq!(declared.deadline, Duration::from_secs(3600));
+    let effective = setup.effective(&setup.policies[0]);
+    let told = &effective["drills"][0]["checks"][2];
+    assert_eq!(told["files"], json!(["*.jpg", "!/cache/"]));
+    assert_eq!(told["expect"], "pictures");
+    let faulty = [
+        (files.to_owned(), "a check that expects nothing"),
+        (format!("{files}expect = \"> 0\""), "not an expectation of files"),
+        (format!("{files}expect = \"= 0 files\""), "a number of files that is none"),
+        (format!("{files}expect = \"sha256 abc\""), "not a SHA-256"),
+        (
+            format!("{files}expect = \"pictures\"\ndatabase = \"shop\""),
+            "`database` in a check of files",
+        ),
+        (
+            format!("{files}files_in = \"uploads\"\nexpect = \"empty\""),
+            "`files_in` in a check of files",
+        ),
+        ("source = \"uploads\"\nfiles = []\nexpect = \"empty\"".into(), "no pattern"),
+        ("source = \"orders\"\nfiles = [\"*\"]\nexpect = \"empty\"".into(), "holds no files"),
+        ("files = [\"*\"]\nexpect = \"empty\"".into(), "missing key `source`"),
+    ];
+    for (keys, what) in faulty {
+        let shown = check(&keys).shown();
+        assert!(shown.contains(what) && shown.contains("drills/shop.toml:"), "{keys}: {shown}");
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
-//! What a check expects of its query's answer: `> 0`, `matches "^ok"`, `within 5 % of capture`.
+//! What a check expects of its query's answer: `> 0`, `matches "^ok"`, `within 5 % of capture`; and
+//! of restored files: `pictures`.
 //!
 //! Pure: the check room decides which value of the answer is compared.
 
+mod files;
 mod near;
 mod scalar;
 
@@ -13,6 +15,7 @@ use regex_lite::Regex;
 
 use super::leaf::{Period, Wrong, written_as_text};
 
+pub use files::ExpectedFiles;
 pub use near::Percent;
 pub use scalar::{Comparison, Scalar, Wanted};
 
@@ -101,16 +104,11 @@ fn expression(quoted: &str) -> Result<Expectation, Wrong> {
 
 /// A number of rows: whole, and not what an answer without any has.
 fn rows(wanted: Wanted) -> Result<Expectation, Wrong> {
-    let is_count = |value: &Scalar| matches!(value, Scalar::Integer(0..));
-    let fits = match &wanted {
-        Wanted::Compared(_, value) => is_count(value),
-        Wanted::Between(least, most) => is_count(least) && is_count(most),
-    };
     match wanted {
         Wanted::Compared(Comparison::Equal, Scalar::Integer(0)) => {
             Err(Wrong::new("an answer without rows", "write expect = \"empty\""))
         }
-        wanted if fits => Ok(Expectation::Rows(wanted)),
+        wanted if wanted.is_of_counts() => Ok(Expectation::Rows(wanted)),
         _ => Err(Wrong::new("not a number of rows", "write e.g. \">= 100 rows\"")),
     }
 }
@@ -133,10 +131,29 @@ impl fmt::Display for Expectation {
     }
 }
 
+/// What stands at `expect`: which of the two it is read as, what the check asks decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Expected(pub String);
+
+impl FromStr for Expected {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        match (text.parse::<Expectation>(), text.parse::<ExpectedFiles>()) {
+            (Err(_), Err(wrong)) if ["file", "sha256"].iter().any(|word| text.contains(word)) => {
+                Err(wrong)
+            }
+            (Err(wrong), Err(_)) => Err(wrong),
+            _ => Ok(Self(text.to_owned())),
+        }
+    }
+}
+
 written_as_text!(
-    Expectation,
+    Expected,
     "expectation",
-    "What the answer must be: > 0, = \"ok\", between 1 and 9, >= 100 rows, empty, within 5 % of capture"
+    "What the answer must be: > 0, = \"ok\", between 1 and 9, >= 100 rows, empty, within 5 % of capture; \
+     of files: not empty, >= 100 files, pictures, sha256 …"
 );
 
 #[cfg(test)]

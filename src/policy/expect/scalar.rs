@@ -67,6 +67,15 @@ impl Wanted {
         }
     }
 
+    /// Whether they are numbers of things: whole, and none below zero.
+    pub(super) fn is_of_counts(&self) -> bool {
+        let is_count = |value: &Scalar| matches!(value, Scalar::Integer(0..));
+        match self {
+            Self::Compared(_, value) => is_count(value),
+            Self::Between(least, most) => is_count(least) && is_count(most),
+        }
+    }
+
     /// Whether values beside one of them are numbers.
     pub fn is_of_numbers(&self) -> bool {
         let (Self::Compared(_, value) | Self::Between(value, _)) = self;
