@@ -8,5 +8,7 @@ mod bench;
 mod capturing;
 #[path = "mysql/engine.rs"]
 mod engine;
+#[path = "mysql/masking.rs"]
+mod masking;
 #[path = "mariadb/refusing.rs"]
 mod refusing;

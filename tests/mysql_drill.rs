@@ -60,7 +60,17 @@ fn from_doctor_and_grants_to_a_drill_that_passes_and_no_secret_shows() {
     let refused = bench.run(&["backup", "shop"]).exits(1);
     assert!(refused.stderr.contains("it lacks RELOAD"), "{}", refused.stderr);
     let grants = bench.run(&["grants", "shop", "--sql"]).exits(0).stdout;
-    server.sql(&grants.replace("ACCOUNT LOCK", ""));
+    server.sql("DROP USER backup@localhost");
+    let absent = bench.run(&["backup", "shop"]).exits(1).stderr;
+    assert!(absent.contains("the account is not there"), "{absent}");
+    server.sql(&grants);
+    let barred = bench.run(&["backup", "shop"]).exits(1).stderr;
+    assert!(barred.contains("is still locked"), "{barred}");
+    server.sql(&format!("ALTER USER backup@localhost IDENTIFIED BY '{SECRET}'"));
+    let locked = bench.run(&["backup", "shop"]).exits(1).stderr;
+    assert!(locked.contains("the account is locked: run the ALTER USER"), "{locked}");
+    let unlock = grants.lines().last().unwrap().strip_prefix("-- ").unwrap();
+    server.sql(&unlock.replace("THE PASSWORD", SECRET));
     let doctor = bench.run(&["doctor"]).exits(0);
     assert!(doctor.stdout.contains("MySQL 9.7"), "{}", doctor.stdout);
     bench.backup();
@@ -102,4 +112,17 @@ fn a_server_that_forbids_the_lock_is_captured_and_its_drill_never_passes() {
     assert_eq!(report["parts"]["restorable"], "yes", "{report:#}");
     let told = report.to_string();
     assert!(told.contains("the server forbids the lock that holds commits back"), "{report:#}");
+}
+
+#[test]
+fn a_server_without_tls_that_asks_for_the_password_itself_is_told_from_one_that_is_down() {
+    let server = Server::start_with(Product::Mysql, &["--tls-version="]);
+    let bench = shop(&server, &server.socket());
+    server.sql("DROP USER backup@localhost");
+
+    let refused = bench.run(&["backup", "shop"]).exits(1).stderr;
+
+    assert!(refused.contains("asks for the password itself"), "{refused}");
+    assert!(refused.contains("the account is not there"), "{refused}");
+    assert!(!refused.contains("is the server up"), "{refused}");
 }

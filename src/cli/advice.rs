@@ -280,9 +280,18 @@ fn of_mysql(error: &mysql::session::Error) -> Option<&'static str> {
         Error::Connect { .. } => {
             Some("is the server up? look at `host`, `port` and `tls` of the source in the policy")
         }
+        Error::NotAdmitted { number, .. } if number::LOCKED.contains(number) => {
+            Some("the account is locked: run the ALTER USER that `lifeboat grants --sql` ends with")
+        }
         Error::NotAdmitted { .. } => Some(
-            "look at `user` and `password` of the source; `lifeboat grants` prints what its account \
-             must be allowed",
+            "the account is not there, is still locked, or its password is another: look at `user` and \
+             `password` of the source; `lifeboat grants --sql` prints what makes and unlocks it",
+        ),
+        Error::Unencrypted { .. } => Some(
+            "the account is not there or its password is another (`lifeboat grants --sql` prints what \
+             makes it), or the server forgot the password since it was last used \
+             (caching_sha2_password): say tls = \"require\" in the source, or give the server \
+             certificates, so that it may be asked",
         ),
         Error::Refused { number: number::LOCK_WAIT_TIMEOUT, .. } => Some(
             "another session holds a lock (a backup, FLUSH TABLES WITH READ LOCK, a long ALTER \
@@ -303,7 +312,8 @@ fn of_mysql(error: &mysql::session::Error) -> Option<&'static str> {
 /// What to do where its dump is none.
 fn of_mysql_dump(error: &mysql::DumpError) -> Option<&'static str> {
     match error {
-        mysql::DumpError::Ended(RunningError::Failed { .. }) => {
+        mysql::DumpError::Ended(RunningError::Failed { .. })
+        | mysql::DumpError::Complained { .. } => {
             Some("mend what the dumping program complains of, then run it again")
         }
         mysql::DumpError::Cut | mysql::DumpError::Unlike | mysql::DumpError::Order { .. } => Some(

@@ -37,7 +37,12 @@ const FAULTS: [Row; 4] = [
     ("blob-hidden", "隐藏一个数据块", "One stored blob hidden"),
 ];
 
-const GAPS: [Row; 20] = [
+const GAPS: [Row; 21] = [
+    (
+        "masking-policies",
+        "列脱敏策略（由服务器统一保存）",
+        "Masking policies, which the server keeps for its columns",
+    ),
     (
         "rounded-floats",
         "FLOAT 列在六位有效数字之外的部分（导出时被舍入）",

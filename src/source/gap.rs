@@ -51,6 +51,8 @@ pub enum GapKind {
     RoundedFloats,
     /// Of tables that no transaction holds still: they are dumped, and not compared.
     UnheldRows,
+    /// MySQL's, which the server keeps for columns of any database.
+    MaskingPolicies,
     /// Of accounts on tables and routines that are not captured, or gone.
     GrantsElsewhere,
 }
@@ -78,6 +80,7 @@ impl GapKind {
             Self::Checksum => "checksum",
             Self::RoundedFloats => "rounded-floats",
             Self::UnheldRows => "unheld-rows",
+            Self::MaskingPolicies => "masking-policies",
             Self::GrantsElsewhere => "grants-elsewhere",
         }
     }
@@ -118,6 +121,7 @@ impl fmt::Display for Gap {
             GapKind::UnheldRows => {
                 "a comparison of rows, which are dumped and no transaction held still, of"
             }
+            GapKind::MaskingPolicies => "masking policies, which the server keeps for its columns",
             GapKind::GrantsElsewhere => "grants on what is not captured, or is gone:",
         })?;
         match &self.names[..] {

@@ -43,7 +43,7 @@ pub(super) struct Order {
     pub silence: Duration,
     /// Whether nobody wants it any more.
     pub unwanted: Box<dyn Fn() -> bool + Send>,
-    /// Hears what it says on standard error, piece by piece.
+    /// Hears what it says on standard error, piece by piece; an empty one is the end.
     pub hears: Box<dyn FnMut(&[u8]) + Send>,
 }
 
@@ -106,7 +106,7 @@ impl Running {
         }
     }
 
-    /// Waits for its end, or makes one; fails with what ended it.
+    /// Waits for its end, or makes one; fails with what ended it. All that it said was heard then.
     pub fn end(mut self, by_force: bool) -> Result<(), Error> {
         if by_force {
             kill(&self.child);
@@ -125,10 +125,10 @@ impl Running {
         if let Some(why) = why {
             return Err(why);
         }
+        let complaints = self.complaints.take().and_then(|thread| thread.join().ok());
         if status.success() {
             return Ok(());
         }
-        let complaints = self.complaints.take().and_then(|thread| thread.join().ok());
         let complaints = complaints.unwrap_or_default().trim().to_owned();
         Err(Error::Failed { program, status: status.to_string(), complaints })
     }
@@ -202,5 +202,6 @@ fn tail(mut pipe: impl Read, mut hears: impl FnMut(&[u8])) -> String {
         let surplus = kept.len().saturating_sub(MOST_COMPLAINTS);
         kept.drain(..surplus);
     }
+    hears(&[]);
     String::from_utf8_lossy(&kept).into_owned()
 }

@@ -101,7 +101,7 @@ fn a_dump_that_does_not_begin_in_time_is_given_up_and_writers_go_on() {
 fn a_client_that_lies_and_exits_0_is_found_out() {
     // What it says while it begins is kept; its output is spoilt on the way.
     for (lie, told) in [
-        ("head -c 20000", "the dump ends before its end"),
+        ("head -c 20000; cat >/dev/null", "the dump ends before its end"),
         ("grep -av '^-- Dump completed'", "the dump ends before its end"),
         (
             &*format!("sed '{}'", engine::WITHOUT_A_ROW),
@@ -110,7 +110,11 @@ fn a_client_that_lies_and_exits_0_is_found_out() {
         ("sed 's/`notes`/`toes`/'", "it lacks shop: table notes"),
         (&*format!("sed '{}'", engine::OTHER_POSITION), "it is of another moment"),
         ("cat; exit 3", &*format!("{DUMPER} ended with exit status: 3")),
-        ("true", "the dump ends before its end"),
+        (
+            "cat; echo \"Error: 'SELECT denied' when trying to dump some of it\" >&2",
+            &*format!("{DUMPER} complained: Error: 'SELECT denied' when trying to dump some of it"),
+        ),
+        ("cat >/dev/null", "the dump ends before its end"),
     ] {
         let server = shop();
         let folder = tempfile::tempdir().unwrap();
@@ -159,6 +163,44 @@ fn what_grants_prints_is_enough_and_no_more_than_reading() {
     ] {
         assert!(server.sql_as("reader", forbidden).is_err(), "{forbidden}");
     }
+}
+
+#[test]
+fn a_view_that_lost_its_table_or_function_is_foreseen_and_named_in_one_sentence() {
+    let server = shop();
+    server.sql(
+        "USE shop; CREATE TABLE gone (a INT); CREATE VIEW orphan AS SELECT a FROM gone;
+         DROP TABLE gone; CREATE VIEW legacy AS SELECT doubled(id) FROM paid;
+         DROP FUNCTION doubled; CREATE USER reader@localhost",
+    );
+    let wanted = ServerSettings { user: "reader".to_owned(), ..settings(&server) };
+    let statements = lifeboat::source::Source::grants(&Bench::default().source(&wanted)).statements;
+    server.sql(&statements.join("\n").replace(engine::BY_SOCKET, ""));
+
+    let refused = Bench::default().refusal(&wanted, &Kept::default());
+
+    for told in ["shop.orphan (", "shop.legacy (", "DROP VIEW"] {
+        assert!(refused.contains(told), "{told}: {refused}");
+    }
+    assert!(!refused.contains('\n') && !refused.contains("Connecting"), "{refused}");
+    let foreseen = Bench::default().probe(&wanted).unwrap_err();
+    assert_eq!(lifeboat::ground::causes::chain(&foreseen), refused);
+    server.sql("DROP VIEW shop.orphan; DROP VIEW shop.legacy");
+    Bench::default().capture(&wanted, &Kept::default()).unwrap();
+}
+
+#[test]
+fn a_database_that_is_not_there_is_said_to_be_missing_and_not_forbidden() {
+    let server = shop();
+    server.sql("CREATE USER reader@localhost");
+    let mut wanted = ServerSettings { user: "reader".to_owned(), ..settings(&server) };
+    let statements = lifeboat::source::Source::grants(&Bench::default().source(&wanted)).statements;
+    server.sql(&statements.join("\n").replace(engine::BY_SOCKET, ""));
+    wanted.databases = vec!["shpo".to_owned()];
+
+    let refused = Bench::default().refusal(&wanted, &Kept::default());
+
+    assert!(refused.contains("there is no database shpo; the login sees: shop"), "{refused}");
 }
 
 #[test]

@@ -111,6 +111,7 @@ impl Taking<'_> {
             engine: &live.engine,
             settings: self.settings,
             databases: &databases,
+            tables: &tables,
             has_binlog: live.has_binlog,
             context: self.context,
         };

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::super::running::{self, Running};
 use super::super::{Open, Stream};
+use super::said::Complaints;
 use super::text::{Contents, Text};
 
 /// Bytes that are read at once.
@@ -26,6 +27,9 @@ const DYING: Duration = Duration::from_millis(300);
 pub enum Error {
     #[error(transparent)]
     Ended(#[from] running::Error),
+    /// Whatever its status says: what it could not read is not in the dump.
+    #[error("{program} complained: {complaints}")]
+    Complained { program: &'static str, complaints: String },
     #[error("the dump ends before its end")]
     Cut,
     #[error("database {wanted} does not follow in the dump where it was asked for")]
@@ -40,7 +44,11 @@ pub enum Error {
 impl Error {
     /// Whether the program stumbled over a table that changed under it: `ER_TABLE_DEF_CHANGED`.
     pub(super) fn is_of_a_change(&self) -> bool {
-        let Self::Ended(running::Error::Failed { complaints, .. }) = self else { return false };
+        let (Self::Ended(running::Error::Failed { complaints, .. })
+        | Self::Complained { complaints, .. }) = self
+        else {
+            return false;
+        };
         complaints.contains("Table definition has changed")
     }
 }
@@ -54,6 +62,8 @@ pub(super) struct Dump {
 /// What is between the program and the entries.
 struct Passing {
     running: Option<Running>,
+    program: &'static str,
+    complaints: Complaints,
     text: Text,
     /// All that stands before the first database.
     head: Vec<u8>,
@@ -69,10 +79,17 @@ struct Passing {
 }
 
 impl Dump {
-    /// A dump by a program that was started with `abandoned` as what ends it.
-    pub fn of(running: Running, abandoned: Arc<AtomicBool>) -> Self {
+    /// A dump by `program`, which was started with `abandoned` as what ends it.
+    pub fn of(
+        program: &'static str,
+        running: Running,
+        complaints: Complaints,
+        abandoned: Arc<AtomicBool>,
+    ) -> Self {
         let passing = Passing {
             running: Some(running),
+            program,
+            complaints,
             text: Text::default(),
             head: Vec::new(),
             buffer: Vec::new(),
@@ -190,13 +207,16 @@ impl Passing {
 
     /// Waits for the program, once.
     fn end(&mut self) -> Result<(), Error> {
-        match self.running.take() {
-            Some(running) => {
-                // What was not read to its end would wait for us for ever.
-                let by_force = !self.is_over;
-                Ok(running.end(by_force)?)
+        let Some(running) = self.running.take() else { return Ok(()) };
+        // What was not read to its end would wait for us for ever.
+        let ended = running.end(!self.is_over);
+        match (ended, self.complaints.told()) {
+            (ended, None) => Ok(ended?),
+            // How it got on until then would hide them.
+            (Ok(()) | Err(running::Error::Failed { .. }), Some(complaints)) => {
+                Err(Error::Complained { program: self.program, complaints })
             }
-            None => Ok(()),
+            (ended, Some(_)) => Ok(ended?),
         }
     }
 }

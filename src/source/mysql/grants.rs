@@ -63,7 +63,10 @@ pub(super) fn statements(product: Product, settings: &ServerSettings) -> Vec<Str
     }
     statements.push(format!("GRANT {} ON mysql.* TO {to};", OF_SYSTEM.join(", ")));
     if settings.password.is_some() {
-        statements.push(format!("-- ALTER USER {to} IDENTIFIED BY '…' ACCOUNT UNLOCK;"));
+        statements.push(format!(
+            "-- {to} stays locked until it is given the password that the source's `password` names; run:"
+        ));
+        statements.push(format!("-- ALTER USER {to} IDENTIFIED BY 'THE PASSWORD' ACCOUNT UNLOCK;"));
     }
     statements
 }

@@ -14,7 +14,7 @@ use super::product::Version;
 use super::server::Database;
 use super::session::{self, Session};
 use super::tables::{self, Hold, Table};
-use super::{Product, fingerprint, privileges};
+use super::{Product, fingerprint, obstacles, privileges};
 use crate::policy::sources::ServerSettings;
 
 /// The server's own databases.
@@ -33,6 +33,8 @@ pub(super) struct Live {
     pub has_binlog: bool,
     /// Databases that the policy does not name.
     unprotected: Vec<String>,
+    /// Whether the server keeps masking policies.
+    has_policies: bool,
 }
 
 /// A server's refusals in the source's terms.
@@ -80,11 +82,18 @@ impl Live {
             [] => there.iter().map(|database| database.name.clone()).collect(),
             named => named.to_vec(),
         };
-        if let Some(what) = privileges::lacking(&mut session, &wanted).map_err(failed)? {
+        let there_names: Vec<&str> = there.iter().map(|database| &*database.name).collect();
+        let lacking = privileges::lacking(&mut session, &wanted, &there_names);
+        if let Some(what) = lacking.map_err(failed)? {
             return Err(refused(what, None));
         }
         let (databases, unprotected) =
             chosen(settings, there).map_err(|what| refused(what, None))?;
+        let names: Vec<&str> = databases.iter().map(|database| &*database.name).collect();
+        if let Some(what) = obstacles::of(&mut session, &names).map_err(failed)? {
+            return Err(refused(what, None));
+        }
+        let has_policies = obstacles::has_policies(&mut session).map_err(failed)?;
         let variables = variables(&mut session).map_err(failed)?;
         let has_binlog = session.value("SELECT @@log_bin").map_err(failed)? == "1";
         Ok(Self {
@@ -97,6 +106,7 @@ impl Live {
             variables,
             has_binlog,
             unprotected,
+            has_policies,
         })
     }
 
@@ -134,9 +144,15 @@ impl Live {
                 table.floats.iter().map(move |name| column(name))
             });
             gap(GapKind::RoundedFloats, Some(name), floats.collect());
-            let unheld = of_it().filter(|table| table.hold == Hold::Never);
-            let unheld = unheld.map(|table| readable(&table.name));
-            gap(GapKind::UnheldRows, Some(name), unheld.collect());
+            let names = |wanted: fn(&&Table) -> bool| {
+                of_it().filter(wanted).map(|table| readable(&table.name)).collect()
+            };
+            let unheld = names(|table| table.hold == Hold::Never && !table.is_elsewhere);
+            gap(GapKind::UnheldRows, Some(name), unheld);
+            gap(GapKind::ForeignRows, Some(name), names(|table| table.is_elsewhere));
+        }
+        if self.has_policies {
+            gaps.push(Gap { kind: GapKind::MaskingPolicies, database: None, names: Vec::new() });
         }
         gaps
     }

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -22,8 +22,10 @@ use super::dump::Dump;
 use super::engine::Engine;
 use super::live::engine_error;
 use super::lock::{Lock, position};
+use super::said::{Complaints, Listener};
 use super::server::Moment;
 use super::session::{self, Session, number};
+use super::tables::Table;
 use crate::policy::sources::ServerSettings;
 
 /// The longest that commits may wait for us.
@@ -32,10 +34,6 @@ const MOST_HELD: Duration = Duration::from_secs(2);
 /// How often it is tried to let the dump begin in time, and the pause in between.
 const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// What the dumping program says right before it begins its transaction; whatever it says next, it
-/// says within that.
-const BEGINS: &[u8] = b"-- Starting transaction...\n";
 
 /// What a session goes back to after each table: the snapshot stays, locks do not.
 pub(super) const SAVEPOINT: &str = "moment";
@@ -57,6 +55,7 @@ pub(super) struct Holder<'a> {
     pub engine: &'a Engine,
     pub settings: &'a ServerSettings,
     pub databases: &'a [String],
+    pub tables: &'a [Table],
     pub has_binlog: bool,
     pub context: &'a Context,
 }
@@ -148,8 +147,11 @@ impl Holder<'_> {
             .args(["--default-character-set=utf8mb4", "--max-allowed-packet=1G"])
             .args(match product {
                 Product::Mariadb => &["--dump-history"][..],
-                // Neither is of the data, and both want more rights where it is loaded.
-                Product::Mysql => &["--set-gtid-purged=OFF", "--column-statistics=0"],
+                // None is of the data; the first two want more rights where it is loaded, the last
+                // one here.
+                Product::Mysql => {
+                    &["--set-gtid-purged=OFF", "--column-statistics=0", "--skip-masking-policies"]
+                }
             });
         if has_position {
             command.arg(match product {
@@ -161,6 +163,8 @@ impl Holder<'_> {
         let abandoned = Arc::new(AtomicBool::new(false));
         let (unwanted, interrupted) = (abandoned.clone(), self.context.interrupted.clone());
         let (tell, began) = mpsc::channel();
+        let complaints = Complaints::default();
+        let mut listener = Listener::of(tell, self.tables, complaints.clone());
         let running = Running::start(Order {
             command,
             program: product.dumper(),
@@ -168,10 +172,10 @@ impl Holder<'_> {
             unwanted: Box::new(move || {
                 interrupted.load(Ordering::Relaxed) || unwanted.load(Ordering::Relaxed)
             }),
-            hears: Box::new(listener(tell)),
+            hears: Box::new(move |piece| listener.hear(piece)),
         });
         let running = running.map_err(|error| dump_refused(error.into()))?;
-        Ok((Dump::of(running, abandoned), began))
+        Ok((Dump::of(product.dumper(), running, complaints, abandoned), began))
     }
 
     /// Why the server forbids a lock; none where it was granted.
@@ -206,24 +210,6 @@ impl Holder<'_> {
     }
 }
 
-/// Tells once the program has begun its transaction.
-fn listener(tell: Sender<()>) -> impl FnMut(&[u8]) + Send {
-    let (mut heard, mut tell) = (Vec::new(), Some(tell));
-    move |piece| {
-        if tell.is_none() {
-            return;
-        }
-        heard.extend_from_slice(piece);
-        let begins = heard.windows(BEGINS.len()).position(|window| window == BEGINS);
-        if begins.is_some_and(|at| heard.len() > at + BEGINS.len())
-            && let Some(tell) = tell.take()
-        {
-            // Whoever asked may have given up by now.
-            let _ = tell.send(());
-        }
-    }
-}
-
 /// Why there is no dump, in the source's terms.
 pub(super) fn dump_refused(error: super::dump::Error) -> Error {
     match error {
@@ -233,23 +219,5 @@ pub(super) fn dump_refused(error: super::dump::Error) -> Error {
             what: "it failed".to_owned(),
             source: Some(Box::new(error)),
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dump_has_begun_once_it_says_something_within_its_transaction() {
-        let (tell, began) = mpsc::channel();
-        let mut hears = listener(tell);
-
-        hears(b"-- Connecting to localhost...\n-- Starting trans");
-        hears(b"action...\n");
-        assert!(began.try_recv().is_err());
-
-        hears(b"-- Setting");
-        assert!(began.try_recv().is_ok());
     }
 }

@@ -15,10 +15,12 @@ pub(super) const OF_DATABASE: [&str; 4] = ["SELECT", "SHOW VIEW", "TRIGGER", "EV
 /// What the server's own database needs: accounts and the texts of routines stand there.
 pub(super) const OF_SYSTEM: [&str; 1] = ["SELECT"];
 
-/// What is said where the login lacks something; none where it has all.
+/// What is said where the login lacks something; none where it has all. Of what it sees `there` is
+/// everything that there is, where it sees all databases.
 pub(super) fn lacking(
     session: &mut Session,
     databases: &[String],
+    there: &[&str],
 ) -> Result<Option<String>, Error> {
     let user = session.value("SELECT CURRENT_USER()")?;
     let mut lines = session.column("SHOW GRANTS")?;
@@ -31,7 +33,12 @@ pub(super) fn lacking(
             Err(error) => return Err(error),
         }
     }
-    Ok(told(product, &user, &Granted::of(&lines), databases))
+    let granted = Granted::of(&lines);
+    // One that is not there lacks nothing: it will be said that it is not.
+    let sees_all = granted.has_everywhere("SHOW DATABASES");
+    let is_there = |name: &&String| !sees_all || there.contains(&name.as_str());
+    let databases: Vec<String> = databases.iter().filter(is_there).cloned().collect();
+    Ok(told(product, &user, &granted, &databases))
 }
 
 /// What an account is granted, and what of it MySQL took back for single databases.

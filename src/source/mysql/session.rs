@@ -50,6 +50,8 @@ pub mod number {
     pub const NO_SUCH_TABLE: u16 = 1146;
     /// Of what the server forbids: to this account, or to everybody.
     pub const FORBIDDEN: [u16; 4] = [1044, 1045, 1227, 1290];
+    /// `ER_ACCOUNT_HAS_BEEN_LOCKED`, of MySQL and of MariaDB
+    pub const LOCKED: [u16; 2] = [3118, 4151];
     /// Of a database, a view, a routine, a trigger, an event and an account that is gone.
     pub const GONE: [u16; 6] = [1049, 1347, 1305, 1360, 1539, 1141];
 }
@@ -62,6 +64,11 @@ pub enum Error {
     Connect { server: String, source: sqlx::Error },
     #[error("cannot log in at {server}: {message} (error {number})")]
     NotAdmitted { server: String, number: u16, message: String },
+    /// So it also asks whoever names an account that is not there.
+    #[error(
+        "cannot log in at {server}: it asks for the password itself, which is sent only over TLS"
+    )]
+    Unencrypted { server: String },
     /// The server understood and said no; `number` is its own.
     #[error("{server}: {message} (error {number})")]
     Refused { server: String, number: u16, message: String },
@@ -290,6 +297,10 @@ fn not_connected(server: &str, error: sqlx::Error) -> Error {
         sqlx::Error::Database(said) => {
             let (number, message) = refusal(&*said);
             Error::NotAdmitted { server, number, message }
+        }
+        // sqlx was built without the other way, by a key that the server sends.
+        sqlx::Error::Configuration(why) if why.to_string().starts_with("RSA ") => {
+            Error::Unencrypted { server }
         }
         source => Error::Connect { server, source },
     }

@@ -16,6 +16,8 @@ pub(super) struct Table {
     pub hold: Hold,
     /// When it was last written, by the server's clock; only some engines know.
     pub written: Option<String>,
+    /// Whether it has none of its own: they are other tables', or another server's, and not dumped.
+    pub is_elsewhere: bool,
     /// Whether rows that were are kept, and dumped.
     pub is_versioned: bool,
     /// SQL for the text of a row.
@@ -33,6 +35,9 @@ pub(super) enum Hold {
     /// Neither: rows are in memory, on another server, or of an engine that was not tried.
     Never,
 }
+
+/// Engines whose rows the dumping programs leave out.
+const ELSEWHERE: [&str; 2] = ["MRG_MYISAM", "FEDERATED"];
 
 /// Types whose values have no comma in their text.
 const PLAIN: [&str; 14] = [
@@ -130,6 +135,7 @@ pub(super) fn of_database(session: &mut Session, database: &str) -> Result<Vec<T
                 _ => Hold::Never,
             },
             written,
+            is_elsewhere: ELSEWHERE.iter().any(|known| engine.eq_ignore_ascii_case(known)),
             is_versioned: kind == "SYSTEM VERSIONED",
             text: Vec::new(),
             floats: Vec::new(),
