@@ -55,7 +55,7 @@ impl Table {
     /// The table of `capture` that a person means: `orders`, `shop.orders` or `shop.public.orders`.
     pub fn find(capture: &Capture, named: &str) -> Result<Self, NoTable> {
         let source_name = capture.source.clone();
-        if !matches!(capture.kind, Kind::Sqlite | Kind::Postgres | Kind::Mariadb) {
+        if !matches!(capture.kind, Kind::Sqlite | Kind::Postgres | Kind::Mariadb | Kind::Mysql) {
             return Err(NoTable::Kind { source_name, kind: capture.kind });
         }
         let all: Vec<Self> = capture

@@ -214,6 +214,12 @@ fn by_hand(capture: &Capture, to: &Path) -> String {
     let load = match capture.kind {
         Kind::Sqlite => format!("`sqlite3 -safe NEW.db < {file}`"),
         Kind::Postgres => format!("`psql -X -v ON_ERROR_STOP=1 -1 -d DATABASE -f {file}`"),
+        Kind::Mysql => {
+            format!(
+                "`mysql --skip-commands --skip-system-command --binary-mode --comments DATABASE < \
+                 {file}`"
+            )
+        }
         _ => format!("`mariadb --sandbox --binary-mode --comments DATABASE < {file}`"),
     };
     format!(
