@@ -103,7 +103,11 @@ pub(super) const TEXTS: Texts = Texts {
     more_equal: |number| format!("and {number} more, all equal"),
 
     checks: "Checks",
-    checks_held: |held, declared| format!("{held} of {declared} declared checks held."),
+    checks_held: |held, declared| {
+        format!(
+            "{held} of {declared} checks held: the standard ones and those that the drill declares."
+        )
+    },
     rung: "Step",
     check: "Check",
     outcome: "Outcome",

@@ -121,11 +121,10 @@ pub(super) fn check<'a>(check: &'a Check, texts: &Texts, lang: Lang) -> CheckVie
         name: own.map_or_else(|| Cow::Borrowed(check.name.as_str()), Cow::Owned),
         sign: check.outcome.into(),
         outcome: texts.outcomes[outcome],
-        compared: format!(
-            "{} {}",
-            amount::count(check.compared),
-            terms::unit(&check.unit, check.compared, lang)
-        ),
+        compared: match check.compared {
+            0 => "–".to_owned(),
+            count => format!("{} {}", amount::count(count), terms::unit(&check.unit, count, lang)),
+        },
         took: amount::duration(check.duration_ms, texts),
         expected: check.expected.as_deref(),
         found: check.found.as_deref(),

@@ -10,6 +10,8 @@ use crate::ledger::record::DrillFinished;
 /// Both measures with their objectives, and the recovery time phase by phase.
 pub(super) struct Time {
     pub recovery: String,
+    /// Whether there is a recovery time to speak of.
+    pub is_measured: bool,
     pub recovery_sign: Sign,
     pub rto: String,
     pub age: String,
@@ -63,6 +65,7 @@ pub(super) fn measured(
         ),
         caption: (texts.bar_caption)(&recovery, &hardware),
         recovery,
+        is_measured: finished.recovery_ms.is_some(),
         recovery_sign: finished.parts.within_rto.into(),
         rto: or(details.rto_ms, texts.undeclared),
         age: or(finished.data_age_ms, texts.unmeasured),

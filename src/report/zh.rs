@@ -96,7 +96,9 @@ pub(super) const TEXTS: Texts = Texts {
     more_equal: |number| format!("另有 {number} 项，全部一致"),
 
     checks: "校验项",
-    checks_held: |held, declared| format!("成立 {held} 项，声明共 {declared} 项。"),
+    checks_held: |held, declared| {
+        format!("检查共 {declared} 项（标准检查与演练声明的检查），成立 {held} 项。")
+    },
     rung: "步骤",
     check: "校验内容",
     outcome: "结果",
