@@ -94,7 +94,14 @@ impl Verdict {
             };
             match outcomes.get(id) {
                 Some(Outcome::Held { .. }) => {}
-                Some(Outcome::Broke(broken)) => part.no(format!("{id} broke at {broken}")),
+                Some(Outcome::Broke(broken)) => {
+                    let at = broken.to_string();
+                    // A check whose answer is wrong as a whole has no other place than itself.
+                    part.no(match at.strip_prefix(&id.to_string()) {
+                        Some(what) => format!("{id} broke{what}"),
+                        None => format!("{id} broke at {at}"),
+                    });
+                }
                 Some(Outcome::NotRun(not_run)) => {
                     part.unknown(format!("{id} did not run: {}", not_run.what));
                 }
