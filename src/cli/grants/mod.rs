@@ -31,6 +31,9 @@ pub(super) struct Args {
     /// Print nothing but the SQL for database servers, for their clients
     #[arg(long, conflicts_with_all = ["host", "principal"])]
     sql: bool,
+    /// Print the SQL for this source's server alone
+    #[arg(long, value_name = "NAME", requires = "sql")]
+    source: Option<Name>,
 }
 
 /// What a host does with the keys to a store.
@@ -69,7 +72,16 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let policy = setup.policy(&args.policy)?;
     let customer = setup.customer_of(policy);
     let host = App::host(&setup);
+    if let Some(name) = &args.source
+        && !policy.sources.iter().any(|source| source.name == *name)
+    {
+        let known: Vec<&str> = policy.sources.iter().map(|source| source.name.as_str()).collect();
+        return Err(anyhow::anyhow!("{} has no source {name}", policy.full_name()))
+            .hint(format!("it has: {}", known.join(", ")));
+    }
+    let is_meant = |name: &Name| args.source.as_ref().is_none_or(|meant| meant == name);
     let captured = policy.sources.iter().filter(|_| args.host == Host::Backup);
+    let captured = captured.filter(|source| is_meant(&source.name));
     let sources = captured.map(|settings| SourceGrants {
         name: settings.name.clone(),
         grants: source::of(settings, &host).grants(),
@@ -104,8 +116,9 @@ fn sql(answer: &Answer, policy: &PolicyName) -> anyhow::Result<String> {
             .hint("without --sql it shows what the other sources need");
     }
     if clients.len() > 1 {
-        return Err(anyhow::anyhow!("{policy} has servers of several products"))
-            .hint("without --sql it shows what each of them is to be told");
+        return Err(anyhow::anyhow!("{policy} has servers of several products")).hint(
+            "name one with --source; without --sql it shows what each of them is to be told",
+        );
     }
     Ok(statements.join("\n") + "\n")
 }
@@ -127,7 +140,7 @@ fn text(answer: &Answer) -> String {
         if !grants.client.is_empty() {
             let policy = &answer.policy;
             let client = grants.client;
-            let _ = writeln!(text, "  lifeboat grants {policy} --sql | {client}");
+            let _ = writeln!(text, "  lifeboat grants {policy} --sql --source {name} | {client}");
         }
         for statement in &grants.statements {
             // SQL to be run as it is: a line end may be a name's.
