@@ -17,6 +17,7 @@ pub mod retain;
 // 3: what the acts are made of
 pub mod account;
 pub mod check;
+pub mod discover;
 pub mod report;
 pub mod restore;
 // 2: the customer's data, the repository, the ledger

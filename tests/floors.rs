@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The rooms and their floors.
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 22] = [
     ("ground", 0),
     ("policy", 1),
     ("sandbox", 1),
@@ -17,6 +17,7 @@ const FLOORS: [(&str, u8); 21] = [
     ("source", 2),
     ("account", 3),
     ("check", 3),
+    ("discover", 3),
     ("report", 3),
     ("restore", 3),
     ("backup", 4),

@@ -1,5 +1,6 @@
 //! `lifeboat init`: the first site file, keys, policy and drill of this host.
 
+mod discovered;
 mod server;
 mod sources;
 mod text;
@@ -12,8 +13,10 @@ use anyhow::Context as _;
 use super::hint::Hinting;
 use super::starter;
 use super::{App, Exit};
+use crate::discover::{self, Places};
 use crate::ground::ids::Name;
 use crate::source::Kind;
+use discovered::Discovered;
 use server::Server;
 use sources::{Declared, Names, What};
 
@@ -26,7 +29,8 @@ const HALF_WAY: &str = "there is no lifeboat.toml beside it: where an `init` tha
 
 /// Write a first lifeboat.toml, keys, a policy and a drill for this host
 ///
-/// What exists already is never overwritten.
+/// What exists already is never overwritten. With --discover it protects what it finds running and
+/// installed, and says what it left out; it logs in nowhere with a password.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Folder to write to; all *.toml in its policies/ and drills/ belong to the site
@@ -44,6 +48,13 @@ pub(super) struct Args {
     /// SQLite database to protect, absolute; may be given several times [default: none]
     #[arg(long, value_name = "PATH")]
     sqlite: Vec<PathBuf>,
+    /// Protect the servers (MariaDB, MySQL, PostgreSQL, Redis) and applications that are found here
+    #[arg(long)]
+    discover: bool,
+    /// Folder to look for applications in besides the usual ones, absolute; may be given several times
+    /// [default: none]
+    #[arg(long, value_name = "PATH", requires = "discover")]
+    look_in: Vec<PathBuf>,
     /// PostgreSQL server to protect: postgres://USER@HOST:PORT/DATABASE, or
     /// postgres://USER@/DATABASE?host=FOLDER of its socket; databases with commas between, none for
     /// all; may be given several times [default: none]
@@ -67,26 +78,43 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
-    let mut sources = named(&args)?;
-    if sources.is_empty() {
-        let what = What::Files(vec!["/etc".into()]);
-        sources.push(Declared { name: "files".to_owned(), what });
-    }
+    let mut names = Names::default();
+    let mut sources = named(&args, &mut names)?;
     starter::make_folder(&args.folder)?;
     let folder = args
         .folder
         .canonicalize()
         .with_context(|| format!("cannot enter {}", args.folder.display()))?;
     is_free(&folder)?;
+    let mut discovered = None;
+    if args.discover {
+        let places = Places { also: args.look_in.clone(), except: folder.clone() };
+        let found = discover::look(places, &app.interrupt.flag()).await;
+        discovered = Some(Discovered::of(found, &mut names, &mut sources));
+    }
+    if sources.is_empty() {
+        match &discovered {
+            Some(found) => return Err(found.nothing()),
+            None => {
+                let what = What::Files(vec!["/etc".into()]);
+                sources.push(Declared { name: "files".to_owned(), what });
+            }
+        }
+    }
     let site = written::Site { folder, customer: &args.customer, store: args.store.as_deref() };
-    let answer = site.write(&sources)?;
+    let written = site.write(&sources)?;
+    if let Some(found) = &mut discovered {
+        found.examine(&written.setup, app).await?;
+    }
+    let answer = written.answer(&sources, discovered);
     app.out.answer(&answer, &answer.text())?;
     Ok(Exit::Done)
 }
 
 /// What the arguments name.
-fn named(args: &Args) -> anyhow::Result<Vec<Declared>> {
-    for path in args.files.iter().chain(&args.sqlite).chain(&args.password_file) {
+fn named(args: &Args, names: &mut Names) -> anyhow::Result<Vec<Declared>> {
+    let paths = args.files.iter().chain(&args.sqlite).chain(&args.look_in);
+    for path in paths.chain(&args.password_file) {
         if !path.is_absolute() || !path.exists() {
             return Err(anyhow::anyhow!(
                 "{} is not an absolute path of something here",
@@ -95,7 +123,7 @@ fn named(args: &Args) -> anyhow::Result<Vec<Declared>> {
             .hint("name what exists, from / on");
         }
     }
-    let (mut names, mut sources) = (Names::default(), Vec::new());
+    let mut sources = Vec::new();
     if !args.files.is_empty() {
         let what = What::Files(args.files.clone());
         sources.push(Declared { name: "files".to_owned(), what });

@@ -2,14 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use crate::bench::{Ran, files_below};
-
-fn lifeboat(arguments: &[&str]) -> Ran {
-    let mut lifeboat = Command::new(env!("CARGO_BIN_EXE_lifeboat"));
-    lifeboat.args(arguments).env("NO_COLOR", "1").stdin(Stdio::null()).output().unwrap().into()
-}
+use crate::bench::files_below;
+use crate::lifeboat;
 
 #[test]
 fn servers_of_every_kind_become_sources_and_what_they_must_allow_stands_beside_them() {
@@ -41,7 +36,10 @@ fn servers_of_every_kind_become_sources_and_what_they_must_allow_stands_beside_t
     assert_eq!(grants.len(), 3, "Redis has no SQL: {answer:#}");
     let next = answer["next"].as_array().unwrap().iter().map(|one| one.as_str().unwrap());
     let next: Vec<&str> = next.collect();
-    assert!(next[1].contains("mariadb --socket=/run/a.sock < '"), "{next:#?}");
+    assert!(
+        next[1].contains("mariadb --socket=/run/a.sock --user=root --password < '"),
+        "{next:#?}"
+    );
     assert!(next[2].contains("mysql --host=db2 --port=3307 --user=root --password <"), "{next:#?}");
     for file in files_below(&site) {
         let text = fs::read_to_string(&file).unwrap();

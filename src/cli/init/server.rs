@@ -26,6 +26,8 @@ pub(super) struct Server {
     pub(super) password: Option<PathBuf>,
     /// Empty: all.
     pub(super) databases: Vec<String>,
+    /// The system's user whom its sockets take for an administrator.
+    pub(super) administrator: String,
 }
 
 /// How servers of one kind are named.
@@ -117,6 +119,7 @@ impl Server {
             user: user.map(str::to_owned),
             password: password.map(Path::to_owned),
             databases: named.map(str::to_owned).collect(),
+            administrator: if kind == Kind::Postgres { "postgres" } else { "root" }.to_owned(),
         })
     }
 
@@ -150,26 +153,25 @@ impl Server {
         source
     }
 
-    /// The command by which an administrator feeds it the statements in `file`, for a shell;
-    /// `superuser` is the system's user whom its sockets take for one.
-    pub(super) fn to_administer(&self, file: &Path, superuser: &str) -> String {
-        let host = shell(&self.host);
+    /// The command by which an administrator feeds it the statements in `file`, for a shell.
+    pub(super) fn to_administer(&self, file: &Path) -> String {
+        let (host, become_one) = (shell(&self.host), become_user(&self.administrator));
         let is_local = self.is_on_a_socket();
         let port = |flag: &str| self.port.map_or(String::new(), |port| format!(" {flag}{port}"));
         let command = match self.kind {
             Kind::Postgres if is_local => {
-                format!("{}psql -X -d postgres -h {host}{}", become_user(superuser), port("-p "))
+                format!("{become_one}psql -X -d postgres -h {host}{}", port("-p "))
             }
             Kind::Postgres => format!("psql -X -d postgres -U postgres -h {host}{}", port("-p ")),
             kind => {
                 let client = if kind == Kind::Mysql { "mysql" } else { "mariadb" };
-                match is_local {
-                    true => format!("{}{client} --socket={host}", become_user("root")),
-                    false => {
-                        let port = port("--port=");
-                        format!("{client} --host={host}{port} --user=root --password")
-                    }
-                }
+                // Whom a socket does not take for who they are is asked.
+                let asks = if is_local && self.password.is_none() { "" } else { " --password" };
+                let place = match is_local {
+                    true => format!("--socket={host}"),
+                    false => format!("--host={host}{}", port("--port=")),
+                };
+                format!("{become_one}{client} {place} --user=root{asks}")
             }
         };
         format!("{command} < {}", shell(&file.display().to_string()))
@@ -198,6 +200,7 @@ mod tests {
             user: Some(user.into()),
             password: None,
             databases: databases.iter().map(|name| (*name).to_owned()).collect(),
+            administrator: "postgres".into(),
         }
     }
 
@@ -214,7 +217,11 @@ mod tests {
         for (url, expected) in known {
             assert_eq!(Server::read(Kind::Postgres, url, None).unwrap(), expected, "{url}");
         }
-        let sql = Server { kind: Kind::Mariadb, ..server("/tmp/s", None, "b", &["shop"]) };
+        let sql = Server {
+            kind: Kind::Mariadb,
+            administrator: "root".into(),
+            ..server("/tmp/s", None, "b", &["shop"])
+        };
         let url = "mariadb://b@/shop?socket=/tmp/s";
         assert_eq!(Server::read(Kind::Mariadb, url, None).unwrap(), sql);
         let redis = Server::read(Kind::Redis, "redis://cache:6380", None).unwrap();
@@ -244,9 +251,13 @@ mod tests {
 
     #[test]
     fn the_administrators_command_is_one_command_whatever_the_names() {
-        let odd = Server { host: "/srv/it's $(here)".into(), ..server("", Some(5433), "b", &[]) };
+        let odd = Server {
+            host: "/srv/it's $(here)".into(),
+            administrator: "post'gres".into(),
+            ..server("", Some(5433), "b", &[])
+        };
 
-        let command = odd.to_administer(Path::new("/site/a b.sql"), "post'gres");
+        let command = odd.to_administer(Path::new("/site/a b.sql"));
 
         let rest = command.split_once("psql").unwrap().1;
         let expected = " -X -d postgres -h '/srv/it'\\''s $(here)' -p 5433 < '/site/a b.sql'";

@@ -8,14 +8,12 @@ use serde::Serialize;
 use super::super::App;
 use super::super::output::visible;
 use super::super::starter::{self, Starter};
+use super::discovered::Discovered;
 use super::sources::{Declared, What};
 use super::text::shell;
 use crate::ground::ids::Name;
 use crate::policy::{self, Caller, Setup};
 use crate::source::{self, Kind};
-
-/// Whose command-line client makes accounts on a PostgreSQL server of this host.
-const POSTGRES: &str = "postgres";
 
 /// A site that is to be written.
 pub(super) struct Site<'a> {
@@ -24,6 +22,26 @@ pub(super) struct Site<'a> {
     pub(super) customer: &'a Name,
     /// None: a folder beside the site file.
     pub(super) store: Option<&'a str>,
+}
+
+/// What was written.
+pub(super) struct Written {
+    pub(super) setup: Setup,
+    site: PathBuf,
+    policy: PathBuf,
+    drill: PathBuf,
+    keys: PathBuf,
+    grants: Vec<Granting>,
+    store: String,
+}
+
+/// What a server must allow.
+struct Granting {
+    source: String,
+    /// The statements.
+    file: PathBuf,
+    /// Has the server carry them out.
+    command: String,
 }
 
 /// The answer of `init --json`.
@@ -40,11 +58,14 @@ pub(super) struct Answer {
     notes: Vec<String>,
     /// Commands, in this order.
     next: Vec<String>,
+    /// With `--discover` alone.
+    #[serde(flatten)]
+    discovered: Option<Discovered>,
 }
 
 impl Site<'_> {
     /// Writes all files, the site file last.
-    pub(super) fn write(&self, sources: &[Declared]) -> anyhow::Result<Answer> {
+    pub(super) fn write(&self, sources: &[Declared]) -> anyhow::Result<Written> {
         let at = |name: &str| self.folder.join(name);
         let (file, keys) = (at("lifeboat.toml"), at("keys"));
         let (policy, drill) = (at("policies/host.toml"), at("drills/host.toml"));
@@ -71,22 +92,14 @@ impl Site<'_> {
         starter::write_new(&file, &site.site())?;
         // What was written must be what the next command reads.
         let setup = policy::load(&file, &Caller::current())?;
-        let (grants, granting) = self.grants(sources, &setup)?;
-        let config = shell(&file.display().to_string());
-        let then = ["doctor", "backup host", "drill host", "daemon"];
-        let then = then.map(|command| format!("lifeboat --config {config} {command}"));
-        let next = granting.into_iter().chain(then).collect();
-        Ok(Answer { site: file, policy, drill, keys, grants, store, notes: notes(sources), next })
+        let grants = self.grants(sources, &setup)?;
+        Ok(Written { setup, site: file, policy, drill, keys, grants, store })
     }
 
-    /// Writes what each server must allow; answers the files, and the commands that take them.
-    fn grants(
-        &self,
-        sources: &[Declared],
-        setup: &Setup,
-    ) -> anyhow::Result<(Vec<PathBuf>, Vec<String>)> {
+    /// Writes what each server must allow.
+    fn grants(&self, sources: &[Declared], setup: &Setup) -> anyhow::Result<Vec<Granting>> {
         let host = App::host(setup);
-        let (mut files, mut commands) = (Vec::new(), Vec::new());
+        let mut written = Vec::new();
         let settings = setup.policies.iter().flat_map(|policy| &policy.sources);
         for (declared, settings) in sources.iter().zip(settings) {
             let grants = source::of(settings, &host).grants();
@@ -98,10 +111,10 @@ impl Site<'_> {
             let head = "-- What lifeboat's account needs; `lifeboat grants host` prints it anew.";
             let statements = grants.statements.join("\n");
             starter::write_new(&file, &format!("{head}\n{statements}\n"))?;
-            commands.push(server.to_administer(&file, POSTGRES));
-            files.push(file);
+            let command = server.to_administer(&file);
+            written.push(Granting { source: name.clone(), file, command });
         }
-        Ok((files, commands))
+        Ok(written)
     }
 
     fn policy(&self, sources: &[Declared]) -> String {
@@ -155,10 +168,54 @@ controls = true                  # prove that the checks can fail
     }
 }
 
+impl Written {
+    /// What to say of it.
+    pub(super) fn answer(self, sources: &[Declared], discovered: Option<Discovered>) -> Answer {
+        let Self { site, policy, drill, keys, grants, store, .. } = self;
+        let is_ready = |source: &str| {
+            let found = discovered.iter().flat_map(|discovered| &discovered.found);
+            found.into_iter().any(|one| one.source == source && one.lacks.is_none())
+        };
+        let granting = grants.iter().filter(|one| !is_ready(&one.source));
+        let granting = granting.map(|one| one.command.clone());
+        let config = shell(&site.display().to_string());
+        let then = ["doctor", "backup host", "drill host", "daemon"];
+        let then = then.map(|command| format!("lifeboat --config {config} {command}"));
+        Answer {
+            next: granting.chain(then).collect(),
+            notes: notes(sources, discovered.is_some()),
+            grants: grants.into_iter().map(|one| one.file).collect(),
+            site,
+            policy,
+            drill,
+            keys,
+            store,
+            discovered,
+        }
+    }
+}
+
 /// What is left to a person.
-fn notes(sources: &[Declared]) -> Vec<String> {
+fn notes(sources: &[Declared], are_found: bool) -> Vec<String> {
     let mut notes = Vec::new();
-    let needs_password = sources.iter().filter_map(Declared::server).any(|server| {
+    let servers = || sources.iter().filter_map(|one| Some((&one.name, one.server()?)));
+    for (name, server) in servers().filter(|_| are_found) {
+        if let Some(file) = &server.password {
+            let account = server.user.as_deref().unwrap_or("default");
+            notes.push(format!(
+                "{name}: write the password of the account {account} into {} beside the site file \
+                 (chmod 600)",
+                file.display()
+            ));
+        }
+        if server.user.as_deref() == Some("root") && server.kind != Kind::Postgres {
+            notes.push(format!(
+                "{name}: lifeboat logs in as root, who may do all there; run by a user of its own \
+                 it gets an account that only reads"
+            ));
+        }
+    }
+    let needs_password = servers().any(|(_, server)| {
         server.password.is_none() && !server.is_on_a_socket() && server.kind != Kind::Redis
     });
     if needs_password {
@@ -174,8 +231,9 @@ fn notes(sources: &[Declared]) -> Vec<String> {
 impl Answer {
     /// As a person reads it.
     pub(super) fn text(&self) -> String {
-        let mut text = String::from("written:\n");
-        let Self { site, policy, drill, keys, grants, store, notes, next } = self;
+        let Self { site, policy, drill, keys, grants, store, notes, next, discovered } = self;
+        let mut text = discovered.as_ref().map(Discovered::text).unwrap_or_default();
+        text.push_str("written:\n");
         for path in [site, policy, drill, keys].into_iter().chain(grants) {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "  {}", visible(&path.display().to_string()));

@@ -35,7 +35,7 @@ mod text;
 
 pub use dump::Error as DumpError;
 pub use engine::{Engine, Engines, Missing};
-pub use product::Product;
+pub use product::{Product, Version};
 pub use recover::Error as RecoverError;
 pub(super) use recover::bytes as recovery_bytes;
 pub use server::{Database, Moment, Server};

@@ -56,7 +56,7 @@ impl Product {
 
 /// A server's version, as `SELECT version()` tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Version {
+pub struct Version {
     pub product: Product,
     /// E.g. `10.11.19`.
     pub number: String,
@@ -66,7 +66,7 @@ pub(super) struct Version {
 
 impl Version {
     /// Reads e.g. `10.11.19-MariaDB-0+deb12u1-log` or `9.7.4-2`.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub fn read(text: &str) -> Option<Self> {
         let number = text.split('-').next()?;
         let mut parts = number.split('.');
         let (major, minor) = (parts.next()?, parts.next()?);
