@@ -55,12 +55,14 @@ pub(super) fn is_gone(process: u32) -> bool {
     stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
-/// How many processes the user `uid` has on this host.
+/// How many threads the user `uid` has on this host: what the kernel calls processes where it limits
+/// their number, setrlimit(2).
 pub(super) fn of_user(uid: u32) -> u32 {
     let owned = all().filter(|process| {
         fs::metadata(format!("/proc/{process}")).is_ok_and(|found| found.uid() == uid)
     });
-    u32::try_from(owned.count()).unwrap_or(u32::MAX)
+    let threads = owned.map(|process| numbered(&format!("/proc/{process}/task")).count());
+    u32::try_from(threads.sum::<usize>()).unwrap_or(u32::MAX)
 }
 
 fn all() -> impl Iterator<Item = u32> {
@@ -93,4 +95,35 @@ fn held(process: u32) -> (u64, u64) {
         line.and_then(|value| value.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0)
     };
     (kilobytes("RssAnon") * 1024, kilobytes("RssShmem") * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_threads_are_counted_and_not_only_processes() {
+        let uid = rustix::process::geteuid().as_raw();
+        let (held, wait) = (std::sync::Barrier::new(21), std::sync::Barrier::new(21));
+        let processes = all().filter(|process| {
+            fs::metadata(format!("/proc/{process}")).is_ok_and(|found| found.uid() == uid)
+        });
+        let processes = u32::try_from(processes.count()).unwrap();
+
+        let counted = std::thread::scope(|scope| {
+            for _ in 0..20 {
+                scope.spawn(|| {
+                    held.wait();
+                    wait.wait();
+                });
+            }
+            held.wait();
+            let counted = of_user(uid);
+            wait.wait();
+            counted
+        });
+
+        // Others come and go meanwhile.
+        assert!(counted >= processes.saturating_sub(10) + 20, "{counted} of {processes}");
+    }
 }

@@ -70,6 +70,15 @@ impl Lent {
     }
 }
 
+impl Drop for Changed {
+    /// A server that did not come up leaves the files as they were, too: what keeps it down may be this
+    /// host's fault, and is not to be found in the data.
+    fn drop(&mut self) {
+        // Where it fails `take_back` has told so, or the comparison will.
+        let _ = self.set(self.rights.clone());
+    }
+}
+
 impl Changed {
     fn set(&self, rights: Permissions) -> Result<(), Trouble> {
         let by_number = format!("/proc/self/fd/{}", self.file.as_raw_fd());

@@ -17,6 +17,10 @@ const SYSTEM: [&str; 7] =
 /// Links on a merged file system, folders on an old one.
 const ROOT_FOLDERS: [&str; 5] = ["/bin", "/sbin", "/lib", "/lib32", "/lib64"];
 
+/// So many threads may the same user start elsewhere while a cage stands: those of the servers beside
+/// it in one drill. How many processes are in it is watched from outside.
+const LEEWAY: u32 = 256;
+
 impl Cage {
     /// The walls, then the limits, then the user, then the program.
     pub(super) fn command(&self, program: &Program, filter: Option<RawFd>) -> Command {
@@ -87,12 +91,13 @@ impl Cage {
 
     fn limits(&self) -> Vec<OsString> {
         let Bounds { memory_bytes, processes, file_bytes, .. } = self.bounds;
-        // In a user namespace the kernel counts the user's processes there, else on the whole host.
-        let others = match self.account {
-            Some(account) => crowd::of_user(account.uid),
-            None if self.is_open() => crowd::of_user(rustix::process::geteuid().as_raw()),
-            None => 0,
+        // In a user namespace the kernel counts the user's threads there, else on the whole host.
+        let counted = match self.account {
+            Some(account) => Some(account.uid),
+            None if self.is_open() => Some(rustix::process::geteuid().as_raw()),
+            None => None,
         };
+        let others = counted.map_or(0, |uid| crowd::of_user(uid).saturating_add(LEEWAY));
         let limits = [
             "/usr/bin/prlimit".to_owned(),
             format!("--as={memory_bytes}"),

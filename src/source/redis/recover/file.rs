@@ -65,6 +65,15 @@ impl Lent {
     }
 }
 
+impl Drop for Lent {
+    /// A server that did not come up leaves the file as it was, too: what keeps it down may be this
+    /// host's fault, and is not to be found in the data.
+    fn drop(&mut self) {
+        // Where it fails `give_back` has told so, or the comparison will.
+        let _ = self.set(self.rights.clone());
+    }
+}
+
 /// Opens a regular file in `room` that somebody hostile may have put there.
 pub(super) fn open(room: &Path, name: &str) -> Result<File, Error> {
     let path = room.join(name);
@@ -93,4 +102,25 @@ pub(super) fn tail(room: &Path, name: &str, bytes: u64) -> String {
     let _ = file.seek(SeekFrom::Start(length.saturating_sub(bytes)));
     let _ = file.take(bytes).read_to_end(&mut text);
     String::from_utf8_lossy(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_lent_to_a_server_that_did_not_start_is_as_it_was() {
+        let place = tempfile::tempdir().unwrap();
+        let scratch = Scratch::create(&place.path().join("scratch"), None).unwrap();
+        let restored = place.path().join(FILE);
+        fs::write(&restored, "REDIS").unwrap();
+        fs::set_permissions(&restored, Permissions::from_mode(0o640)).unwrap();
+        let rights = || fs::metadata(&restored).unwrap().permissions().mode() & 0o7777;
+
+        let lent = lend(place.path(), scratch.dir(), &scratch).unwrap();
+        assert_eq!(rights(), 0o400);
+        drop(lent);
+
+        assert_eq!(rights(), 0o640);
+    }
 }
