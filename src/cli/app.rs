@@ -29,6 +29,7 @@ pub(super) struct App {
 
 /// What a command needs that works on the repository behind one policy.
 pub(super) struct Opened {
+    pub(super) setup: Setup,
     pub(super) policy: Policy,
     pub(super) account: Account,
     pub(super) rooms: Rooms,
@@ -72,6 +73,19 @@ impl App {
         Ok(self.load().await??)
     }
 
+    /// The same for an act on `policy` alone: mistakes in drills of other policies are told and do not
+    /// stand in its way.
+    pub(super) async fn setup_for(&self, policy: &PolicyName) -> anyhow::Result<Setup> {
+        let (file, name) = (self.site_file()?, policy.clone());
+        let load = move || policy::load_for(&file, &Caller::current(), &name);
+        let (setup, of_others) = tokio::task::spawn_blocking(load).await??;
+        if !of_others.is_empty() {
+            let what = format!("{policy} goes on without drills of other policies");
+            self.out.error(&anyhow::Error::new(of_others).context(what));
+        }
+        Ok(setup)
+    }
+
     /// What this process has for itself: opens its state, which must be to be had.
     pub(super) async fn rooms(&self, setup: &Setup) -> anyhow::Result<Rooms> {
         let file = &setup.site.state;
@@ -101,11 +115,11 @@ impl App {
 
     /// The policy that `name` leads to, with its customer's belongings.
     pub(super) async fn open(&self, name: &PolicyName) -> anyhow::Result<Opened> {
-        let setup = self.setup().await?;
-        let policy = setup.policy(name)?;
+        let setup = self.setup_for(name).await?;
+        let policy = setup.policy(name)?.clone();
         let rooms = self.rooms(&setup).await?;
-        let account = Account::open(&setup, setup.customer_of(policy), &rooms).await?;
-        Ok(Opened { policy: policy.clone(), account, rooms })
+        let account = Account::open(&setup, setup.customer_of(&policy), &rooms).await?;
+        Ok(Opened { setup, policy, account, rooms })
     }
 
     /// What acts report their progress to.

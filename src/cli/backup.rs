@@ -42,7 +42,7 @@ struct Answer {
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
-    let setup = app.setup().await?;
+    let setup = app.setup_for(&args.policy).await?;
     let policy = setup.policy(&args.policy)?;
     let rooms = app.rooms(&setup).await?;
     let published = backup::run(&setup, policy, None, &rooms).await?;

@@ -74,7 +74,7 @@ struct Found {
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
-    let setup = app.setup().await?;
+    let setup = app.setup_for(&args.drill.policy).await?;
     let (policy, drill) = setup.drill(&args.drill)?;
     let rooms = app.rooms(&setup).await?;
     let snapshot = args.snapshot.as_deref();

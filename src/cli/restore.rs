@@ -89,7 +89,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
 }
 
 async fn into_folder(args: &Args, to: &Path, app: &App) -> anyhow::Result<Exit> {
-    let Opened { policy, account, rooms } = app.open(&args.policy).await?;
+    let Opened { policy, account, rooms, .. } = app.open(&args.policy).await?;
     let lock = Locked::to_read(&account, &rooms).await?;
     let begun = Instant::now();
     let Point { id: snapshot, tree, on_ledger, warnings } =

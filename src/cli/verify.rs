@@ -65,7 +65,7 @@ struct OfPolicy<'a> {
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
-    let Opened { policy, account, rooms } = app.open(&args.policy).await?;
+    let Opened { policy, account, rooms, .. } = app.open(&args.policy).await?;
     let lock = Locked::to_read(&account, &rooms).await?;
     let depth = match args.read_data_subset {
         Some(share) => Depth::Part(share),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Level};
 use super::document::Document;
-use super::setup::Setup;
+use super::setup::{PolicyName, Setup};
 use super::trust::{self, Part};
 use super::{Which, build, raw, references};
 
@@ -41,6 +41,33 @@ impl Caller {
 /// Blocking. The error holds every fault of every file and nothing else; warnings are in
 /// the [`Setup`].
 pub fn load(site_file: &Path, caller: &Caller) -> Result<Setup, Diagnostics> {
+    read(site_file, caller, |_, _| false).map(|(setup, _)| setup)
+}
+
+/// As [`load`], for an act on `policy` alone: drills that are surely of other policies may hold faults.
+/// They are left out of the [`Setup`], and their faults are the second of what is returned.
+pub fn load_for(
+    site_file: &Path,
+    caller: &Caller,
+    policy: &PolicyName,
+) -> Result<(Setup, Diagnostics), Diagnostics> {
+    read(site_file, caller, |drill, policies| {
+        let meant = drill.text_at("/policy").and_then(|text| text.parse::<PolicyName>().ok());
+        let is_there = |document: &Document| {
+            let part = |key| document.text_at(key).unwrap_or_default();
+            drill.text_at("/policy") == Some(&format!("{}/{}", part("/customer"), part("/name")))
+        };
+        // A name that leads nowhere may be this policy's, misspelt.
+        meant.is_some_and(|meant| !policy.may_be(&meant)) && policies.iter().any(is_there)
+    })
+}
+
+/// Reads and checks everything; faults in drills for which `may_fail` are set aside.
+fn read(
+    site_file: &Path,
+    caller: &Caller,
+    may_fail: impl Fn(&Document, &[Document]) -> bool,
+) -> Result<(Setup, Diagnostics), Diagnostics> {
     let folder = match site_file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -66,6 +93,12 @@ pub fn load(site_file: &Path, caller: &Caller) -> Result<Setup, Diagnostics> {
 
     references::check(&root, &mut site, &mut policies, all_read, &mut drills);
 
+    let is_faulty =
+        |document: &Document| document.diagnostics().any(|one| one.level == Level::Error);
+    let (aside, drills): (Vec<_>, Vec<_>) =
+        drills.into_iter().partition(|drill| is_faulty(drill) && may_fail(drill, &policies));
+    let aside = aside.iter().flat_map(Document::diagnostics);
+    let aside = Diagnostics::new(aside.filter(|one| one.level == Level::Error).collect());
     let mut found = reading.troubles;
     for document in std::iter::once(&site).chain(&policies).chain(&drills) {
         found.extend(document.diagnostics());
@@ -76,6 +109,7 @@ pub fn load(site_file: &Path, caller: &Caller) -> Result<Setup, Diagnostics> {
     }
     let warnings = Diagnostics::new(found);
     build(&root, caller, &site, &policies, &drills, warnings)
+        .map(|setup| (setup, aside))
         .map_err(|one| Diagnostics::new(vec![one]))
 }
 

@@ -36,7 +36,7 @@ mod walk;
 pub use self::diagnostic::{Diagnostic, Diagnostics, Level};
 pub use self::effective::{NotEffective, Slots, schedules_of};
 pub use self::expect::{Expectation, ExpectedFiles};
-pub use self::load::{Caller, load};
+pub use self::load::{Caller, load, load_for};
 pub use self::plan::{
     Asks, Assertion, CheckSettings, Drill, FilesAsked, Hooks, Limits, Objectives, Pick, Policy,
     Query, Retention,

@@ -145,6 +145,14 @@ fn listed(names: impl Iterator<Item = String>) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
+impl PolicyName {
+    /// Whether both names can be one policy's.
+    pub(super) fn may_be(&self, other: &Self) -> bool {
+        let customers = self.customer.as_ref().zip(other.customer.as_ref());
+        self.policy == other.policy && customers.is_none_or(|(one, two)| one == two)
+    }
+}
+
 impl Policy {
     /// `customer/policy`.
     pub fn full_name(&self) -> String {

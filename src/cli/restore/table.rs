@@ -46,8 +46,7 @@ struct Answer {
 /// Brings `named` out into the file `to`.
 pub(super) async fn run(args: &Args, named: &str, to: &Path, app: &App) -> anyhow::Result<Exit> {
     let folder = folder_of(to)?;
-    let setup = app.setup().await?;
-    let Opened { policy, account, rooms } = app.open(&args.policy).await?;
+    let Opened { setup, policy, account, rooms } = app.open(&args.policy).await?;
     let lock = Locked::to_read(&account, &rooms).await?;
     let begun = Instant::now();
     let Point { id: snapshot, tree, on_ledger, warnings } =
