@@ -97,18 +97,24 @@ pub fn streamed(server: u32, mut program: Command) -> Cost {
     }
 }
 
-/// A site with one policy of one source and an empty store.
+/// A site with one policy and an empty store.
 pub struct Site {
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
 }
 
 impl Site {
+    /// One of a single source.
     pub fn new(source: &str) -> Self {
+        Self::with(&format!("[[source]]\nname = \"data\"\n{source}\n"), "")
+    }
+
+    /// One of these sources; where there are checks, with a drill that makes them and all controls.
+    pub fn with(sources: &str, checks: &str) -> Self {
         use std::os::unix::fs::PermissionsExt;
 
         let site = Self { folder: tempfile::tempdir().expect("a temporary folder") };
         let place = site.folder.path();
-        for folder in ["policies", "store"] {
+        for folder in ["policies", "drills", "store"] {
             fs::create_dir(place.join(folder)).expect("a folder");
         }
         let here = place.display();
@@ -123,14 +129,16 @@ impl Site {
                      repository_password = {{ file = \"password\" }}\n"
                 ),
             ),
+            ("policies/bench.toml", format!("customer = \"acme\"\nname = \"bench\"\n{sources}")),
             (
-                "policies/bench.toml",
-                format!(
-                    "customer = \"acme\"\nname = \"bench\"\n[[source]]\nname = \"data\"\n{source}\n"
-                ),
+                "drills/whole.toml",
+                format!("policy = \"acme/bench\"\nname = \"whole\"\ncontrols = true\n{checks}"),
             ),
         ];
         for (name, text) in files {
+            if name.starts_with("drills/") && checks.is_empty() {
+                continue;
+            }
             let path: PathBuf = place.join(name);
             fs::write(&path, text).expect("a file");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("our file");
