@@ -21,7 +21,7 @@ fn decoders_keep_their_promises_on_seeds_and_former_findings() {
         }
         assert!(count > 0, "{name} has no seeds");
     }
-    let greedy = std::panic::catch_unwind(|| fuzz::bounded(b"few", 64, || vec![0; 5 << 20]));
+    let greedy = std::panic::catch_unwind(|| fuzz::bounded(b"few", 64, || vec![0; 13 << 20]));
     assert!(greedy.is_err(), "memory out of proportion is not seen");
     let targets = fs::read_dir(folder.join("fuzz_targets")).unwrap().count();
     assert_eq!(targets, fuzz::TARGETS.len(), "a target is not checked here");

@@ -6,6 +6,7 @@
 
 mod bounded;
 mod ledger;
+mod pictures;
 mod policy;
 mod postgres;
 mod repository;
@@ -17,7 +18,7 @@ mod state;
 pub use bounded::bounded;
 
 /// Every target with what it checks.
-pub const TARGETS: [(&str, fn(&[u8])); 25] = [
+pub const TARGETS: [(&str, fn(&[u8])); 26] = [
     ("archive", source::archive),
     ("blob", repository::blob),
     ("checkpoint", ledger::checkpoint),
@@ -31,6 +32,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 25] = [
     ("manifest", source::manifest),
     ("outbox", ledger::outbox),
     ("pack_header", repository::pack_header),
+    ("picture", pictures::picture),
     ("rdb", source::rdb),
     ("record", ledger::record),
     ("reply", sqlite::reply),

@@ -18,8 +18,8 @@ const MOST_PIXELS: u64 = 64 << 20;
 /// What a decoder may hold beside pixels.
 const MOST_BYTES: usize = 1 << 30;
 
-/// Decodes a picture.
-pub(super) fn decode(bytes: &[u8]) -> Decoded {
+/// Decodes a picture; to be called where it can do no harm.
+pub fn decode(bytes: &[u8]) -> Decoded {
     let decoded = match bytes {
         [] => Err(Decoded::Flawed("is empty".to_owned())),
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => png(bytes),

@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::sandbox::{self, Confined, Launcher, Limits, Scratch};
 
+pub use formats::decode;
+
 /// Enough for the largest picture: as it lies on disk, its coefficients, and its pixels.
 const MEMORY_BYTES: u64 = 2 << 30;
 
@@ -47,7 +49,7 @@ pub enum Error {
 /// What became of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Decoded {
+pub enum Decoded {
     Sound,
     /// What is wrong with it.
     Flawed(String),
