@@ -54,7 +54,7 @@ fn newest_pack(bench: &Bench) -> std::path::PathBuf {
 }
 
 #[test]
-fn the_hosts_pair_passes_and_finds_a_flipped_bit() {
+fn the_hosts_pair_passes_and_finds_a_flipped_bit_and_a_lost_list_of_packages() {
     let moved = [
         ("/etc\"", "data/host/etc\""),
         ("/usr/local", "data/host/local"),
@@ -73,6 +73,10 @@ fn the_hosts_pair_passes_and_finds_a_flipped_bit() {
         shipped::put(&bench, &format!("data/host/{name}"), content);
     }
     shipped::passes(&bench, "host-config");
+
+    fs::rename(bench.path("data/host/dpkg/status"), bench.path("data/host/dpkg/status.1")).unwrap();
+    shipped::fails_by(&bench, "host-config", &["the list of packages is there"]);
+    fs::rename(bench.path("data/host/dpkg/status.1"), bench.path("data/host/dpkg/status")).unwrap();
 
     bench.run(&["backup", "host-config"]).exits(0);
     let pack = newest_pack(&bench);

@@ -38,6 +38,20 @@ pub fn put(bench: &Bench, name: &str, content: &str) {
     bench.write(name, content.to_owned());
 }
 
+/// Puts a real picture there.
+pub fn put_picture(bench: &Bench, name: &str) {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/check/pictures/samples");
+    let sample = if name.ends_with(".jpg") { "baseline.jpg" } else { "plain.png" };
+    fs::create_dir_all(bench.path(name).parent().unwrap()).unwrap();
+    fs::copy(samples.join(sample), bench.path(name)).unwrap();
+}
+
+/// Leaves the first half of a file, as an upload that broke off does.
+pub fn cut(bench: &Bench, name: &str) {
+    let file = fs::OpenOptions::new().write(true).open(bench.path(name)).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+}
+
 /// Gives the policy's account what `grants` prints, and the password that stands in `keys/database`.
 pub fn admit(bench: &Bench, policy: &str, server: &Server) {
     bench.write("keys/database", format!("{SECRET}\n"));

@@ -25,6 +25,8 @@ const ECSHOP: &str = "CREATE DATABASE ecshop; USE ecshop;
 
 const PICTURE: &str = "data/ecshop/images/202611/goods_img/1_P_1.jpg";
 
+const OTHER: &str = "data/ecshop/images/202611/goods_img/2_P_2.jpg";
+
 fn shop(orders: &Mariadb, sessions: &Redis) -> Bench {
     orders.sql(ECSHOP);
     sessions.run("SET PHPREDIS_SESSION:1 cart EX 9000");
@@ -37,24 +39,31 @@ fn shop(orders: &Mariadb, sessions: &Redis) -> Bench {
             ("/var/www/ecshop", "data/ecshop"),
         ],
     );
-    shipped::put(&bench, PICTURE, "picture");
+    shipped::put_picture(&bench, PICTURE);
+    shipped::put_picture(&bench, OTHER);
     shipped::put(&bench, "data/ecshop/data/config.php", "<?php");
     shipped::admit(&bench, "shop", orders);
     bench
 }
 
 #[test]
-fn the_shops_pair_passes_and_finds_a_lost_picture_and_orders_that_stopped_coming() {
+fn the_shops_pair_passes_and_finds_lost_and_cut_pictures_and_orders_that_stopped_coming() {
     let (orders, sessions) = (Mariadb::start(Product::Mariadb), Redis::start());
     let bench = shop(&orders, &sessions);
     shipped::passes(&bench, "shop");
 
     std::fs::remove_file(bench.path(PICTURE)).unwrap();
+    shipped::cut(&bench, OTHER);
     orders.sql(
         "UPDATE ecshop.ecs_order_info SET add_time = add_time - 2 * 86400;
          DELETE FROM ecshop.ecs_order_goods WHERE order_id = 2",
     );
 
-    let broken = ["orders were coming in", "no order lacks its goods", "every picture is there"];
+    let broken = [
+        "orders were coming in",
+        "no order lacks its goods",
+        "every picture is there",
+        "every picture is whole",
+    ];
     shipped::fails_by(&bench, "shop", &broken);
 }

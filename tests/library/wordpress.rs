@@ -25,8 +25,11 @@ const WORDPRESS: &str = "CREATE DATABASE wordpress CHARACTER SET utf8mb4; USE wo
 
 const UPLOAD: &str = "data/html/wp-content/uploads/2026/11/lamp.png";
 
+/// What WordPress made of it.
+const SMALL: &str = "data/html/wp-content/uploads/2026/11/lamp-150x150.png";
+
 #[test]
-fn wordpresses_pair_passes_and_finds_a_lost_upload_and_a_lost_address() {
+fn wordpresses_pair_passes_and_finds_lost_and_cut_uploads_and_a_lost_address() {
     let server = Server::start(Product::Mariadb);
     server.sql(WORDPRESS);
     let bench = shipped::bench(
@@ -37,19 +40,25 @@ fn wordpresses_pair_passes_and_finds_a_lost_upload_and_a_lost_address() {
             ("/var/www/html", "data/html"),
         ],
     );
-    shipped::put(&bench, UPLOAD, "picture");
+    shipped::put_picture(&bench, UPLOAD);
+    shipped::put_picture(&bench, SMALL);
     shipped::put(&bench, "data/html/wp-content/themes/own/style.css", "body {}");
     shipped::put(&bench, "data/html/wp-config.php", "<?php");
     shipped::admit(&bench, "wordpress", &server);
     shipped::passes(&bench, "wordpress");
 
     std::fs::remove_file(bench.path(UPLOAD)).unwrap();
+    shipped::cut(&bench, SMALL);
     server.sql(
         "UPDATE wordpress.wp_options SET option_value = '' WHERE option_name = 'home';
          UPDATE wordpress.wp_usermeta SET meta_value = 'a:1:{s:10:\"subscriber\";b:1;}'",
     );
 
-    let broken =
-        ["somebody can administer it", "it knows its own address", "every upload is there"];
+    let broken = [
+        "somebody can administer it",
+        "it knows its own address",
+        "every upload is there",
+        "every picture is whole",
+    ];
     shipped::fails_by(&bench, "wordpress", &broken);
 }
