@@ -1,5 +1,6 @@
 //! `lifeboat init`: the first site file, keys, policy and drill of this host.
 
+mod answer;
 mod discovered;
 mod server;
 mod sources;

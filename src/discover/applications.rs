@@ -8,6 +8,7 @@ use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::known::KNOWN;
 use super::size::{self, Size};
 use super::{LeftOut, Places, plain};
 
@@ -23,74 +24,6 @@ const MOST_FOLDERS: usize = 20_000;
 
 /// The first bytes of every database, see <https://sqlite.org/fileformat.html>.
 const SQLITE: &[u8; 16] = b"SQLite format 3\0";
-
-/// How an application is recognised, and what of it cannot be installed again.
-struct Known {
-    /// Names sources, too.
-    name: &'static str,
-    /// All of them are there, below one folder.
-    marks: &'static [&'static str],
-    /// Those of them that are there: below that folder, or absolute.
-    files: &'static [&'static str],
-    sqlite: &'static [&'static str],
-}
-
-const KNOWN: [Known; 9] = [
-    Known {
-        name: "wordpress",
-        marks: &["wp-includes/version.php", "wp-content"],
-        files: &["wp-content", "wp-config.php"],
-        sqlite: &[],
-    },
-    Known {
-        name: "magento",
-        marks: &["app/etc/env.php", "pub/media"],
-        files: &["pub/media", "app/etc"],
-        sqlite: &[],
-    },
-    Known {
-        name: "ecshop",
-        marks: &["includes/cls_ecshop.php", "data"],
-        files: &["images", "data"],
-        sqlite: &[],
-    },
-    Known {
-        name: "nextcloud",
-        marks: &["lib/versioncheck.php", "config/config.php"],
-        files: &["data", "config"],
-        sqlite: &[],
-    },
-    Known {
-        name: "gitea",
-        marks: &["data/gitea.db"],
-        files: &["data/gitea-repositories", "data/attachments", "/etc/gitea"],
-        sqlite: &["data/gitea.db"],
-    },
-    Known {
-        name: "forgejo",
-        marks: &["data/forgejo.db"],
-        files: &["data/forgejo-repositories", "data/attachments", "/etc/forgejo"],
-        sqlite: &["data/forgejo.db"],
-    },
-    Known {
-        name: "vaultwarden",
-        marks: &["db.sqlite3", "rsa_key.pem"],
-        files: &["attachments", "rsa_key.pem", "config.json"],
-        sqlite: &["db.sqlite3"],
-    },
-    Known {
-        name: "mattermost",
-        marks: &["config/config.json", "data", "bin/mattermost"],
-        files: &["data", "config"],
-        sqlite: &[],
-    },
-    Known {
-        name: "grafana",
-        marks: &["grafana.db"],
-        files: &["/etc/grafana"],
-        sqlite: &["grafana.db"],
-    },
-];
 
 /// An application, or a database of SQLite that is none's we know.
 #[derive(Debug, Clone, PartialEq, Eq)]

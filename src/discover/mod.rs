@@ -8,7 +8,9 @@
 
 mod applications;
 mod knock;
+mod known;
 mod login;
+mod place;
 mod processes;
 mod servers;
 mod size;
@@ -16,7 +18,8 @@ mod sockets;
 
 pub use applications::Application;
 pub use login::Admission;
-pub use servers::{Place, Server};
+pub use place::Place;
+pub use servers::Server;
 pub use size::Size;
 
 use std::path::PathBuf;

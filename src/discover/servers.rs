@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use serde::Serialize;
-
 use super::login::{self, Admission, Told};
+use super::place::{Listened, Place};
 use super::processes::{self, Process};
 use super::size::{self, Size};
-use super::sockets::{self, Port, Socket};
-use super::{Discovery, LeftOut, knock, plain};
+use super::{Discovery, LeftOut, plain};
 use crate::ground::visible::visible;
 use crate::source::files::owners::Owners;
 use crate::source::mysql::{self, Product};
@@ -39,25 +37,9 @@ pub struct Server {
     pub admission: Admission,
 }
 
-/// Where a server was met. No part of it has a control character.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    /// The absolute path of its socket, of PostgreSQL the folder of it; the port that names the socket.
-    Socket {
-        path: String,
-        port: Option<u16>,
-    },
-    Port {
-        host: &'static str,
-        port: u16,
-    },
-}
-
 /// What all servers are looked for with.
 struct Surroundings {
-    sockets: Vec<Socket>,
-    ports: Vec<Port>,
+    listened: Listened,
     owners: Owners,
     /// This process's user; none where the number has no name.
     me: Option<String>,
@@ -74,13 +56,10 @@ pub(super) async fn look(found: &mut Discovery, interrupted: &Arc<AtomicBool>) {
             return;
         }
     };
-    let text = |name: &str| fs::read(format!("/proc/net/{name}")).unwrap_or_default();
-    let tcp = |name: &str| sockets::tcp(&String::from_utf8_lossy(&text(name)));
     let owners = Owners::of_this_host();
     let me = Some(owners.user(rustix::process::geteuid().as_raw()));
     let surroundings = Surroundings {
-        sockets: sockets::unix(&text("unix")),
-        ports: [tcp("tcp"), tcp("tcp6")].concat(),
+        listened: Listened::now(),
         owners,
         me: me.filter(|name| !name.is_empty()),
         interrupted: interrupted.clone(),
@@ -109,17 +88,7 @@ fn name_of(kind: Kind) -> &'static str {
 impl Surroundings {
     /// The server that `process` is, or why it is none that can be protected.
     async fn server(&self, process: &Process) -> Result<Server, String> {
-        if process.is_elsewhere {
-            return Err(
-                "in a network of its own (a container): name where it is published, e.g. by \
-                        --mariadb, --postgres or --redis"
-                    .to_owned(),
-            );
-        }
-        let (place, version) = match self.met(process).await {
-            Some(met) => met,
-            None => return Err(self.not_met(process)),
-        };
+        let (place, version) = self.listened.met(process).await?;
         let mut server = Server {
             kind: process.kind,
             pid: process.pid,
@@ -134,76 +103,11 @@ impl Surroundings {
             admission: Admission::Untried,
         };
         match process.kind {
-            Kind::Postgres => self.look_at_postgres(&mut server)?,
-            Kind::Redis => {}
+            Kind::Postgres => look_at_postgres(&mut server)?,
+            Kind::Redis => self.look_at_redis(&mut server).await?,
             _ => self.look_at_mysql(&mut server).await?,
         }
-        if server.kind == Kind::Redis {
-            self.look_at_redis(&mut server).await?;
-        }
         Ok(server)
-    }
-
-    /// The first place at which the very process was met, sockets before ports, with its version.
-    async fn met(&self, process: &Process) -> Option<(Place, Option<String>)> {
-        let speaks_first = matches!(process.kind, Kind::Mariadb | Kind::Mysql);
-        for socket in self.sockets.iter().filter(|socket| may_be_of(process, socket)) {
-            let path = match &process.folder {
-                // A relative name is of the folder that the server works in.
-                Some(folder) => folder.join(&socket.path),
-                None => socket.path.clone(),
-            };
-            let is_it = |found: u32| found == process.pid;
-            if !knock::listener(&path).await.ok().flatten().is_some_and(is_it) {
-                continue;
-            }
-            let version = if speaks_first { knock::version_at_socket(&path).await } else { None };
-            let Some(place) = socket_of(process.kind, &path) else { continue };
-            if version.is_some() || !speaks_first {
-                return Some((place, version));
-            }
-        }
-        for port in self.ports.iter().filter(|port| is_port_of(process, port)) {
-            let Some(host) = port.host else { continue };
-            let number = port.number;
-            let version =
-                if speaks_first { knock::version_at_port(host, number).await } else { None };
-            if version.is_some() || !speaks_first {
-                return Some((Place::Port { host, port: number }, version));
-            }
-        }
-        None
-    }
-
-    fn not_met(&self, process: &Process) -> String {
-        let outside = self.ports.iter().any(|port| is_port_of(process, port));
-        match (&process.sockets, outside) {
-            (None, _) => {
-                "whose sockets only its user and root may see: run this as root, or name it"
-                    .to_owned()
-            }
-            (Some(_), true) => {
-                "it listens at an address of the outside alone: name that, e.g. by --postgres"
-                    .to_owned()
-            }
-            (Some(_), false) => {
-                "it listens nowhere that can be reached from here by a plain name; \
-                                 a drill's own server does so"
-                    .to_owned()
-            }
-        }
-    }
-
-    fn look_at_postgres(&self, server: &mut Server) -> Result<(), String> {
-        let Some(folder) = &server.folder else { return Ok(()) };
-        let Ok(mark) = fs::read_to_string(folder.join(POSTGRES_MARK)) else { return Ok(()) };
-        server.size = Some(size::of(folder));
-        let Ok(major) = mark.trim().parse::<u32>() else { return Ok(()) };
-        server.version = Some(format!("PostgreSQL {major}"));
-        match postgres::Engines::default().find(major) {
-            Err(missing @ postgres::Missing::Unsupported { .. }) => Err(missing.to_string()),
-            _ => Ok(()),
-        }
     }
 
     async fn look_at_mysql(&self, server: &mut Server) -> Result<(), String> {
@@ -268,58 +172,14 @@ impl Surroundings {
     }
 }
 
-/// Whether `socket` may be the server's: its own where we may look, else one that is called so.
-fn may_be_of(process: &Process, socket: &Socket) -> bool {
-    if let Some(own) = &process.sockets {
-        return own.contains(&socket.inode);
-    }
-    let name = socket.path.file_name().unwrap_or_default().to_string_lossy();
-    match process.kind {
-        Kind::Postgres => name.starts_with(".s.PGSQL."),
-        Kind::Redis => name.contains("redis") || name.contains("valkey"),
-        _ => name.contains("mysql") || name.contains("maria"),
-    }
-}
-
-/// Whether `port` is the server's: its own where we may look, else its kind's usual one and its user's.
-fn is_port_of(process: &Process, port: &Port) -> bool {
-    match &process.sockets {
-        Some(own) => own.contains(&port.inode),
-        None => {
-            let usual = match process.kind {
-                Kind::Postgres => 5432,
-                Kind::Redis => 6379,
-                _ => 3306,
-            };
-            port.number == usual && port.uid == process.uid
-        }
-    }
-}
-
-/// The place that policies name `path` by; none where they cannot.
-fn socket_of(kind: Kind, path: &Path) -> Option<Place> {
-    if kind != Kind::Postgres {
-        return Some(Place::Socket { path: plain(path)?.to_owned(), port: None });
-    }
-    let name = path.file_name()?.to_str()?;
-    let port = name.strip_prefix(".s.PGSQL.")?.parse().ok()?;
-    Some(Place::Socket { path: plain(path.parent()?)?.to_owned(), port: Some(port) })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_socket_is_named_as_policies_name_it_or_not_at_all() {
-        let folder = Place::Socket { path: "/tmp/pg".into(), port: Some(5433) };
-        assert_eq!(socket_of(Kind::Postgres, Path::new("/tmp/pg/.s.PGSQL.5433")), Some(folder));
-        assert_eq!(socket_of(Kind::Postgres, Path::new("/tmp/pg/other")), None);
-        let quoted = "/tmp/it's \"here\"";
-        let place = Place::Socket { path: quoted.into(), port: None };
-        assert_eq!(socket_of(Kind::Mariadb, Path::new(quoted)), Some(place));
-        for hostile in ["/tmp/a\nb", "/tmp/\u{1b}[2J", "/tmp/\u{202e}x"] {
-            assert_eq!(socket_of(Kind::Redis, Path::new(hostile)), None, "{hostile:?}");
-        }
+fn look_at_postgres(server: &mut Server) -> Result<(), String> {
+    let Some(folder) = &server.folder else { return Ok(()) };
+    let Ok(mark) = fs::read_to_string(folder.join(POSTGRES_MARK)) else { return Ok(()) };
+    server.size = Some(size::of(folder));
+    let Ok(major) = mark.trim().parse::<u32>() else { return Ok(()) };
+    server.version = Some(format!("PostgreSQL {major}"));
+    match postgres::Engines::default().find(major) {
+        Err(missing @ postgres::Missing::Unsupported { .. }) => Err(missing.to_string()),
+        _ => Ok(()),
     }
 }
