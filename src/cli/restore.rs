@@ -1,6 +1,8 @@
-//! `lifeboat restore`: bring data back into a folder.
+//! `lifeboat restore`: bring data back into a folder, a file or a server.
 
+mod fetched;
 mod point;
+mod server;
 mod table;
 
 use std::fmt::Write as _;
@@ -24,17 +26,18 @@ use crate::restore::{self, Fidelity, Occupied, Select};
 use crate::source::Place;
 use point::{OnLedger, Point};
 
-/// Restore a snapshot, a part of it into a folder, or one table of it as SQL
+/// Restore a snapshot, a part of it into a folder, one table as SQL, or databases into a server
 ///
 /// Every blob is verified. Nothing is ever written outside the folder. Any snapshot is restored,
 /// whoever made it; one that the ledger does not name is warned of. A table comes out of a dump, or of
-/// an SQLite database, with all rows of the captured moment or not at all.
+/// an SQLite database, with all rows of the captured moment or not at all. A server of the site takes
+/// databases that it does not have or that are empty there, and is then compared with that moment.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Policy whose data to restore: POLICY or CUSTOMER/POLICY
     policy: PolicyName,
     /// Folder to restore into; must be empty or not exist
-    #[arg(long, value_name = "DIR", required_unless_present = "table", conflicts_with = "table")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["table", "to_server"], conflicts_with = "table")]
     to: Option<PathBuf>,
     /// Only this table, as SQL: `orders`, `shop.orders` or, of PostgreSQL, `shop.public.orders`
     #[arg(long, value_name = "TABLE", requires = "to_sql", conflicts_with_all = ["include", "overwrite"])]
@@ -42,6 +45,13 @@ pub(super) struct Args {
     /// File for the table's SQL; must not exist
     #[arg(long, value_name = "FILE", requires = "table")]
     to_sql: Option<PathBuf>,
+    /// Server of the site ([[server]]) to load the databases into
+    #[arg(long, value_name = "NAME", requires = "reason",
+        conflicts_with_all = ["to", "table", "include", "overwrite"])]
+    to_server: Option<Name>,
+    /// Database of the server that is replaced, whatever it holds; may be given several times
+    #[arg(long, value_name = "DATABASE", requires = "to_server")]
+    replace: Vec<String>,
     /// Why, for the ledger
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -81,6 +91,9 @@ struct Answer {
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
+    if let Some(server) = &args.to_server {
+        return server::run(&args, server, app).await;
+    }
     match (&args.to, &args.table, &args.to_sql) {
         (_, Some(table), Some(to)) => table::run(&args, table, to, app).await,
         (Some(to), ..) => into_folder(&args, to, app).await,
@@ -127,6 +140,7 @@ async fn into_folder(args: &Args, to: &Path, app: &App) -> anyhow::Result<Exit> 
         bytes: restored.bytes,
         reason: args.reason.clone(),
         table: None,
+        server: None,
     };
     let recorded = account.journal.record(vec![body]).await?;
     account::tell(&recorded, &*rooms.progress);

@@ -120,6 +120,10 @@ pub enum Body {
         /// The only table that was taken, after its source: `orders: shop.orders`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         table: Option<String>,
+        /// The server that was loaded, after the source, with what it was to hold then, on record
+        /// before anything there changed: `orders: standby: shop, crm (replaced)`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server: Option<String>,
     },
     Verify {
         policy: Name,

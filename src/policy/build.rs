@@ -21,7 +21,9 @@ use super::raw;
 use super::redis;
 use super::schedule::{Cron, Schedule};
 use super::server;
-use super::site::{Customer, DaemonSettings, Engine, S3Settings, Scratch, Site, Store, StoreKind};
+use super::site::{
+    Customer, DaemonSettings, Engine, S3Settings, Scratch, Site, Store, StoreKind, Target,
+};
 use super::sources::{
     CommandSettings, FilesSettings, RedisSettings, SecretVariable, ServerSettings, SourceKind,
     SourceSettings, SqliteSettings,
@@ -82,6 +84,7 @@ pub(super) fn site(raw: raw::Site, root: &Path, caller: &Caller) -> Site {
             .collect(),
         stores: raw.store.into_iter().filter_map(|one| store(one, root)).collect(),
         customers: raw.customer.into_iter().map(|one| customer(one, root)).collect(),
+        targets: raw.server.into_iter().map(|one| target(one, root)).collect(),
         signing_key: raw.signing.map(|signing| secret(root, signing.key)),
         daemon: raw.daemon.map_or_else(DaemonSettings::default, daemon),
     }
@@ -132,6 +135,31 @@ fn customer(raw: raw::Customer, root: &Path) -> Customer {
         zone: raw.timezone.unwrap_or(Zone::UTC),
         store: raw.store,
         repository_password: secret(root, raw.repository_password),
+    }
+}
+
+fn target(raw: raw::Target, root: &Path) -> Target {
+    let port = match raw.kind {
+        raw::TargetKind::Postgres => server::PORT,
+        raw::TargetKind::Mariadb | raw::TargetKind::Mysql => server::MARIADB_PORT,
+    };
+    let server = raw::Server {
+        name: raw.name.clone(),
+        host: raw.host,
+        port: raw.port,
+        user: raw.user,
+        password: raw.password,
+        databases: Vec::new(),
+        tls: raw.tls,
+        ca: raw.ca,
+        lock_timeout: None,
+        statement_deadline: None,
+    };
+    Target {
+        name: raw.name,
+        kind: raw.kind,
+        customer: raw.customer,
+        settings: server_settings(server, port, root),
     }
 }
 

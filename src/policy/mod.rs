@@ -41,11 +41,11 @@ pub use self::plan::{
     Asks, Assertion, CheckSettings, Drill, FilesAsked, Hooks, Limits, Objectives, Pick, Policy,
     Query, Retention,
 };
-pub use self::raw::Locale;
+pub use self::raw::{Locale, TargetKind};
 pub use self::schedule::{Cron, Schedule};
 pub use self::setup::{DrillName, NoSuch, PolicyName, Setup};
 pub use self::site::{
-    Customer, DaemonSettings, Engine, S3Settings, Scratch, Site, Store, StoreKind,
+    Customer, DaemonSettings, Engine, S3Settings, Scratch, Site, Store, StoreKind, Target,
 };
 
 /// One of the three kinds of file.

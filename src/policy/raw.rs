@@ -30,8 +30,41 @@ pub(super) struct Site {
     /// Whose data is protected; each has its own repository, key and ledger
     #[serde(default)]
     pub customer: Vec<Customer>,
+    /// Servers that `lifeboat restore --to-server` loads databases into
+    #[serde(default)]
+    pub server: Vec<Target>,
     pub signing: Option<Signing>,
     pub daemon: Option<Daemon>,
+}
+
+/// A server that takes databases back, and how it is reached
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Target {
+    pub name: Name,
+    pub kind: TargetKind,
+    /// Whose data it may take: no other customer's is ever restored into it
+    pub customer: Name,
+    /// The server's socket (of PostgreSQL the folder of it), or its name or address
+    pub host: Words,
+    /// Default: 5432 of PostgreSQL, 3306 of MariaDB and MySQL
+    pub port: Option<u16>,
+    /// Whom to log in as: it makes databases and all that is in them
+    pub user: Words,
+    pub password: Option<SecretRef>,
+    /// Default: off on sockets and loopback, require elsewhere
+    pub tls: Option<TlsMode>,
+    /// The authority (PEM) that the server's certificate must come from, for tls = "verify"
+    pub ca: Option<PathText>,
+}
+
+/// What a server is that takes databases back
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetKind {
+    Postgres,
+    Mariadb,
+    Mysql,
 }
 
 /// What only this host needs to know: leases, unfinished runs

@@ -55,6 +55,12 @@ fn site_itself(root: &Path, site: &mut Document) -> Names {
     for index in 0..site.length_of("/store") {
         one_store(site, &format!("/store/{index}"));
     }
+    unique_within(site, "/server", "name");
+    for index in 0..site.length_of("/server") {
+        let at = format!("/server/{index}");
+        known_name(site, &format!("{at}/customer"), "customer", &customers);
+        server::check(site, &at);
+    }
     if site.value.pointer("/daemon/parallel").and_then(Value::as_u64) == Some(0) {
         let hint = "say how many backups and drills may run at once, e.g. 2".to_owned();
         site.error("/daemon/parallel", "a daemon that runs nothing", hint);

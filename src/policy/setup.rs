@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::diagnostic::Diagnostics;
 use super::leaf::Wrong;
 use super::plan::{Drill, Policy};
-use super::site::{Customer, Site, Store};
+use super::site::{Customer, Site, Store, Target};
 use crate::ground::ids::Name;
 
 /// The site with its policies and drills; every name in it leads somewhere.
@@ -45,6 +45,8 @@ pub enum NoSuch {
     Policy { name: PolicyName, known: String },
     #[error("several customers have a policy {name}: {known}")]
     Ambiguous { name: Name, known: String },
+    #[error("the site declares no server {name} for this customer; it declares: {known}")]
+    Target { name: Name, known: String },
     #[error("the policy {policy} has no drill {name}; it has: {known}")]
     Drill { policy: String, name: Name, known: String },
     #[error("the policy {policy} has several drills: {known}")]
@@ -117,6 +119,15 @@ impl Setup {
 
     fn customers(&self) -> String {
         listed(self.site.customers.iter().map(|customer| customer.id.to_string()))
+    }
+
+    /// The server named `name` that takes databases of `policy`'s customer.
+    pub fn target(&self, name: &Name, policy: &Policy) -> Result<&Target, NoSuch> {
+        let own = || self.site.targets.iter().filter(|one| one.customer == policy.customer);
+        own().find(|one| one.name == *name).ok_or_else(|| NoSuch::Target {
+            name: name.clone(),
+            known: listed(own().map(|one| one.name.to_string())),
+        })
     }
 
     /// The drills of one policy, in the order of their files.

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::leaf::Zone;
-use super::raw::Locale;
+use super::raw::{Locale, TargetKind};
+use super::sources::ServerSettings;
 use crate::ground::ids::Name;
 use crate::ground::secret::SecretRef;
 use crate::ground::size::ByteSize;
@@ -23,6 +24,8 @@ pub struct Site {
     pub engines: Vec<Engine>,
     pub stores: Vec<Store>,
     pub customers: Vec<Customer>,
+    /// Servers that databases are restored into.
+    pub targets: Vec<Target>,
     /// The OpenSSH private key that signs checkpoints.
     pub signing_key: Option<SecretRef>,
     pub daemon: DaemonSettings,
@@ -85,6 +88,17 @@ pub enum Engine {
         /// The folder that holds `bin`, `sbin` and `share`, absolute.
         path: PathBuf,
     },
+}
+
+/// A server that databases are restored into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub name: Name,
+    pub kind: TargetKind,
+    /// The only one whose data it takes.
+    pub customer: Name,
+    /// Of no databases: what was captured says which.
+    pub settings: ServerSettings,
 }
 
 /// A place for repositories and ledgers; objects of customer `c` are below `<place>/<c>/`.

@@ -441,6 +441,47 @@ fn the_sandbox_is_waived_by_a_whole_sentence_only_and_that_is_warned_of() {
 }
 
 #[test]
+fn a_server_takes_only_its_customers_data_and_is_checked_as_sources_are() {
+    let server = "[[server]]\nname = \"standby\"\nkind = \"mysql\"\ncustomer = \"acme\"\n\
+                  host = \"db2.internal\"\nuser = \"restore\"\npassword = { file = \"keys/db2\" }\n";
+    let site = |server: &str| Bench::new(&format!("{SITE}{server}"), POLICY, DRILL);
+    let bench = site(server);
+
+    let setup = bench.load().map_err(|found| found.render(false)).unwrap();
+
+    let standby = "standby".parse().unwrap();
+    let found = setup.target(&standby, &setup.policies[0]).unwrap();
+    assert_eq!((found.kind, found.settings.port), (TargetKind::Mysql, 3306));
+    assert_eq!(found.settings.tls, Tls::Require);
+    let password = SecretRef::File(bench.path("keys/db2"));
+    assert_eq!(found.settings.password, Some(password));
+    let mut of_another = setup.policies[0].clone();
+    of_another.customer = "beta".parse().unwrap();
+    let refused = setup.target(&standby, &of_another).unwrap_err().to_string();
+    assert!(refused.contains("declares no server standby for this customer"), "{refused}");
+    for (from, to, told) in [
+        ("\"acme\"", "\"beta\"", "unknown customer \"beta\""),
+        (
+            "{ file = \"keys/db2\" }",
+            "\"canary\"",
+            "a secret does not stand in a configuration file",
+        ),
+        ("db2.internal", "run/mysqld.sock", "neither a socket nor a name"),
+        (
+            "host = ",
+            "tls = \"verify\"\nhost = ",
+            "nothing to verify the server's certificate against",
+        ),
+        ("\"mysql\"", "\"redis\"", "allowed: postgres, mariadb, mysql"),
+    ] {
+        let shown = site(&server.replace(from, to)).shown();
+        assert!(shown.contains(told) && !shown.contains("canary"), "{to}: {shown}");
+    }
+    let twice = site(&format!("{server}{server}")).shown();
+    assert!(twice.contains("\"standby\" is there already"), "{twice}");
+}
+
+#[test]
 fn an_engine_is_a_version_and_its_folder_and_declared_once() {
     let engine = "[[engine]]\nkind = \"postgres\"\nversion = \"17\"\npath = \"pg17/bin\"\n";
     let once = Bench::new(&format!("{SITE}{engine}"), POLICY, DRILL);

@@ -21,6 +21,7 @@ pub mod sqlite;
 mod streamed;
 pub mod sum;
 mod table;
+pub mod target;
 mod within;
 
 pub use gap::{Gap, GapKind};

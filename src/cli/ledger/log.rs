@@ -64,8 +64,9 @@ fn outcome(body: &Body) -> Option<String> {
             let search = searched_for.map_or("", |_| ", searching back after a fail");
             format!("{checks_held} of {checks_declared} checks held{search}")
         }
-        Body::Restore { files, bytes, reason, table, .. } => {
-            let what = table.as_ref().map_or_else(|| format!("{files} files"), Clone::clone);
+        Body::Restore { files, bytes, reason, table, server, .. } => {
+            let part = table.as_ref().or(server.as_ref());
+            let what = part.map_or_else(|| format!("{files} files"), Clone::clone);
             let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
             format!("{what}, {}{why}", ByteSize(*bytes))
         }

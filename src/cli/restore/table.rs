@@ -16,15 +16,16 @@ use super::super::hint::Hinting;
 use super::super::output::visible;
 use super::super::{App, Exit};
 use super::Args;
+use super::fetched;
 use super::point::{self, OnLedger, Point};
 use crate::account::{self, Locked, Rooms};
 use crate::ground::ids::RunId;
 use crate::ground::size::ByteSize;
 use crate::ledger::record::Body;
-use crate::repo::{BlobId, Reader, SnapshotId};
-use crate::restore::{self, Fidelity, Occupied, Select};
+use crate::repo::{Reader, SnapshotId};
+use crate::restore::Select;
 use crate::sandbox::Scratch;
-use crate::source::manifest::{self, Manifest};
+use crate::source::manifest::Manifest;
 use crate::source::{Capture, Kind, NoTable, Table};
 
 /// The answer of `restore --table --json`.
@@ -54,14 +55,18 @@ pub(super) async fn run(args: &Args, named: &str, to: &Path, app: &App) -> anyho
     warnings.iter().for_each(|warning| rooms.progress.note(&format!("WARNING: {warning}")));
     let (index, _) = account.repository.load_readable_index().await?;
     let reader = Reader::new(account.repository.clone(), Arc::new(RwLock::new(index)));
-    let manifest = manifest_of(&reader, tree).await?;
+    let manifest = fetched::manifest(&reader, tree).await?;
     let (capture, table) = find(&manifest, args, named)?;
     let scratch = account::scratch(&setup.site.scratch, &rooms)?;
-    let data = fetch(&reader, tree, &capture, &table, &scratch, &rooms).await;
+    let select = match table.file(&capture) {
+        Some(file) => Select::File(format!("{}/{file}", capture.source)),
+        None => Select::Source(capture.source.clone()),
+    };
+    let fetched = fetched::into_scratch(&reader, tree, select, &scratch, &rooms).await;
     if let Some(lock) = lock {
         lock.release().await?;
     }
-    let data = data?;
+    let data = fetched?.join(capture.source.as_str());
     tracing::info!(phase = "table");
     let work = Writing { folder, to: to.to_owned(), capture, table, rooms: rooms.clone() };
     let (work, scratch, bytes) = tokio::task::spawn_blocking(move || {
@@ -81,6 +86,7 @@ pub(super) async fn run(args: &Args, named: &str, to: &Path, app: &App) -> anyho
         bytes,
         reason: args.reason.clone(),
         table: Some(format!("{}: {}", capture.source, table.full_name())),
+        server: None,
     };
     let recorded = account.journal.record(vec![body]).await?;
     account::tell(&recorded, &*rooms.progress);
@@ -113,14 +119,6 @@ fn folder_of(to: &Path) -> anyhow::Result<PathBuf> {
     }
 }
 
-async fn manifest_of(reader: &Reader, tree: BlobId) -> anyhow::Result<Manifest> {
-    let manifest = restore::manifest(reader, tree).await;
-    let manifest = manifest.with_context(|| format!("cannot read {}", manifest::FILE))?;
-    manifest
-        .context("lifeboat did not make this snapshot: it does not say its tables")
-        .hint("restore its files with --to, and take the table out of them by hand")
-}
-
 /// The table that is meant, of the source that is named or of the only one that has it.
 fn find(manifest: &Manifest, args: &Args, named: &str) -> anyhow::Result<(Capture, Table)> {
     let wanted =
@@ -144,36 +142,6 @@ fn find(manifest: &Manifest, args: &Args, named: &str) -> anyhow::Result<(Captur
             }
         }
     }
-}
-
-/// Brings the file that holds the table into the scratch; every blob of it is verified.
-async fn fetch(
-    reader: &Reader,
-    tree: BlobId,
-    capture: &Capture,
-    table: &Table,
-    scratch: &Scratch,
-    rooms: &Rooms,
-) -> anyhow::Result<PathBuf> {
-    let to = scratch.dir().join("table");
-    let select = match table.file(capture) {
-        Some(file) => Select::File(format!("{}/{file}", capture.source)),
-        None => Select::Source(capture.source.clone()),
-    };
-    let request = restore::Request {
-        to: to.clone(),
-        select,
-        occupied: Occupied::Overwrite,
-        fidelity: Fidelity::Drill,
-        most_bytes: None,
-        interrupted: rooms.interrupted.clone(),
-    };
-    tracing::info!(phase = "fetch");
-    let restored = restore::run(reader, tree, &request, rooms.progress.clone()).await?;
-    if let Some(place) = restored.damaged.first().or(restored.unrestored.first()) {
-        bail!("{} did not come back whole: {}", place.object, place.what);
-    }
-    Ok(to.join(capture.source.as_str()))
 }
 
 /// The table on its way into its file.

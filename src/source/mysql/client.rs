@@ -33,18 +33,45 @@ impl Client {
     /// `program` with what connects it, in a process group of its own.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        // It must come first, and keeps the host's own option files out.
-        command.arg(format!("--defaults-file={}", self.options.display()));
+        command.arg(self.defaults());
+        alone(&mut command);
         command
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("LC_ALL", "C.UTF-8")
-            .current_dir("/")
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+    }
+
+    /// The same, with `script` as what it reads.
+    pub fn reading(&self, program: &Path, script: &Path) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "script=$1; shift; exec \"$@\" < \"$script\"", "sh"]);
+        command.arg(script).arg(program).arg(self.defaults());
+        alone(&mut command);
         command
+    }
+
+    /// It must come first, and keeps the host's own option files out.
+    fn defaults(&self) -> String {
+        format!("--defaults-file={}", self.options.display())
+    }
+}
+
+/// Keeps out what stands around lifeboat itself.
+fn alone(command: &mut Command) {
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("LC_ALL", "C.UTF-8")
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+}
+
+/// What keeps the client from doing anything of its own that a script asks for. MySQL's has no
+/// sandbox: `--binary-mode`, which both get, leaves only two of its commands, and neither acts.
+pub(super) fn commands_off(product: Product) -> &'static [&'static str] {
+    match product {
+        Product::Mariadb => &["--sandbox"],
+        Product::Mysql => &["--skip-commands", "--skip-system-command"],
     }
 }
 

@@ -9,9 +9,10 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::{Entry, VacantEntry};
 
-use super::super::Part;
+use super::super::{Fingerprint, Part};
 use super::session::{Error, Session};
-use super::tables::Table;
+use super::tables::{self, Hold, Table};
+use super::{Server, schema};
 use crate::ground::digest::Digest;
 
 /// What a row's text may need, at most: rows hold 64 KiB, large values apart.
@@ -24,6 +25,28 @@ pub(super) fn check_limits(session: &mut Session) -> Result<(), Error> {
         return Err(session.unexpected("its max_allowed_packet is below 1 MiB"));
     }
     Ok(())
+}
+
+/// What a server holds of a captured database, without what was not held still at its capture.
+pub(super) fn of_database(
+    session: &mut Session,
+    captured: &Server,
+    database: &str,
+) -> Result<Fingerprint, Error> {
+    let found = schema::of_database(session, database)?;
+    let mut parts = BTreeMap::new();
+    for table in tables::of_database(session, database)? {
+        let name = table.part_name();
+        if table.hold != Hold::Never && !captured.unsteady.contains(&name) {
+            parts.insert(name, rows(session, &table)?);
+        }
+    }
+    let is_held = captured.moment.unheld.is_none();
+    for (name, value) in found.counters.iter().filter(|_| is_held) {
+        parts.insert(name.clone(), counter(value));
+    }
+    let schema = found.objects;
+    Ok(Fingerprint { parts, schema, ..Fingerprint::empty(captured.product.kind()) })
 }
 
 /// Reads a whole table.

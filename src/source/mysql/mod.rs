@@ -16,6 +16,7 @@ mod fingerprint;
 mod grant;
 mod grants;
 mod live;
+mod load;
 mod lock;
 mod moment;
 pub mod names;
@@ -35,6 +36,7 @@ mod text;
 
 pub use dump::Error as DumpError;
 pub use engine::{Engine, Engines, Missing};
+pub use load::Target;
 pub use product::{Product, Version};
 pub use recover::Error as RecoverError;
 pub(super) use recover::bytes as recovery_bytes;

@@ -91,6 +91,11 @@ fn number(line: &str) -> Option<u16> {
     line.strip_prefix("ERROR ")?.split_whitespace().next()?.parse().ok()
 }
 
+/// A line of a client's complaints without the values that it quotes.
+pub(in super::super) fn told_of(line: &str) -> String {
+    without_values(number(line).unwrap_or(0), line)
+}
+
 /// A message without the values that it quotes; names stay. A value may hold quotes itself, so that
 /// everything from the first to the last one goes.
 pub(in super::super) fn without_values(number: u16, message: &str) -> String {

@@ -5,8 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::names::readable;
-use super::super::tables::{self, Hold};
-use super::super::{Server, Session, accounts, fingerprint, schema};
+use super::super::{Server, Session, accounts, fingerprint};
 use super::injure::{self, Injured};
 use super::scratch::ScratchServer;
 use super::{Error, ask, check, data, environment, of_session};
@@ -58,32 +57,10 @@ impl Restored {
         Ok(session)
     }
 
-    /// What the server holds of `database`, without what was not held still at capture.
-    fn fingerprint_of(
-        &self,
-        session: &mut Session,
-        database: &str,
-    ) -> Result<Fingerprint, Trouble> {
-        let found = schema::of_database(session, database).map_err(of_session)?;
-        let mut parts = BTreeMap::new();
-        for table in tables::of_database(session, database).map_err(of_session)? {
-            let name = table.part_name();
-            if table.hold != Hold::Never && !self.source.unsteady.contains(&name) {
-                let part = fingerprint::rows(session, &table).map_err(of_session)?;
-                parts.insert(name, part);
-            }
-        }
-        let is_held = self.source.moment.unheld.is_none();
-        for (name, value) in found.counters.iter().filter(|_| is_held) {
-            parts.insert(name.clone(), fingerprint::counter(value));
-        }
-        let schema = found.objects;
-        Ok(Fingerprint { parts, schema, ..Fingerprint::empty(self.source.product.kind()) })
-    }
-
     /// What is read in the session in which a fault was put, which is then undone.
     fn injured_fingerprint(&self, mut injured: Injured) -> Result<Fingerprint, Trouble> {
-        let found = self.fingerprint_of(&mut injured.session, &injured.database)?;
+        let found = fingerprint::of_database(&mut injured.session, &self.source, &injured.database)
+            .map_err(of_session)?;
         injured.session.run("ROLLBACK").map_err(of_session)?;
         Ok(found)
     }
@@ -136,7 +113,8 @@ impl Recovered for Restored {
                     self.read[&database].clone()
                 }
                 None => {
-                    let found = self.fingerprint_of(&mut session, &database)?;
+                    let found = fingerprint::of_database(&mut session, &self.source, &database)
+                        .map_err(of_session)?;
                     self.read.insert(database, found.clone());
                     found
                 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::super::accounts::{SCRATCH_READER, SCRATCH_USER};
+use super::super::client::commands_off;
 use super::super::engine::Engine;
 use super::super::{Login, Product, Server, Session, Tls, session};
 use super::{Error, complaint, environment, of_session, settings};
@@ -133,7 +134,7 @@ impl ScratchServer {
             .arg(script)
             .arg(self.engine.program(client))
             .args(["--no-defaults", "--local-infile=0", "--batch", "--binary-mode"])
-            .args(settings::client(self.engine.product))
+            .args(commands_off(self.engine.product))
             // Routines keep the comments in them.
             .args(["--comments", "--max-allowed-packet=1G", "--default-character-set=utf8mb4"])
             .arg("--init-command=SET SESSION timestamp = 86400")

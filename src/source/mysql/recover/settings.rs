@@ -143,15 +143,6 @@ fn has_plugin(engine: &Engine, file: &str) -> bool {
     engine.product == Product::Mysql && folder.join(file).is_file()
 }
 
-/// What keeps the client from doing anything of its own that a script asks for. MySQL's has no
-/// sandbox: `--binary-mode`, which both get, leaves only two of its commands, and neither acts.
-pub(super) fn client(product: Product) -> &'static [&'static str] {
-    match product {
-        Product::Mariadb => &["--sandbox"],
-        Product::Mysql => &["--skip-commands", "--skip-system-command"],
-    }
-}
-
 /// What of it a report of recovery times must tell.
 pub(super) fn durability(product: Product) -> &'static str {
     match product {

@@ -28,18 +28,18 @@ fn made() -> [(&'static [&'static str], String); 2] {
 }
 
 /// The beginnings that captured databases had dropped, by their objects' names.
-pub(super) struct Dropped(BTreeSet<String>);
+pub(in super::super) struct Dropped(BTreeSet<String>);
 
 impl Dropped {
     /// What the databases of `capture` lack.
-    pub(super) fn of(capture: &Capture) -> Self {
+    pub(in super::super) fn of(capture: &Capture) -> Self {
         let databases = capture.cluster.iter().flat_map(|cluster| &cluster.databases);
         let all = databases.flat_map(|one| made().map(|(objects, _)| named(&one.name, objects[0])));
         Self(all.filter(|name| !capture.fingerprint.schema.contains_key(name)).collect())
     }
 
     /// Takes out of `found` what the session's database has only because the server made it.
-    pub(super) fn forgive(
+    pub(in super::super) fn forgive(
         &self,
         session: &mut Session,
         found: &mut Fingerprint,

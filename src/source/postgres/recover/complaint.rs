@@ -73,7 +73,7 @@ fn is_complaint(line: &str) -> bool {
 }
 
 /// A complaint about rows without what stood in them.
-fn without_rows(line: &str) -> String {
+pub(in super::super) fn without_rows(line: &str) -> String {
     const COPY: &str = "COPY failed for table \"";
     let Some(begin) = line.find(COPY) else { return without_values(line.trim()) };
     match OF_THE_HOST.iter().find(|sign| line.contains(**sign)) {

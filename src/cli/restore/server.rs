@@ -1,0 +1,264 @@
+//! `lifeboat restore --to-server …`: databases out of a snapshot into a server with which people work.
+//!
+//! All data is fetched and verified, and the act is on the ledger, before the server is changed. What
+//! it holds afterwards is compared with the captured moment; only equality ends with 0.
+
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+use std::time::Instant;
+
+use anyhow::bail;
+use serde::Serialize;
+
+use super::super::app::Opened;
+use super::super::hint::Hinting;
+use super::super::output::visible;
+use super::super::{App, Exit};
+use super::point::{self, OnLedger, Point};
+use super::{Args, fetched};
+use crate::account::{self, Locked, Rooms};
+use crate::check::{self, Outcome, Why};
+use crate::ground::ids::{Name, RunId};
+use crate::ground::size::ByteSize;
+use crate::ledger::record::Body;
+use crate::policy::{self, TargetKind};
+use crate::repo::{Reader, SnapshotId};
+use crate::restore::Select;
+use crate::sandbox::Scratch;
+use crate::source::manifest::Manifest;
+use crate::source::target::{self, Target};
+use crate::source::{self, Capture, Fingerprint, Kind, Place};
+
+/// The answer of `restore --to-server --json`.
+#[derive(Debug, Serialize)]
+struct Answer {
+    snapshot: SnapshotId,
+    on_ledger: OnLedger,
+    warnings: Vec<String>,
+    source: String,
+    server: Name,
+    databases: Vec<String>,
+    /// Those of them that held something before, which is gone.
+    replaced: Vec<String>,
+    bytes: u64,
+    seconds: f64,
+    /// How many rows and counters are as they were captured; none where nothing shows that they are.
+    compared: Option<u64>,
+    /// What is not as it was captured.
+    differs: Vec<Place>,
+    /// Why nothing was compared.
+    unknown: Option<String>,
+    notes: Vec<String>,
+}
+
+/// Loads the databases of one source into the server `named`.
+pub(super) async fn run(args: &Args, named: &Name, app: &App) -> anyhow::Result<Exit> {
+    let Opened { setup, policy, account, rooms } = app.open(&args.policy).await?;
+    let server = setup.target(named, &policy)?;
+    let lock = Locked::to_read(&account, &rooms).await?;
+    let begun = Instant::now();
+    let Point { id: snapshot, tree, on_ledger, warnings } =
+        point::find(&account, &policy, &args.snapshot, &rooms).await?;
+    warnings.iter().for_each(|warning| rooms.progress.note(&format!("WARNING: {warning}")));
+    let (index, _) = account.repository.load_readable_index().await?;
+    let reader = Reader::new(account.repository.clone(), Arc::new(RwLock::new(index)));
+    let manifest = fetched::manifest(&reader, tree).await?;
+    let capture = find(&manifest, args.source.as_ref(), server)?;
+    let scratch = Arc::new(account::scratch(&setup.site.scratch, &rooms)?);
+    let loading = Loading {
+        target: Arc::from(target::to(server, &rooms.host)),
+        capture: capture.clone(),
+        replaced: args.replace.clone(),
+        scratch: scratch.clone(),
+        rooms: rooms.clone(),
+    };
+    let replaced = loading.look().await?;
+    let select = Select::Source(capture.source.clone());
+    let data = fetched::into_scratch(&reader, tree, select, &scratch, &rooms).await;
+    if let Some(lock) = lock {
+        lock.release().await?;
+    }
+    let data = data?.join(capture.source.as_str());
+    tracing::info!(phase = "record");
+    let databases = capture.databases();
+    let body = Body::Restore {
+        policy: policy.name.clone(),
+        run: RunId::draw(),
+        snapshot: snapshot.0,
+        files: capture.entries,
+        bytes: capture.bytes,
+        reason: args.reason.clone(),
+        table: None,
+        server: Some(told(&server.name, &capture, &replaced)),
+    };
+    let recorded = account.journal.record(vec![body]).await?;
+    account::tell(&recorded, &*rooms.progress);
+    tracing::info!(phase = "load");
+    let loaded = loading.load(&data).await;
+    drop(loading);
+    let removed = match Arc::into_inner(scratch) {
+        Some(scratch) => tokio::task::spawn_blocking(move || scratch.remove()).await?,
+        None => Ok(()),
+    };
+    let found = loaded?;
+    removed?;
+    let mut answer = Answer {
+        snapshot,
+        on_ledger,
+        warnings,
+        source: capture.source.to_string(),
+        server: server.name.clone(),
+        databases,
+        replaced,
+        bytes: capture.bytes,
+        seconds: begun.elapsed().as_secs_f64(),
+        compared: None,
+        differs: Vec::new(),
+        unknown: None,
+        notes: vec![accounts_by_hand(&capture)],
+    };
+    let exit = match compared(&capture, &found) {
+        Outcome::Held { compared } => {
+            answer.compared = Some(compared.get());
+            Exit::Done
+        }
+        Outcome::Broke(broken) => {
+            answer.differs = broken.places().to_vec();
+            Exit::Failed
+        }
+        Outcome::NotRun(not_run) => {
+            answer.unknown = Some(not_run.what);
+            Exit::Failed
+        }
+    };
+    app.out.answer(&answer, &text(&answer))?;
+    Ok(exit)
+}
+
+/// The source that is meant: the one that is named, or the only one that the server can take.
+fn find(
+    manifest: &Manifest,
+    source: Option<&Name>,
+    server: &policy::Target,
+) -> anyhow::Result<Capture> {
+    let kind = match server.kind {
+        TargetKind::Postgres => Kind::Postgres,
+        TargetKind::Mariadb => Kind::Mariadb,
+        TargetKind::Mysql => Kind::Mysql,
+    };
+    let wanted = |capture: &&Capture| source.is_none_or(|name| *name == capture.source);
+    let fits = |capture: &&Capture| capture.kind == kind;
+    let found: Vec<&Capture> = manifest.sources.iter().filter(wanted).filter(fits).collect();
+    match found[..] {
+        [only] => Ok(only.clone()),
+        [] => bail!("the snapshot holds no such source of kind {kind}, which {} is", server.name),
+        _ => Err(anyhow::anyhow!("the snapshot holds several sources of kind {kind}"))
+            .hint("say which with --source"),
+    }
+}
+
+/// What is loaded, and where.
+struct Loading {
+    target: Arc<dyn Target>,
+    capture: Capture,
+    /// As they were named.
+    replaced: Vec<String>,
+    scratch: Arc<Scratch>,
+    rooms: Rooms,
+}
+
+impl Loading {
+    /// Fails where the server cannot take the databases, or holds something that was not named;
+    /// answers which of those that were named hold something.
+    async fn look(&self) -> anyhow::Result<Vec<String>> {
+        let databases = self.capture.databases();
+        if let Some(other) = self.replaced.iter().find(|name| !databases.contains(name)) {
+            return Err(anyhow::anyhow!("{other:?} is no database of {}", self.capture.source))
+                .hint(format!("it has: {}", databases.join(", ")));
+        }
+        let (target, capture, context) =
+            (self.target.clone(), self.capture.clone(), self.context());
+        let looked = tokio::task::spawn_blocking(move || target.occupied(&capture, &context));
+        let occupied = looked.await??;
+        if let Some(spared) = occupied.iter().find(|name| !self.replaced.contains(name)) {
+            return Err(anyhow::anyhow!(
+                "the server's database {spared:?} holds something already, or is made in another way"
+            ))
+            .hint(format!(
+                "nothing was changed; where it may go with all that it holds, say --replace {spared}"
+            ));
+        }
+        Ok(occupied)
+    }
+
+    async fn load(&self, data: &Path) -> anyhow::Result<Fingerprint> {
+        let (target, capture, context) =
+            (self.target.clone(), self.capture.clone(), self.context());
+        let (data, replaced) = (data.to_owned(), self.replaced.clone());
+        let loaded =
+            tokio::task::spawn_blocking(move || target.load(&capture, &data, &replaced, &context));
+        loaded.await?.hint(
+            "databases may be there in part: mend what it complains of, and run it again with \
+             --replace for each of them",
+        )
+    }
+
+    fn context(&self) -> source::Context {
+        source::Context {
+            clock: self.rooms.clock.clone(),
+            progress: self.rooms.progress.clone(),
+            staging: self.scratch.dir().to_owned(),
+            interrupted: self.rooms.interrupted.clone(),
+            questions: Vec::new(),
+        }
+    }
+}
+
+/// What the server holds against what was captured.
+fn compared(capture: &Capture, found: &Fingerprint) -> Outcome {
+    match capture.unheld() {
+        Some(why) => Outcome::not_run(Why::NotApplicable, why),
+        None => check::compare(capture.kind, &capture.of_databases(), found),
+    }
+}
+
+/// For the ledger: `standby: shop, crm (replaced)`.
+fn told(server: &Name, capture: &Capture, replaced: &[String]) -> String {
+    let names = capture
+        .databases()
+        .into_iter()
+        .map(|name| if replaced.contains(&name) { format!("{name} (replaced)") } else { name });
+    format!("{}: {server}: {}", capture.source, names.collect::<Vec<_>>().join(", "))
+}
+
+fn accounts_by_hand(capture: &Capture) -> String {
+    let file = if capture.kind == Kind::Postgres { "globals.sql" } else { "grants.sql" };
+    format!("accounts and roles stay as they are: `lifeboat restore --to DIR` brings {file}")
+}
+
+fn text(answer: &Answer) -> String {
+    let Answer { source, server, databases, bytes, seconds, .. } = answer;
+    let mut text = format!(
+        "{} of {source}, {} in {seconds:.1} s, into {server}\n",
+        visible(&databases.join(", ")),
+        ByteSize(*bytes)
+    );
+    if let Some(rows) = answer.compared {
+        text.push_str(&format!(
+            "equal to the captured moment: {rows} rows and counters, and all definitions\n"
+        ));
+    }
+    for Place { object, what } in &answer.differs {
+        text.push_str(&format!("DIFFERS: {}: {}\n", visible(object), visible(what)));
+    }
+    if let Some(why) = &answer.unknown {
+        text.push_str(&format!("NOT COMPARED: {}\n", visible(why)));
+    }
+    for warning in &answer.warnings {
+        text.push_str(&format!("WARNING: {}\n", visible(warning)));
+    }
+    for note in &answer.notes {
+        text.push_str(&format!("note: {}\n", visible(note)));
+    }
+    text
+}
