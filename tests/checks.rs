@@ -5,6 +5,11 @@ mod answers;
 mod bench;
 #[path = "checks/files.rs"]
 mod files;
+#[path = "checks/programs.rs"]
+mod programs;
+mod servers;
+#[path = "checks/servers.rs"]
+mod shop;
 
 use serde_json::Value;
 

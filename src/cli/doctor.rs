@@ -11,7 +11,7 @@ use serde::Serialize;
 use self::store::Found;
 use super::output::visible;
 use super::{App, Exit};
-use crate::policy::{Policy, PolicyName};
+use crate::policy::{Asks, Policy, PolicyName, Setup};
 
 /// Check what policies need here: tools, log-ins, store access, password, space for scratch
 ///
@@ -55,7 +55,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         examination.store(&setup, policy).await;
         examination.repository(&repositories[&policy.customer], policy, &rooms);
         examination.sources(&setup, policy, &rooms).await?;
-        examination.hooks(policy);
+        examination.programs(&setup, policy);
         findings.append(&mut examination.findings);
     }
     app.out.answer(&findings, &text(&findings))?;
@@ -77,12 +77,17 @@ impl Examination {
         self.findings.push(Finding { policy, what: what.to_owned(), ok, found, hint });
     }
 
-    /// Are the hooks' programs there?
-    fn hooks(&mut self, policy: &Policy) {
-        for (what, argv) in
-            [("hook before", &policy.hooks.before), ("hook after", &policy.hooks.after)]
-        {
-            let Some(program) = argv.as_ref().and_then(|argv| argv.first()) else { continue };
+    /// Are the programs of hooks and of checks there?
+    fn programs(&mut self, setup: &Setup, policy: &Policy) {
+        let hooks = [("hook before", &policy.hooks.before), ("hook after", &policy.hooks.after)];
+        let hooks =
+            hooks.into_iter().filter_map(|(what, argv)| Some((what, argv.as_deref()?.first()?)));
+        let checks = setup.drills_of(policy).flat_map(|drill| &drill.checks);
+        let checks = checks.filter_map(|check| match &check.asks {
+            Asks::Program(argv) => Some(("program of a check", argv.first()?)),
+            Asks::Query(_) | Asks::Files(_) => None,
+        });
+        for (what, program) in hooks.chain(checks) {
             let mode = std::fs::metadata(program)
                 .map(|found| std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o111);
             match mode {

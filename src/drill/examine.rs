@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::fetch::Fetched;
 use super::starting::{Begun, Starting};
-use super::{Error, Rehearsal, Request, controls};
+use super::{Error, Rehearsal, Request, controls, programs};
 use crate::account::Rooms;
 use crate::check::{self, Id, Judged, Outcome, Then, Why};
 use crate::ground::causes::chain;
@@ -31,6 +31,8 @@ pub(super) struct Bench {
     pub(super) runtime: Handle,
     launcher: Launcher,
     checks: Vec<CheckSettings>,
+    /// All sources of the policy.
+    sources: Vec<Name>,
 }
 
 /// A source that was brought up.
@@ -57,6 +59,7 @@ pub(super) async fn run(
         progress: rooms.progress.clone(),
         runtime: Handle::current(),
         launcher: rooms.host.launcher.clone(),
+        sources: request.policy.sources.iter().map(|source| source.name.clone()).collect(),
         checks: request.drill.map_or_else(Vec::new, |drill| drill.checks.clone()),
     };
     let span = tracing::Span::current();
@@ -88,10 +91,13 @@ impl Bench {
         for source in &mut up {
             source.judge(content.as_ref(), rehearsal);
         }
-        for (number, check) in self.checks.iter().enumerate() {
+        // Programs last: what one does to a scratch copy must not be what another check looks at.
+        let mut checks: Vec<_> = self.checks.iter().enumerate().collect();
+        checks.sort_by_key(|(_, check)| matches!(check.asks, Asks::Program(_)));
+        for (number, check) in checks {
             let begun = Instant::now();
             let id = Id::Check(number, check.name.clone());
-            let judged = self.ask(&id, check, &mut up);
+            let judged = self.ask(&id, check, &mut up, rehearsal);
             rehearsal.settle_check(id, judged, check, begun.elapsed());
         }
         let controls = !rehearsal.plan.controls().is_empty();
@@ -159,7 +165,13 @@ impl Bench {
     }
 
     /// What became of one of the owner's assertions.
-    fn ask(&self, id: &Id, check: &CheckSettings, up: &mut [Up]) -> Judged {
+    fn ask(
+        &self,
+        id: &Id,
+        check: &CheckSettings,
+        up: &mut [Up],
+        rehearsal: &mut Rehearsal,
+    ) -> Judged {
         match &check.asks {
             Asks::Query(query) => Self::query(id, check, query, up),
             Asks::Files(asked) => match folder_of(&asked.source, up) {
@@ -168,7 +180,22 @@ impl Bench {
                 }
                 Err(not_up) => not_up.into(),
             },
+            Asks::Program(argv) => match self.missing(up) {
+                None => {
+                    let (judged, confined) =
+                        programs::ask(id, argv, check.deadline, up, &self.scratch);
+                    rehearsal.confinement =
+                        joined(rehearsal.confinement.take().into_iter().chain(confined));
+                    judged
+                }
+                Some(name) => not_up(name).into(),
+            },
         }
+    }
+
+    /// A source that did not come up.
+    fn missing(&self, up: &[Up]) -> Option<&Name> {
+        self.sources.iter().find(|name| up.iter().all(|up| up.name != **name))
     }
 
     fn query(id: &Id, check: &CheckSettings, query: &Query, up: &mut [Up]) -> Judged {
@@ -362,14 +389,16 @@ pub(super) struct Down {
 fn confinements(up: &[Up]) -> Option<String> {
     let told: Vec<(&Name, String)> =
         up.iter().filter_map(|up| Some((&up.name, up.recovered.confinement()?))).collect();
-    match &told[..] {
-        [] => None,
-        [(_, only)] => Some(only.clone()),
-        several => {
-            let lines = several.iter().map(|(name, confinement)| format!("{name}: {confinement}"));
-            Some(lines.collect::<Vec<_>>().join("; "))
-        }
+    match told.len() {
+        0 | 1 => told.into_iter().next().map(|(_, only)| only),
+        _ => joined(told.iter().map(|(name, confinement)| format!("{name}: {confinement}"))),
     }
+}
+
+/// All of them in one line; none for none.
+fn joined(confinements: impl Iterator<Item = String>) -> Option<String> {
+    let all: Vec<String> = confinements.collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// Stops every source; one that does not end leaves its start in doubt.

@@ -8,6 +8,7 @@ mod controls;
 mod examine;
 mod fetch;
 mod pick;
+mod programs;
 mod queue;
 mod search_back;
 mod starting;

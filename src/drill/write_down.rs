@@ -48,7 +48,7 @@ impl Rehearsal {
         let Judged { outcome, found, at_capture } = judged;
         let mut check = row(&id, &outcome, unit, took);
         check.name.clone_from(&settings.name);
-        check.source = Some(settings.asks.source().clone());
+        check.source = settings.asks.source().cloned();
         check.expected = Some(expected);
         check.found = found;
         check.at_capture = at_capture;
@@ -89,6 +89,7 @@ fn expected(asks: &Asks) -> (&'static str, String) {
         Asks::Files(FilesAsked { patterns, expected, .. }) => {
             return ("files", format!("{}: {expected}", patterns.join(" ")));
         }
+        Asks::Program(argv) => return ("things", format!("{} is content", argv[0])),
     };
     match assertion {
         Assertion::Expect(expectation @ (Expectation::Rows(_) | Expectation::Matches(_))) => {

@@ -36,8 +36,8 @@ const HOOK_DEADLINE: Duration = Duration::from_secs(600);
 /// How long a query of a check may take that says nothing of it.
 const QUERY_DEADLINE: Duration = Duration::from_secs(5 * 60);
 
-/// The same of files: all of them may be read.
-const FILES_DEADLINE: Duration = Duration::from_secs(3600);
+/// The same of files, all of which may be read, and of programs.
+const LONG_DEADLINE: Duration = Duration::from_secs(3600);
 
 /// Reads a document that stood all checks.
 pub(super) fn typed<T: DeserializeOwned>(document: &Document) -> Result<T, Diagnostic> {
@@ -321,7 +321,7 @@ fn source(raw: raw::Source, root: &Path) -> SourceSettings {
 }
 
 /// `of` is the drill's policy, `zone` its customer's.
-pub(super) fn drill(raw: raw::Drill, of: &Policy, zone: &Zone) -> Drill {
+pub(super) fn drill(raw: raw::Drill, of: &Policy, zone: &Zone, root: &Path) -> Drill {
     let zone = match (raw.timezone, &of.schedule) {
         (Some(own), _) => own,
         (None, Some(policy)) => policy.zone.clone(),
@@ -338,16 +338,16 @@ pub(super) fn drill(raw: raw::Drill, of: &Policy, zone: &Zone) -> Drill {
             raw::Pick::Before(moment) => Pick::Before(moment.0),
         },
         controls: raw.controls,
-        checks: raw.check.into_iter().filter_map(check).collect(),
+        checks: raw.check.into_iter().filter_map(|raw| check(raw, root)).collect(),
     }
 }
 
 /// None only for a check that asks or expects nothing, which `checks` refused.
-fn check(raw: raw::Check) -> Option<CheckSettings> {
+fn check(raw: raw::Check, root: &Path) -> Option<CheckSettings> {
     let text = |words: Option<Words>| words.map(|Words(text)| text);
     let expect = raw.expect.map(|Expected(text)| text);
-    let (asks, patience) = match (raw.query, raw.files) {
-        (Some(Words(query)), _) => {
+    let (asks, patience) = match (raw.query, raw.files, raw.run) {
+        (Some(Words(query)), ..) => {
             let assertion = match (expect, raw.files_in) {
                 (Some(expected), _) => Assertion::Expect(expected.parse().ok()?),
                 (None, source) => Assertion::FilesIn(source?),
@@ -361,13 +361,17 @@ fn check(raw: raw::Check) -> Option<CheckSettings> {
             };
             (Asks::Query(query), QUERY_DEADLINE)
         }
-        (None, files) => {
+        (None, Some(files), _) => {
             let asked = FilesAsked {
                 source: raw.source?,
-                patterns: files?.into_iter().map(|Pattern(text)| text).collect(),
+                patterns: files.into_iter().map(|Pattern(text)| text).collect(),
                 expected: expect?.parse().ok()?,
             };
-            (Asks::Files(asked), FILES_DEADLINE)
+            (Asks::Files(asked), LONG_DEADLINE)
+        }
+        (None, None, argv) => {
+            let argv = argv?.into_iter().map(|Words(word)| word).collect();
+            (Asks::Program(program(root, argv)), LONG_DEADLINE)
         }
     };
     let Words(name) = raw.name;

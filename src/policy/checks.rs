@@ -4,10 +4,10 @@ use super::document::Document;
 use super::expect::{Expectation, ExpectedFiles};
 use super::leaf::Wrong;
 use super::references::{SourceFacts, Sources, known_name};
-use super::{redis, server};
+use super::{command, redis, server};
 
 /// The keys of which a check has one: what it asks.
-const ASKS: [&str; 2] = ["query", "files"];
+const ASKS: [&str; 3] = ["query", "files", "run"];
 
 /// Adds what is wrong with the check at `at`, e.g. `/check/0`; `sources` are its policy's, where that
 /// is known.
@@ -16,12 +16,13 @@ pub(super) fn check(sources: Option<&Sources>, drill: &mut Document, at: &str) {
         ASKS.into_iter().filter(|key| drill.stands(&format!("{at}/{key}"))).collect();
     match asked[..] {
         [] => {
-            let hint = "add query = \"SELECT …\" of a database, or files = [\"*.jpg\"] of a \
-                        source of kind files";
+            let hint = "add query = \"SELECT …\" of a database, files = [\"*.jpg\"] of a source \
+                        of kind files, or run = [\"/path/of/a/program\"]";
             drill.error(at, "a check that asks nothing", hint.to_owned());
         }
         ["query"] => query(sources, drill, at),
         ["files"] => files(sources, drill, at),
+        ["run"] => return program(drill, at),
         [first, second, ..] => {
             let message = format!("`{first}` and `{second}` in one check");
             drill.error(&format!("{at}/{second}"), message, "make two checks of it".to_owned());
@@ -94,15 +95,32 @@ fn files(sources: Option<&Sources>, drill: &mut Document, at: &str) {
         drill.error(at, "a check that expects nothing", hint.to_owned());
     }
     read::<ExpectedFiles>(drill, &expect);
-    for key in ["database", "files_in", "timezone"] {
-        let place = format!("{at}/{key}");
-        if drill.stands(&place) {
-            let message = format!("`{key}` in a check of files");
-            drill.error(&place, message, "leave it out: it is for a query".to_owned());
-        }
-    }
+    strangers(drill, at, "of files", &["database", "files_in", "timezone"]);
     if let Some(sources) = sources {
         holds_files(sources, drill, &format!("{at}/source"));
+    }
+}
+
+/// A program sees all sources, and says by itself whether it is content.
+fn program(drill: &mut Document, at: &str) {
+    let run = format!("{at}/run");
+    if drill.value.pointer(&run).is_some() && drill.length_of(&run) == 0 {
+        let hint = "name it: run = [\"/path/of/a/program\"]".to_owned();
+        drill.error(&run, "no program", hint);
+    }
+    command::named_by_path(drill, &run);
+    let strangers_to_it = ["source", "database", "expect", "files_in", "timezone"];
+    strangers(drill, at, "by a program", &strangers_to_it);
+}
+
+/// Keys that mean nothing in such a check.
+fn strangers(drill: &mut Document, at: &str, check: &str, keys: &[&str]) {
+    for key in keys {
+        let place = format!("{at}/{key}");
+        if drill.stands(&place) {
+            let message = format!("`{key}` in a check {check}");
+            drill.error(&place, message, "leave it out".to_owned());
+        }
     }
 }
 

@@ -16,13 +16,7 @@ pub(super) fn check(policy: &mut Document, at: &str) {
         return;
     }
     for key in ["capture", "recover", "check"] {
-        let place = format!("{at}/{key}/0");
-        let named = policy.text_at(&place).map(str::to_owned);
-        if named.is_some_and(|program| !program.contains('/')) {
-            let hint = "write its path, absolute or beside the site file: what a search path finds \
-                        may be another one tomorrow";
-            policy.error(&place, "a program without a path", hint.to_owned());
-        }
+        named_by_path(policy, &format!("{at}/{key}"));
     }
     let secrets = format!("{at}/secret");
     let mut seen: Vec<String> = Vec::new();
@@ -39,5 +33,15 @@ pub(super) fn check(policy: &mut Document, at: &str) {
             policy.error(&place, format!("\"{name}\" is there already"), "leave it out".to_owned());
         }
         seen.push(name);
+    }
+}
+
+/// Adds an error where the program whose argv stands at `pointer` is not named by its path.
+pub(super) fn named_by_path(document: &mut Document, pointer: &str) {
+    let place = format!("{pointer}/0");
+    if document.text_at(&place).is_some_and(|program| !program.contains('/')) {
+        let hint = "write its path, absolute or beside the site file: what a search path finds may be \
+                    another one tomorrow";
+        document.error(&place, "a program without a path", hint.to_owned());
     }
 }

@@ -263,6 +263,7 @@ fn check_value(check: &CheckSettings) -> Value {
             "files": patterns,
             "expect": expected.to_string(),
         }),
+        Asks::Program(argv) => json!({ "run": argv }),
     };
     told["name"] = check.name.as_str().into();
     told["deadline_ms"] = milliseconds(check.deadline).into();

@@ -138,7 +138,7 @@ fn build(
         let Some(policy) = policy else {
             return Err(Diagnostic::of_file(&document.file, "its policy is unknown", None));
         };
-        rehearsed.push(build::drill(raw, policy, &zone));
+        rehearsed.push(build::drill(raw, policy, &zone, root));
     }
     Ok(Setup { site, policies: built, drills: rehearsed, warnings })
 }

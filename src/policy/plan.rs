@@ -169,6 +169,8 @@ pub struct CheckSettings {
 pub enum Asks {
     Query(Query),
     Files(FilesAsked),
+    /// Argv, never a shell; absolute, never empty: it sees all sources and judges by itself.
+    Program(Vec<String>),
 }
 
 /// A query to a source that answers some.
@@ -201,11 +203,12 @@ pub struct FilesAsked {
 }
 
 impl Asks {
-    /// The source that is asked.
-    pub fn source(&self) -> &Name {
+    /// The source that is asked; none where it is all of them.
+    pub fn source(&self) -> Option<&Name> {
         match self {
-            Self::Query(query) => &query.source,
-            Self::Files(asked) => &asked.source,
+            Self::Query(query) => Some(&query.source),
+            Self::Files(asked) => Some(&asked.source),
+            Self::Program(_) => None,
         }
     }
 }

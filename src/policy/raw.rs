@@ -475,10 +475,12 @@ pub(super) struct Check {
     pub query: Option<Words>,
     /// Patterns in .gitignore's syntax of the files that are looked at, below the source's path
     pub files: Option<Vec<Pattern>>,
+    /// A program of yours that checks all sources (docs/command.md): argv, never a shell
+    pub run: Option<Vec<Words>>,
     pub expect: Option<Expected>,
     /// The source whose files the query's values must name
     pub files_in: Option<Name>,
-    /// The longest it may take (default: 5m for a query, 1h for files)
+    /// The longest it may take (default: 5m for a query, 1h for files and programs)
     pub deadline: Option<Period>,
     /// Whose clock the query's moments without a zone are by, for "within … of capture" (default: UTC)
     pub timezone: Option<Zone>,

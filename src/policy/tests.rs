@@ -815,6 +815,35 @@ fn checks_of_files_say_which_and_what_must_be_true_of_them() {
 }
 
 #[test]
+fn checks_by_programs_name_them_by_their_path_and_nothing_else() {
+    let check = |keys: &str| {
+        let check = format!("\n[[check]]\nname = \"c\"\n{keys}\n");
+        Bench::new(SITE, POLICY, &format!("{DRILL}{check}"))
+    };
+
+    let bench = check("run = [\"programs/look\", \"-v\"]\ndeadline = \"5m\"");
+    let setup = bench.load().unwrap();
+
+    let declared = setup.drills[0].checks.last().unwrap();
+    let Asks::Program(argv) = &declared.asks else { panic!("{declared:?}") };
+    assert_eq!(argv[0], bench.path("programs/look").display().to_string());
+    assert_eq!((argv[1].as_str(), declared.deadline), ("-v", Duration::from_secs(300)));
+    assert_eq!(setup.effective(&setup.policies[0])["drills"][0]["checks"][2]["run"][1], "-v");
+    for (keys, what) in [
+        ("run = [\"look\"]", "a program without a path"),
+        ("run = []", "no program"),
+        ("run = [\"./look\"]\nsource = \"orders\"", "`source` in a check by a program"),
+        ("run = [\"./look\"]\nexpect = \"> 0\"", "`expect` in a check by a program"),
+        ("run = [\"./look\"]\nquery = \"SELECT 1\"", "`query` and `run` in one check"),
+        ("run = [\"./look\", \"--password=canary\"]", "a secret does not stand"),
+    ] {
+        let shown = check(keys).shown();
+        assert!(shown.contains(what) && shown.contains("drills/shop.toml:"), "{keys}: {shown}");
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+}
+
+#[test]
 fn a_secret_in_the_file_is_refused_and_never_shown() {
     let cases = [
         ("{ file = \"keys/acme\" }", "\"canary-word\""),

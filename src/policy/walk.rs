@@ -381,6 +381,7 @@ fn is_secret_table(known: &Map<String, Value>) -> bool {
 fn is_argument(pointer: &str) -> bool {
     let of_source = ["/capture/", "/recover/", "/check/"];
     pointer.starts_with("/hooks/")
+        || pointer.starts_with("/check/") && pointer.contains("/run/")
         || pointer.starts_with("/source/") && of_source.iter().any(|key| pointer.contains(key))
 }
 

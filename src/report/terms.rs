@@ -110,7 +110,8 @@ const GAPS: [Row; 21] = [
 ];
 
 /// Code, 中文, English for one, English for several.
-const UNITS: [(&str, &str, &str, &str); 18] = [
+const UNITS: [(&str, &str, &str, &str); 19] = [
+    ("things", "项", "thing", "things"),
     ("records", "条记录", "record", "records"),
     ("rows", "行", "row", "rows"),
     ("keys", "个键", "key", "keys"),

@@ -29,6 +29,9 @@ use crate::ground::size::ByteSize;
 /// Where bubblewrap may be installed.
 const BUBBLEWRAP: [&str; 2] = ["/usr/bin/bwrap", "/usr/local/bin/bwrap"];
 
+/// Where programs find what they are shown.
+const SHOWN: &str = "/run/lifeboat";
+
 /// How long the probe of the walls may take.
 const PROBE: Duration = Duration::from_secs(20);
 
@@ -45,6 +48,8 @@ pub struct Cage {
     /// The folder that is `/etc` inside.
     etc: PathBuf,
     folders: Vec<PathBuf>,
+    /// What is seen elsewhere than where it lies.
+    shown: Vec<(PathBuf, PathBuf)>,
     bounds: Bounds,
     interrupted: Arc<AtomicBool>,
     confinement: String,
@@ -79,6 +84,7 @@ impl Cage {
             room: room.to_owned(),
             etc: scratch.private_folder("etc")?,
             folders: folders.to_owned(),
+            shown: Vec::new(),
             bounds,
             interrupted: scratch.interrupted().clone(),
             confinement: String::new(),
@@ -87,6 +93,19 @@ impl Cage {
         cage.furnish()?;
         cage.confinement = cage.measure()?;
         Ok(cage)
+    }
+
+    /// Shows `folder` read-only to programs that start from now on, under a short path, since those of
+    /// sockets must be; answers that path. `name` is of letters, digits and hyphens, and told once.
+    ///
+    /// No stranger may be able to put a link in the folder's place.
+    pub fn show(&mut self, folder: &Path, name: &str) -> PathBuf {
+        if self.is_open() {
+            return folder.to_owned();
+        }
+        let inside = Path::new(SHOWN).join(name);
+        self.shown.push((folder.to_owned(), inside.clone()));
+        inside
     }
 
     /// What is in force, for the record.

@@ -42,6 +42,11 @@ impl Door {
         Ok(Self { folder, path })
     }
 
+    /// The socket's folder: nothing else is in it, and only this process may change it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The socket's folder under a short name, good for as long as this value and only in this
     /// process.
     pub fn folder(&self) -> PathBuf {

@@ -22,7 +22,7 @@ pub struct Bounds {
 #[derive(Debug, Clone)]
 pub struct Program {
     pub(super) argv: Vec<OsString>,
-    pub(super) environment: Vec<(&'static str, OsString)>,
+    pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) folder: Option<PathBuf>,
 }
 
@@ -45,8 +45,8 @@ impl Program {
     }
 
     /// With one more variable.
-    pub fn env(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
-        self.environment.push((name, value.into()));
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
         self
     }
 

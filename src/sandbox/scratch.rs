@@ -1,6 +1,6 @@
 //! A private folder with an owner: whoever holds its token file locked.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -117,6 +117,23 @@ impl Scratch {
     /// Restored files keep the owners they had, whom a confined process is not. Nothing to do for
     /// an ordinary user, who owns what was restored.
     pub fn hand_over(&self, path: &Path) -> Result<(), Error> {
+        self.give_all(path, |path, kind| {
+            let rights = if kind.is_dir() { 0o700 } else { 0o600 };
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(kind.mode() & 0o777 | rights);
+            std::fs::set_permissions(path, mode)
+        })
+    }
+
+    /// The same with the rights as they are: what was restored is still to be compared.
+    pub fn lend(&self, path: &Path) -> Result<(), Error> {
+        self.give_all(path, |_, _| Ok(()))
+    }
+
+    fn give_all(
+        &self,
+        path: &Path,
+        also: impl Fn(&Path, &Metadata) -> io::Result<()>,
+    ) -> Result<(), Error> {
         if self.account.is_none() {
             return Ok(());
         }
@@ -128,9 +145,7 @@ impl Scratch {
                 continue;
             }
             self.give(&path)?;
-            let rights = if kind.is_dir() { 0o700 } else { 0o600 };
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(kind.mode() & 0o777 | rights);
-            std::fs::set_permissions(&path, mode).map_err(failed)?;
+            also(&path, &kind).map_err(failed)?;
             if kind.is_dir() {
                 for entry in std::fs::read_dir(&path).map_err(failed)? {
                     waiting.push(entry.map_err(failed)?.path());

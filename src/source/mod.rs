@@ -4,6 +4,7 @@
 //! and *fingerprints* both sides alike. Blocking code on threads. Knows no repository: `backup`
 //! turns [`Entry`]s into nodes.
 
+mod access;
 pub mod command;
 mod entries;
 pub mod files;
@@ -24,6 +25,7 @@ mod table;
 pub mod target;
 mod within;
 
+pub use access::Access;
 pub use gap::{Gap, GapKind};
 pub use grants::Grants;
 pub use question::{Answer, Answered, Question};
@@ -441,6 +443,12 @@ pub trait Recovered: Send {
 
     /// Where the files are, for the kinds that are files.
     fn files(&self) -> Option<&Path>;
+
+    /// How a program of the owner's reaches it from another cage; none for a kind that cannot be reached
+    /// so.
+    fn access(&mut self, _scratch: &Scratch) -> Result<Option<Access>, Trouble> {
+        Ok(None)
+    }
 
     /// Damages the scratch copy on purpose (a control) and tells where.
     fn injure(&mut self, fault: Fault) -> Result<Option<Place>, Trouble>;

@@ -36,7 +36,11 @@ fn whatever_is_missing_from_the_dump_or_differs_is_named() {
             ("DELETE FROM sales.orders WHERE id = 77", "shop: table sales.orders"),
             ("ALTER TABLE sales.orders DROP CONSTRAINT orders_total_check", "orders_total_check"),
         ],
-        &[("UPDATE sales.orders SET note = 'x' WHERE id = 77", "shop: table sales.orders")],
+        &[
+            ("UPDATE sales.orders SET note = 'x' WHERE id = 77", "shop: table sales.orders"),
+            ("ALTER TABLE sales.notes ALTER words TYPE text COLLATE \"C\"", "sales.notes"),
+            ("INSERT INTO sales.prices SELECT price FROM sales.prices", "shop: table sales.prices"),
+        ],
     ];
     for lies in dumps {
         let bench = Bench::capture_changed(15, &[("shop", SHOP)], |server| {

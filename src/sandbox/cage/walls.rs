@@ -80,6 +80,9 @@ impl Cage {
         for folder in &self.folders {
             walls.folder("--ro-bind", folder, folder);
         }
+        for (folder, inside) in &self.shown {
+            walls.folder("--ro-bind", folder, inside);
+        }
         walls.folder("--bind", &self.room, &self.room);
         walls.words(["--remount-ro", "/", "--chdir", "/"]);
         if let Some(filter) = filter {

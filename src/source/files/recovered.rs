@@ -13,13 +13,14 @@ use std::time::Duration;
 use rustix::fs::{FileType, Mode, OFlags, Stat, Timespec, Timestamps};
 
 use super::super::{
-    Capture, Checked, Fault, Fingerprint, Kind, Part, Place, Recovered, Rows, Trouble,
+    Access, Capture, Checked, Fault, Fingerprint, Kind, Part, Place, Recovered, Rows, Trouble,
 };
 use super::capture::as_os;
 use super::fingerprint::{Print, Tally};
 use super::owners::Owners;
 use super::walk::{Found, Next, Visit, walk};
 use super::{Files, disk, entry_path, relative};
+use crate::sandbox::Scratch;
 
 /// What the restored folder could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +106,12 @@ impl Recovered for RestoredFiles {
 
     fn files(&self) -> Option<&Path> {
         self.single.as_deref()
+    }
+
+    fn access(&mut self, scratch: &Scratch) -> Result<Option<Access>, Trouble> {
+        let Some(folder) = self.single.clone() else { return Ok(None) };
+        scratch.lend(&folder).map_err(|error| Trouble::Environment(Box::new(error)))?;
+        Ok(Some(Access { folder, paths: vec![("FOLDER", PathBuf::new())], words: Vec::new() }))
     }
 
     fn injure(&mut self, fault: Fault) -> Result<Option<Place>, Trouble> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 
-use super::super::{Checked, Fault, Fingerprint, Place, Recovered, Rows, Trouble};
+use super::super::{Access, Checked, Fault, Fingerprint, Place, Recovered, Rows, Trouble};
 use super::child::ROLE;
 use super::protocol::{self, Reply, Request};
 use crate::ground::ids::Name;
@@ -48,6 +48,8 @@ pub enum Error {
 /// A restored database in its confined child.
 struct Database {
     child: Confined,
+    /// The folder that the file was linked into.
+    folder: PathBuf,
     /// How long reading all of it may take.
     patience: Duration,
 }
@@ -155,7 +157,7 @@ fn bring_up(
         wall: patience.saturating_mul(16),
     };
     let child = Confined::spawn(launcher, ROLE, scratch, limits).map_err(environment)?;
-    let mut database = Database { child, patience };
+    let mut database = Database { child, folder: own.clone(), patience };
     let path = format!("{folder}/{FILE}");
     match database.ask(&Request::Open { path }, patience)? {
         Reply::Opened => {
@@ -240,6 +242,14 @@ impl Recovered for Database {
 
     fn files(&self) -> Option<&Path> {
         None
+    }
+
+    fn access(&mut self, _: &Scratch) -> Result<Option<Access>, Trouble> {
+        Ok(Some(Access {
+            folder: self.folder.clone(),
+            paths: vec![("FILE", FILE.into())],
+            words: Vec::new(),
+        }))
     }
 
     fn injure(&mut self, fault: Fault) -> Result<Option<Place>, Trouble> {

@@ -10,7 +10,8 @@ use super::injure::{self, Injured};
 use super::scratch::ScratchServer;
 use super::{Error, ask, check, data, environment, of_session};
 use crate::ground::digest::Digest;
-use crate::source::{Checked, Fault, Fingerprint, Place, Recovered, Rows, Trouble};
+use crate::sandbox::Scratch;
+use crate::source::{Access, Checked, Fault, Fingerprint, Place, Recovered, Rows, Trouble};
 
 /// How long reading or checking one table may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(12 * 3600);
@@ -143,6 +144,10 @@ impl Recovered for Restored {
 
     fn files(&self) -> Option<&Path> {
         None
+    }
+
+    fn access(&mut self, _: &Scratch) -> Result<Option<Access>, Trouble> {
+        Ok(Some(self.server.access()))
     }
 
     fn injure(&mut self, fault: Fault) -> Result<Option<Place>, Trouble> {

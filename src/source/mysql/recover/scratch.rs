@@ -16,8 +16,8 @@ use super::super::engine::Engine;
 use super::super::{Login, Product, Server, Session, Tls, session};
 use super::{Error, complaint, environment, of_session, settings};
 use crate::sandbox::{Cage, Caged, Door, Ending, Out, Program, Scratch};
-use crate::source::Trouble;
 use crate::source::lent::{self, make_folder};
+use crate::source::{Access, Trouble};
 
 /// The socket's name, in a folder of its own.
 const SOCKET: &str = "s";
@@ -113,6 +113,15 @@ impl ScratchServer {
     pub(super) fn reader(&self) -> Result<Session, Trouble> {
         enter(self.engine.product, &self.door, SCRATCH_READER, self.interrupted.clone())
             .map_err(of_session)
+    }
+
+    /// How others reach it, as one who may only read.
+    pub(super) fn access(&self) -> Access {
+        Access {
+            folder: self.door.path().to_owned(),
+            paths: vec![("SOCKET", SOCKET.into())],
+            words: vec![("USER", SCRATCH_READER.to_owned())],
+        }
     }
 
     /// The engine and what it was told, and its walls.

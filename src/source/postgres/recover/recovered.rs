@@ -11,7 +11,8 @@ use super::injure::{self, Injured};
 use super::server::Server;
 use super::{Error, amcheck, ask, data, environment, of_session};
 use crate::ground::digest::Digest;
-use crate::source::{Checked, Fault, Fingerprint, Kind, Place, Recovered, Rows, Trouble};
+use crate::sandbox::Scratch;
+use crate::source::{Access, Checked, Fault, Fingerprint, Kind, Place, Recovered, Rows, Trouble};
 
 /// How long reading one table may take.
 const PATIENCE: Duration = Duration::from_secs(12 * 3600);
@@ -144,6 +145,10 @@ impl Recovered for Restored {
 
     fn files(&self) -> Option<&Path> {
         None
+    }
+
+    fn access(&mut self, _: &Scratch) -> Result<Option<Access>, Trouble> {
+        Ok(Some(self.server.access()))
     }
 
     fn injure(&mut self, fault: Fault) -> Result<Option<Place>, Trouble> {

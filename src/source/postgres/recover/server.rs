@@ -11,8 +11,8 @@ use super::super::engine::Engine;
 use super::super::{Cluster, Database, Login, Session, Tls, session};
 use super::{Error, complaint, data, environment, of_session};
 use crate::sandbox::{Cage, Caged, Door, Ending, Out, Program, Scratch};
-use crate::source::Trouble;
 use crate::source::lent::make_folder;
+use crate::source::{Access, Trouble};
 
 /// The number in a socket's name.
 const PORT: u16 = 5432;
@@ -139,6 +139,15 @@ impl Server {
     /// A session in `database`, while nothing is there yet that could be at fault.
     pub(super) fn enter(&self, database: &str) -> Result<Session, session::Error> {
         enter(&self.door, &self.superuser, database, self.interrupted.clone())
+    }
+
+    /// How others reach it: as its superuser, for there is nobody else who may read everything.
+    pub(super) fn access(&self) -> Access {
+        Access {
+            folder: self.door.path().to_owned(),
+            paths: vec![("HOST", PathBuf::new())],
+            words: vec![("PORT", PORT.to_string()), ("USER", self.superuser.clone())],
+        }
     }
 
     /// The engine and what it was told, and its walls.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::super::FILE;
 use super::server::{SAVED, Server};
 use super::{Error, ask, data, environment, file, injure};
-use crate::sandbox::Ending;
+use crate::sandbox::{Ending, Scratch};
 use crate::source::redis::rdb;
-use crate::source::{Checked, Fault, Fingerprint, Kind, Place, Recovered, Rows, Trouble};
+use crate::source::{Access, Checked, Fault, Fingerprint, Kind, Place, Recovered, Rows, Trouble};
 
 /// A captured data set on its scratch server.
 pub(super) struct Restored {
@@ -66,6 +66,10 @@ impl Recovered for Restored {
 
     fn files(&self) -> Option<&Path> {
         None
+    }
+
+    fn access(&mut self, _: &Scratch) -> Result<Option<Access>, Trouble> {
+        Ok(Some(self.server.access()))
     }
 
     fn injure(&mut self, fault: Fault) -> Result<Option<Place>, Trouble> {

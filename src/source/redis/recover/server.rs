@@ -12,7 +12,7 @@ use super::super::{FILE, Login, Reply, Session, Taken, session};
 use super::{Error, data, environment, file, make_folder};
 use crate::policy::sources::Tls;
 use crate::sandbox::{Cage, Caged, Door, Ending, Out, Program, Scratch};
-use crate::source::Trouble;
+use crate::source::{Access, Trouble};
 
 /// The socket's file name.
 const SOCKET: &str = "redis.sock";
@@ -130,6 +130,15 @@ impl Server {
         let check = Program::new(self.engine.program("redis-check-rdb")).arg(self.room.join(FILE));
         let finished = self.cage.run(&check, Out::Kept, self.patience).map_err(environment)?;
         Ok((finished.ending, String::from_utf8_lossy(&finished.stdout).into_owned()))
+    }
+
+    /// How others reach it: a replica that takes no writes.
+    pub(super) fn access(&self) -> Access {
+        Access {
+            folder: self.door.path().to_owned(),
+            paths: vec![("SOCKET", SOCKET.into())],
+            words: Vec::new(),
+        }
     }
 
     /// The engine and what it was told, and its walls.
