@@ -116,9 +116,18 @@ fn a_server_that_forbids_the_lock_is_captured_and_its_drill_never_passes() {
 
 #[test]
 fn a_server_without_tls_that_asks_for_the_password_itself_is_told_from_one_that_is_down() {
-    let server = Server::start_with(Product::Mysql, &["--tls-version="]);
-    let bench = shop(&server, &server.socket());
-    server.sql("DROP USER backup@localhost");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let listens = format!("--port={port}");
+    let settings =
+        ["--tls-version=", "--skip-networking=OFF", "--bind-address=127.0.0.1", &listens];
+    let server = Server::start_with(Product::Mysql, &settings);
+    let bench = shop(&server, Path::new("127.0.0.1"));
+    let user = "user = \"backup\"\n";
+    bench.edit("policies/shop.toml", user, &format!("{user}port = {port}\n"));
+    // Nobody has logged in with the password yet, so that the server does not remember it.
+    server.sql(&format!("CREATE USER backup@'127.0.0.1' IDENTIFIED BY '{SECRET}'"));
 
     let refused = bench.run(&["backup", "shop"]).exits(1).stderr;
 
