@@ -9,7 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Rehearsal;
-use super::examine::{Bench, Down, Up, of_restore, whole};
+use super::examine::{Bench, Down, of_restore, whole};
+use super::up::Up;
 use crate::check::{self, Control, ControlOutcome, ControlResult, NotRun, Outcome, Why};
 use crate::ground::causes::chain;
 use crate::repo::{BlobId, NodeKind};

@@ -11,17 +11,17 @@ use tokio::runtime::Handle;
 
 use super::fetch::Fetched;
 use super::starting::{Begun, Starting};
-use super::{Error, Rehearsal, Request, controls, programs};
+use super::up::Up;
+use super::{Error, Rehearsal, Request, controls};
 use crate::account::Rooms;
-use crate::check::{self, Id, Judged, Outcome, Then, Why};
+use crate::check::{Id, Outcome, Why};
 use crate::ground::causes::chain;
 use crate::ground::ids::Name;
 use crate::ground::progress::Progress;
-use crate::ledger::details::{PartCompared, SourceRecovered};
-use crate::policy::{Asks, Assertion, CheckSettings, Query};
+use crate::policy::{Asks, CheckSettings};
 use crate::restore::{self, Compared};
 use crate::sandbox::{Launcher, Scratch};
-use crate::source::{self, Answered, Capture, Fingerprint, Place, Recovered, Source, Trouble};
+use crate::source::{Capture, Source, Trouble};
 
 /// What the thread needs; it outlives no borrow of the act.
 pub(super) struct Bench {
@@ -29,19 +29,10 @@ pub(super) struct Bench {
     pub(super) scratch: Arc<Scratch>,
     pub(super) progress: Arc<dyn Progress>,
     pub(super) runtime: Handle,
-    launcher: Launcher,
+    pub(super) launcher: Launcher,
     checks: Vec<CheckSettings>,
     /// All sources of the policy.
-    sources: Vec<Name>,
-}
-
-/// A source that was brought up.
-pub(super) struct Up {
-    pub(super) name: Name,
-    pub(super) source: Box<dyn Source>,
-    pub(super) capture: Capture,
-    pub(super) data: PathBuf,
-    pub(super) recovered: Box<dyn Recovered>,
+    pub(super) sources: Vec<Name>,
 }
 
 /// Climbs the rungs above restore.
@@ -163,218 +154,6 @@ impl Bench {
         let progress = self.progress.clone();
         self.runtime.block_on(restore::recheck(reader, *tree, request, progress))
     }
-
-    /// What became of one of the owner's assertions.
-    fn ask(
-        &self,
-        id: &Id,
-        check: &CheckSettings,
-        up: &mut [Up],
-        rehearsal: &mut Rehearsal,
-    ) -> Judged {
-        match &check.asks {
-            Asks::Query(query) => Self::query(id, check, query, up),
-            Asks::Files(asked) => match folder_of(&asked.source, up) {
-                Ok(folder) => {
-                    check::files(asked, &folder, check.deadline, &self.scratch, &self.launcher)
-                }
-                Err(not_up) => not_up.into(),
-            },
-            Asks::Program(argv) => match self.missing(up) {
-                None => {
-                    let (judged, confined) =
-                        programs::ask(id, argv, check.deadline, up, &self.scratch);
-                    rehearsal.confinement =
-                        joined(rehearsal.confinement.take().into_iter().chain(confined));
-                    judged
-                }
-                Some(name) => not_up(name).into(),
-            },
-        }
-    }
-
-    /// A source that did not come up.
-    fn missing(&self, up: &[Up]) -> Option<&Name> {
-        self.sources.iter().find(|name| up.iter().all(|up| up.name != **name))
-    }
-
-    fn query(id: &Id, check: &CheckSettings, query: &Query, up: &mut [Up]) -> Judged {
-        let folder = match &query.assertion {
-            Assertion::FilesIn(wanted) => folder_of(wanted, up).ok(),
-            Assertion::Expect(_) => None,
-        };
-        let Some(source) = up.iter_mut().find(|up| up.name == query.source) else {
-            return not_up(&query.source).into();
-        };
-        let database = query.database.as_deref();
-        let rows = match source.recovered.query(database, &query.text, check.deadline) {
-            Ok(rows) => rows,
-            Err(trouble) => return Outcome::of_trouble(id, &trouble).into(),
-        };
-        match (&query.assertion, folder) {
-            (Assertion::Expect(expectation), _) => {
-                check::expect(&check.name, expectation, &rows, &source.then(query))
-            }
-            (Assertion::FilesIn(_), Some(folder)) => Judged {
-                outcome: check::files_in(&rows, &folder),
-                found: Some(format!("{} names", rows.rows.len())),
-                at_capture: None,
-            },
-            (Assertion::FilesIn(wanted), None) => not_up(wanted).into(),
-        }
-    }
-}
-
-/// Where the files of the source `wanted` came out; the outcome where they did not.
-fn folder_of(wanted: &Name, up: &[Up]) -> Result<PathBuf, Outcome> {
-    let source = up.iter().find(|up| up.name == *wanted);
-    let folder = source.and_then(|up| up.recovered.files());
-    folder.map(ToOwned::to_owned).ok_or_else(|| not_up(wanted))
-}
-
-fn not_up(source: &Name) -> Outcome {
-    Outcome::not_run(Why::Skipped, format!("the source {source} is not up"))
-}
-
-impl Up {
-    /// What the capture says of a check.
-    fn then<'a>(&'a self, query: &'a Query) -> Then<'a> {
-        let same = |one: &&Answered| one.query == query.text && one.database == query.database;
-        Then {
-            moment: self.capture.consistent_time,
-            answered: self.capture.answers.iter().find(same),
-            zone: &query.zone,
-        }
-    }
-
-    /// The engine's own check, then equality with what was captured.
-    fn judge(&mut self, content: Option<&Compared>, rehearsal: &mut Rehearsal) {
-        let begun = Instant::now();
-        let id = Id::SelfCheck(self.name.clone());
-        let outcome = match self.recovered.self_check() {
-            Ok(checked) => Outcome::of_self_check(checked),
-            Err(trouble) => Outcome::of_trouble(&id, &trouble),
-        };
-        rehearsal.settle(id, outcome, self.checked_unit(), begun.elapsed());
-
-        let begun = Instant::now();
-        let id = Id::Equality(self.name.clone());
-        let restored = self.recovered.fingerprint();
-        let outcome = match &restored {
-            Ok(restored) => self.equality(restored, content),
-            Err(trouble) => Outcome::of_trouble(&id, trouble),
-        };
-        rehearsal.sources.push(self.compared(restored.ok().as_ref(), content));
-        rehearsal.settle(id, outcome, self.unit(), begun.elapsed());
-    }
-
-    /// A fingerprint of files speaks of names and metadata; their content is equal only if reading
-    /// all of it back found no difference either.
-    fn equality(&self, restored: &Fingerprint, content: Option<&Compared>) -> Outcome {
-        let Capture { kind, fingerprint, .. } = &self.capture;
-        let named = check::compare(*kind, fingerprint, restored);
-        if let Some(why) = self.capture.unheld()
-            && !matches!(named, Outcome::Broke(_))
-        {
-            return Outcome::not_run(Why::NotApplicable, why);
-        }
-        match (named, content) {
-            (named, _) if *kind != source::Kind::Files => named,
-            // A folder that lost its content, as where its disk is not mounted, is there itself.
-            (Outcome::Held { .. }, _) if self.capture.holds_nothing() => {
-                let what = "each of its paths was an empty folder, or an empty file";
-                Outcome::not_run(Why::NothingToCompare, what)
-            }
-            (Outcome::Held { compared }, Some(content)) => {
-                let below = format!("{}/", self.name);
-                let here = |place: &&Place| {
-                    place.object.split_once(' ').is_some_and(|(_, path)| path.starts_with(&below))
-                };
-                let told = content.differences.len() as u64;
-                if content.total_differences > told {
-                    return whole(content);
-                }
-                Outcome::of(compared.get(), content.differences.iter().filter(here).cloned())
-            }
-            (Outcome::Held { .. }, None) => {
-                Outcome::not_run(Why::Skipped, "the files' content was not read back")
-            }
-            (named, _) => named,
-        }
-    }
-
-    /// Whether nothing that was read back below `path`, a part of the fingerprint, differs; a
-    /// database's fingerprint is of its content already.
-    fn content_is_equal(&self, path: &str, content: Option<&Compared>) -> bool {
-        if self.capture.kind != source::Kind::Files {
-            return true;
-        }
-        let top = format!("{}{}", self.name, path.trim_end_matches('/'));
-        let is_below = |place: &Place| {
-            let path = place.object.split_once(' ').map_or("", |(_, path)| path);
-            path.strip_prefix(&top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        content.is_some_and(|content| {
-            content.total_differences == content.differences.len() as u64
-                && !content.differences.iter().any(is_below)
-        })
-    }
-
-    fn checked_unit(&self) -> &'static str {
-        match self.capture.kind {
-            source::Kind::Files | source::Kind::Command => "entries",
-            source::Kind::Sqlite => "pages",
-            source::Kind::Postgres => "relations",
-            source::Kind::Redis => "keys",
-            source::Kind::Mariadb | source::Kind::Mysql => "tables",
-        }
-    }
-
-    fn unit(&self) -> &'static str {
-        match self.capture.kind {
-            source::Kind::Files | source::Kind::Command => "entries",
-            source::Kind::Sqlite
-            | source::Kind::Postgres
-            | source::Kind::Mariadb
-            | source::Kind::Mysql => "rows",
-            source::Kind::Redis => "keys",
-        }
-    }
-
-    /// What the report shows of this source.
-    fn compared(
-        &self,
-        restored: Option<&Fingerprint>,
-        content: Option<&Compared>,
-    ) -> SourceRecovered {
-        let Capture { kind, fingerprint, .. } = &self.capture;
-        let captured = &fingerprint.parts;
-        let none = std::collections::BTreeMap::new();
-        let restored = restored.map_or(&none, |restored| &restored.parts);
-        let mut names: Vec<_> = captured.keys().chain(restored.keys()).collect();
-        names.sort();
-        names.dedup();
-        if fingerprint.version != kind.fingerprint_version() {
-            // No part is known to be equal, and none to differ.
-            names.clear();
-        }
-        let part = |name: &String| PartCompared {
-            name: name.clone(),
-            rows_captured: captured.get(name).map(|part| part.rows),
-            rows_restored: restored.get(name).map(|part| part.rows),
-            equal: captured.get(name) == restored.get(name) && self.content_is_equal(name, content),
-        };
-        SourceRecovered {
-            source: self.name.clone(),
-            kind: kind.to_string(),
-            engine: self.capture.engine.clone(),
-            captured_on: self.capture.host.clone(),
-            consistent_time: Some(self.capture.consistent_time),
-            entries: self.capture.entries,
-            bytes: self.capture.bytes,
-            parts: names.into_iter().map(part).collect(),
-        }
-    }
 }
 
 /// A source that is down again; a control may bring a copy of it up.
@@ -396,7 +175,7 @@ fn confinements(up: &[Up]) -> Option<String> {
 }
 
 /// All of them in one line; none for none.
-fn joined(confinements: impl Iterator<Item = String>) -> Option<String> {
+pub(super) fn joined(confinements: impl Iterator<Item = String>) -> Option<String> {
     let all: Vec<String> = confinements.collect();
     (!all.is_empty()).then(|| all.join("; "))
 }

@@ -4,6 +4,7 @@
 //! that goes wrong with data or environment becomes an outcome of the declared plan; `Err` means
 //! that there is no verdict: no key opens the repository, it is missing, or no record could be kept.
 
+mod assertions;
 mod controls;
 mod examine;
 mod fetch;
@@ -12,6 +13,7 @@ mod programs;
 mod queue;
 mod search_back;
 mod starting;
+mod up;
 mod write_down;
 
 pub use search_back::{Found, Searched, search_back};

@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::examine::Up;
+use super::up::Up;
 use crate::check::{Id, Judged, Outcome, Why};
 use crate::ground::ids::Name;
 use crate::sandbox::{self, Bounds, Cage, Ending, Finished, Out, Program, Scratch};
