@@ -6,20 +6,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use jiff::Timestamp;
-
-use super::pick::{self, NoPoint, Picked};
 use super::starting::{self, Preparing, Starting};
-use super::{Error, Rehearsal, Request};
-use crate::account::{self, Account, Locked, Rooms, Testimony};
-use crate::check::{Completeness, Id, Outcome, Why};
+use super::{Error, Rehearsal, Request, point};
+use crate::account::{self, Account, Locked, Rooms};
+use crate::check::{Id, Outcome, Why};
 use crate::ground::causes::chain;
-use crate::ledger::details::{Finding, NotCovered, Point};
-use crate::ledger::record::{Body, Record};
-use crate::repo::{BlobId, Reader, Snapshot, SnapshotId};
+use crate::repo::{BlobId, Reader, Snapshot};
 use crate::restore::{self, Fidelity, Occupied, Select};
 use crate::sandbox::{Reserved, Scratch};
-use crate::source::manifest::{self, INCOMPLETE, Manifest};
+use crate::source::manifest::{self, Manifest};
 use crate::source::{Capture, Place};
 
 /// A snapshot in scratch.
@@ -41,7 +36,7 @@ pub(super) enum Came {
 }
 
 /// Why the rungs above cannot be climbed.
-enum Stop {
+pub(super) enum Stop {
     /// Something is missing or damaged, as the damage gathered so far tells.
     Damaged,
     Environment(String),
@@ -98,14 +93,14 @@ struct Brought {
 
 /// What was learnt of the stored bytes.
 #[derive(Default)]
-struct Integrity {
+pub(super) struct Integrity {
     /// Blobs that were read and found to be what their names say.
     blobs: u64,
-    damage: Vec<Place>,
+    pub(super) damage: Vec<Place>,
 }
 
 impl Integrity {
-    fn damaged(&mut self, object: impl Into<String>, what: impl Into<String>) -> Stop {
+    pub(super) fn damaged(&mut self, object: impl Into<String>, what: impl Into<String>) -> Stop {
         self.damage.push(Place { object: object.into(), what: what.into() });
         Stop::Damaged
     }
@@ -141,7 +136,7 @@ impl Fetch<'_> {
     ) -> Result<Fetched, Stop> {
         let Self { request, account, scratch, rooms } = *self;
         let integrity = &mut brought.integrity;
-        let (picked, records) = point(request, account, rehearsal, integrity, rooms).await?;
+        let (picked, records) = point::find(request, account, rehearsal, integrity, rooms).await?;
         let index = account.index().await.map_err(|error| match &error {
             account::Error::Read(read) if !read.is_environment() => {
                 integrity.damaged("index", chain(&error))
@@ -156,7 +151,7 @@ impl Fetch<'_> {
             Reserved::Yes => {}
             Reserved::Crowded { .. } => return Err(Stop::Crowded(room.whole())),
         }
-        describe_point(request, &picked, manifest.as_ref(), &records, rehearsal);
+        point::describe(request, &picked, manifest.as_ref(), &records, rehearsal);
         brought.preparing = Some(starting::prepare(request, manifest.as_ref(), scratch, rooms));
 
         let wanted = restore::Request {
@@ -210,74 +205,6 @@ impl Room {
     }
 }
 
-/// The recovery point, and the ledger's records; settles whether it is the right one.
-async fn point(
-    request: Request<'_>,
-    account: &Account,
-    rehearsal: &mut Rehearsal,
-    integrity: &mut Integrity,
-    rooms: &Rooms,
-) -> Result<(Picked, Vec<Record>), Stop> {
-    let begun = Instant::now();
-    // Before the listing: what is on record by now must be listed then.
-    let testimony = account.testimony(rooms).await.map_err(|error| unknown(&error))?;
-    let Testimony { mut records, mut doubt } = testimony;
-    let published = account::published(&records);
-    let listing = account.repository.snapshot_files_with(&published).await;
-    let listing = listing.map_err(|error| unknown(&error))?;
-    // After it: whoever is not alive by now has left a record of what was listed.
-    let living = rooms.state.living_runs().await.map_err(|error| unknown(&error))?;
-    let listed: Vec<SnapshotId> = listing.iter().map(|(id, _)| *id).collect();
-    let is_readable = |(id, snapshot): &(SnapshotId, Result<_, _>)| snapshot.is_ok().then_some(*id);
-    let legible: Vec<SnapshotId> = listing.iter().filter_map(is_readable).collect();
-    let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
-    for (id, snapshot) in listing {
-        match snapshot {
-            Ok(snapshot) => readable.push((id, snapshot)),
-            Err(error) if error.is_environment() => return Err(unknown(&error)),
-            Err(error) => unreadable.push((id, chain(&error))),
-        }
-    }
-    readable.sort_by_key(|(_, snapshot)| snapshot.time);
-    let picked = pick::pick(request, readable, &records, &living, rooms.clock.now());
-    let mut meant = Vec::new();
-    for (id, what) in unreadable {
-        let object = format!("snapshot {id}");
-        if pick::may_be_meant(request, picked.as_ref().ok(), &records, id) {
-            meant.push(id);
-            integrity.damaged(object, what);
-        } else {
-            rehearsal.beside.push(Finding { object, what });
-        }
-    }
-    let mut lost = pick::lost(request, picked.as_ref().ok(), &records, &listed);
-    if !lost.is_empty() && doubt.is_none() {
-        // Where no lock could be taken they may have been forgotten since the ledger was read.
-        let anew = account.testimony(rooms).await.map_err(|error| unknown(&error))?;
-        let announced = account::announced(&anew.records);
-        lost.retain(|(id, _)| !announced.contains(id));
-        doubt = anew.doubt;
-    }
-    meant.extend(lost.iter().map(|(id, _)| *id));
-    rehearsal.instead_of = pick::first_meant(request, &meant, &records);
-    integrity.damage.extend(lost.into_iter().map(|(_, place)| place));
-    let picked = picked.map_err(|none| match none {
-        NoPoint::None(why) => integrity.damaged("recovery point", why),
-        NoPoint::Named(why) => Stop::Environment(why),
-    })?;
-    let mut vouched = pick::vouched(request, &picked, &records, &legible);
-    if doubt.is_none() && !matches!(vouched, Outcome::Held { .. }) {
-        // It may have been published and recorded since the ledger was read.
-        let anew = account.testimony(rooms).await.map_err(|error| unknown(&error))?;
-        Testimony { records, doubt } = anew;
-        vouched = pick::vouched(request, &picked, &records, &legible);
-    }
-    let alarm = doubt.map(|what| Outcome::not_run(Why::Contradiction, what));
-    let outcome = alarm.unwrap_or(vouched);
-    rehearsal.settle(Id::Point, outcome, "records", begun.elapsed());
-    Ok((picked, records))
-}
-
 /// `lifeboat.json` of a snapshot that has one. One that cannot be read is damage; the rest is
 /// restored all the same, so that everything that is damaged gets its name.
 async fn read_manifest(
@@ -297,66 +224,6 @@ async fn read_manifest(
     }
 }
 
-fn describe_point(
-    request: Request<'_>,
-    picked: &Picked,
-    manifest: Option<&Manifest>,
-    records: &[Record],
-    rehearsal: &mut Rehearsal,
-) {
-    let sources = manifest.map_or(&[][..], |manifest| &manifest.sources);
-    let consistent_time = sources.iter().map(|capture| capture.consistent_time).min();
-    let incomplete = picked.snapshot.tags.iter().any(|tag| tag == INCOMPLETE)
-        || sources.iter().any(|capture| !capture.skipped.is_empty());
-    rehearsal.point = Some(Point {
-        snapshot: picked.id.0,
-        time: picked.snapshot.time,
-        consistent_time,
-        pick: picked.how.clone(),
-        candidates: picked.candidates,
-        complete: !incomplete,
-        manifest: manifest.is_some(),
-    });
-    let mut unnamed = Vec::new();
-    for capture in sources {
-        rehearsal.not_covered.extend(capture.gaps().into_iter().map(|gap| NotCovered {
-            source: capture.source.clone(),
-            what: gap.kind.code().to_owned(),
-            database: gap.database,
-            names: gap.names,
-        }));
-        let allowed = super::write_down::may_skip(request.policy, &capture.source);
-        for skipped in &capture.skipped {
-            rehearsal
-                .skipped
-                .push(Finding { object: skipped.path.clone(), what: skipped.reason.clone() });
-            if !allowed(&skipped.path) {
-                unnamed.push(skipped.path.clone());
-            }
-        }
-    }
-    let untold = incomplete && rehearsal.skipped.is_empty();
-    let mut counts_from = consistent_time;
-    if untold || !unnamed.is_empty() {
-        rehearsal.completeness = Completeness::Incomplete { unnamed };
-        // What lacks items does not make the data any younger.
-        counts_from = newest_complete(request, records);
-    }
-    // A moment that is still to come is a clock that was wrong, and no age.
-    rehearsal.measured.data_age =
-        counts_from.and_then(|time| rehearsal.started.duration_since(time).try_into().ok());
-}
-
-fn newest_complete(request: Request<'_>, records: &[Record]) -> Option<Timestamp> {
-    let complete = records.iter().filter_map(|record| match &record.event.body {
-        Body::BackupFinished(finished) if finished.policy == request.policy.name => {
-            finished.complete.then_some(finished.consistent_time)
-        }
-        _ => None,
-    });
-    complete.max()
-}
-
-fn unknown(error: &(dyn std::error::Error + 'static)) -> Stop {
+pub(super) fn unknown(error: &(dyn std::error::Error + 'static)) -> Stop {
     Stop::Environment(chain(error))
 }

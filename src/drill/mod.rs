@@ -9,6 +9,7 @@ mod controls;
 mod examine;
 mod fetch;
 mod pick;
+mod point;
 mod programs;
 mod queue;
 mod search_back;
