@@ -1,14 +1,20 @@
 //! What to do about the errors that acts end with: hints by the kind of error.
 
+mod engines;
+mod repository;
+
 use std::io;
+
+use engines::{of_dump, of_mysql, of_mysql_dump, of_postgres, of_redis};
+use repository::{of_damage, of_forget, of_prune, of_repair};
 
 use super::hint::{self, Hinting};
 use crate::ground::secret;
 use crate::repo::OpenError;
 use crate::repo::lock::LockError;
-use crate::retain::{Refusal, forget, prune};
-use crate::source::postgres::{DumpError, session};
-use crate::source::{RunningError, mysql, redis};
+use crate::retain::{forget, prune};
+use crate::source::postgres::session;
+use crate::source::redis;
 use crate::store::s3::Trouble;
 use crate::{account, backup, drill, ledger, repair, repo, restore, source, state, store};
 
@@ -171,242 +177,6 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     }
 }
 
-/// What to do where snapshots are not removed.
-fn of_forget(error: &forget::Error) -> Option<&'static str> {
-    match error {
-        forget::Error::KeepsAll { .. } => {
-            Some("say in the policy what to keep, e.g. [retention] with daily = 7")
-        }
-        forget::Error::Refused(Refusal::TooMany { .. }) => {
-            Some("look at the plan; if it is meant so, say --allow-many")
-        }
-        forget::Error::Refused(Refusal::Future { .. }) => Some(
-            "this host's clock is behind, or the clock of whoever made it was ahead: nothing is \
-             removed until that is mended or its time has come; where it is not worth waiting for, \
-             remove it from `snapshots/` in the store and record that with --accept-lost",
-        ),
-        forget::Error::Refused(Refusal::PinMissing { .. }) => {
-            Some("mend `pins` in the policy's [retention]: `lifeboat snapshots` shows the ids")
-        }
-        forget::Error::Unlisted { .. } => {
-            Some("nothing is removed while the store's listings are wrong: look at the store")
-        }
-        forget::Error::Remove { .. } => Some(
-            "what is gone is on the ledger, and the next run goes on; `lifeboat grants --for prune` \
-             prints what the keys of a host that forgets must be allowed",
-        ),
-        forget::Error::NewestUnread { .. } | forget::Error::NewestBroken { .. } => Some(
-            "nothing is removed while what would stay cannot be read: `lifeboat verify` tells what \
-             is damaged; then back up anew",
-        ),
-        forget::Error::Lost(_) => {
-            Some("if somebody removed them on purpose, --accept-lost records that; else look why")
-        }
-        _ => None,
-    }
-}
-
-/// What to do where a database server does not do what it was asked.
-fn of_postgres(error: &session::Error) -> Option<&'static str> {
-    match error {
-        session::Error::Connect { .. } => {
-            Some("is the server up? look at `host`, `port` and `tls` of the source in the policy")
-        }
-        session::Error::NotAdmitted { .. } => Some(
-            "look at `user`, `password` and `databases` of the source; `lifeboat grants` prints \
-             what its log-in must be allowed",
-        ),
-        session::Error::Refused { code, .. } if code == "55P03" => Some(
-            "another session holds a lock on a table that is to be read: run it again when that \
-             is done, or give `lock_timeout` of the source more time",
-        ),
-        session::Error::Refused { code, .. } if code.starts_with("57P") => {
-            Some("the server was stopped, or ended the session: run it again once it is up")
-        }
-        session::Error::Lost { .. } => {
-            Some("was the server stopped? its log says why; run it again once it is up")
-        }
-        session::Error::TimedOut { .. } => Some(
-            "the server is busy or away; `statement_deadline` of the source says how long one \
-             question may take",
-        ),
-        _ => None,
-    }
-}
-
-/// What to do where a Redis server does not do what it was asked.
-fn of_redis(error: &redis::SessionError) -> Option<&'static str> {
-    use redis::SessionError as Error;
-    match error {
-        Error::Connect { .. } => {
-            Some("is the server up? look at `host`, `port` and `tls` of the source in the policy")
-        }
-        Error::NotAdmitted { .. } => Some("look at `user` and `password` of the source"),
-        Error::Refused { said } if said.starts_with("NOAUTH") || said.starts_with("NOPERM") => {
-            Some(
-                "look at `user` and `password` of the source; `lifeboat grants` prints what its user \
-             must be allowed",
-            )
-        }
-        Error::Silent { .. } => Some(
-            "the server is busy or away; `silence` of the source says how long it may say nothing",
-        ),
-        Error::Lost(_) | Error::Closed => {
-            Some("was the server stopped? its log says why; run it again once it is up")
-        }
-        _ => None,
-    }
-}
-
-/// What to do where a dump is none.
-fn of_dump(error: &DumpError) -> Option<&'static str> {
-    match error {
-        DumpError::Ended(RunningError::Failed { .. }) => Some(
-            "mend what pg_dump complains of, then run it again: a server that was stopped, or a \
-             lock that another session holds on a table (`lock_timeout` of the source)",
-        ),
-        DumpError::Damaged(_) | DumpError::Unlike => Some(
-            "run it again; if it stays so, do not trust this pg_dump: [[engine]] in the site file \
-             names another one",
-        ),
-        _ => None,
-    }
-}
-
-/// What to do where a server of MariaDB or MySQL does not do what it was asked.
-fn of_mysql(error: &mysql::session::Error) -> Option<&'static str> {
-    use mysql::session::{Error, number};
-    match error {
-        Error::Connect { .. } => {
-            Some("is the server up? look at `host`, `port` and `tls` of the source in the policy")
-        }
-        Error::NotAdmitted { number, .. } if number::LOCKED.contains(number) => {
-            Some("the account is locked: run the ALTER USER that `lifeboat grants --sql` ends with")
-        }
-        Error::NotAdmitted { .. } => Some(
-            "the account is not there, is still locked, or its password is another: look at `user` and \
-             `password` of the source; `lifeboat grants --sql` prints what makes and unlocks it",
-        ),
-        Error::Unencrypted { .. } => Some(
-            "the account is not there or its password is another (`lifeboat grants --sql` prints what \
-             makes it), or the server forgot the password since it was last used \
-             (caching_sha2_password): say tls = \"require\" in the source, or give the server \
-             certificates, so that it may be asked",
-        ),
-        Error::Refused { number: number::LOCK_WAIT_TIMEOUT, .. } => Some(
-            "another session holds a lock (a backup, FLUSH TABLES WITH READ LOCK, a long ALTER \
-             TABLE; on MySQL also a long query): run it again when that is done, or give `lock_timeout` \
-             of the source more time",
-        ),
-        Error::Lost { .. } => {
-            Some("was the server stopped? its log says why; run it again once it is up")
-        }
-        Error::TimedOut { .. } => Some(
-            "the server is busy or away; `statement_deadline` of the source says how long one \
-             question may take",
-        ),
-        _ => None,
-    }
-}
-
-/// What to do where its dump is none.
-fn of_mysql_dump(error: &mysql::DumpError) -> Option<&'static str> {
-    match error {
-        mysql::DumpError::Ended(RunningError::Failed { .. })
-        | mysql::DumpError::Complained { .. } => {
-            Some("mend what the dumping program complains of, then run it again")
-        }
-        mysql::DumpError::Cut | mysql::DumpError::Unlike | mysql::DumpError::Order { .. } => Some(
-            "run it again; if it stays so, do not trust this dumping program: [[engine]] in the \
-             site file names another one",
-        ),
-        _ => None,
-    }
-}
-
-/// What to do where a prune stops.
-fn of_prune(error: &repo::prune::Error) -> Option<&'static str> {
-    use repo::prune::Error;
-    if is_of_a_full_disk(error) {
-        return Some(
-            "before it deletes a prune stores a lock, a record and a smaller index: make a few MiB of \
-             room on the store's disk (enlarge it, move something else away) and run it again; what \
-             nobody needs goes first and makes the room for the rest",
-        );
-    }
-    match error {
-        Error::NoSnapshots => Some(
-            "an empty listing proves nothing: look at the store; where all snapshots are gone for \
-             good back up anew, and the next prune removes what that snapshot does not need",
-        ),
-        Error::Unlisted { .. } => Some(
-            "nothing is removed while the store's listings are wrong; where somebody removed a \
-             snapshot on purpose, `lifeboat forget --accept-lost` records that",
-        ),
-        Error::Rival { .. } => {
-            Some("run it again when that one is done: one host should prune a repository")
-        }
-        Error::Snapshot(error) if error.is_environment() => Some(
-            "nothing is removed that it may need: see to it that the store lets this user read it, and \
-             prune again",
-        ),
-        Error::Snapshot(_) => Some(
-            "nothing is removed that it may need: bring it back from a copy of the store; where it is \
-             lost for good remove it from `snapshots/` there, record that with `lifeboat forget \
-             --accept-lost` if the ledger names it, and prune again",
-        ),
-        Error::Tree(_) | Error::Lost { .. } | Error::Save(_) => Some(
-            "nothing is removed from a damaged repository: `lifeboat verify` names what is lost",
-        ),
-        _ => None,
-    }
-}
-
-/// What to do where a repair stops.
-fn of_repair(error: &repo::repair::Error) -> Option<&'static str> {
-    use repo::repair::Error;
-    match error {
-        Error::IndexFirst { .. } | Error::Unnamed { .. } => {
-            Some("`lifeboat repair index` names anew what packs hold; then run it again")
-        }
-        Error::Whole { .. } => Some(
-            "`lifeboat repair index` mends what the index says of it; if that is right already, this \
-             machine's memory or the way to the store changes what is read",
-        ),
-        Error::Disturbed { .. } => {
-            Some("another program, which takes no locks, wrote meanwhile: run it again without it")
-        }
-        _ => None,
-    }
-}
-
-/// What to do where something of the repository cannot be read.
-fn of_damage(error: &repo::Error) -> Option<&'static str> {
-    let (repo::Error::Damaged { object, .. } | repo::Error::Malformed { object, .. }) = error
-    else {
-        return None;
-    };
-    match object.as_str().split('/').next() {
-        Some("index") => Some(
-            "`lifeboat repair index` names anew what packs hold; it deletes nothing that can be read",
-        ),
-        Some("snapshots") => Some(
-            "`lifeboat verify` tells what else is damaged; a version of the store's own, or a copy, \
-             may still have it",
-        ),
-        _ => None,
-    }
-}
-
-/// Whether the disk of a store in a folder has no room left.
-fn is_of_a_full_disk(error: &(dyn std::error::Error + 'static)) -> bool {
-    let links = std::iter::successors(Some(error), |error| error.source());
-    let kinds = links.filter_map(|link| link.downcast_ref::<io::Error>()).map(io::Error::kind);
-    kinds
-        .into_iter()
-        .any(|kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
-}
-
 /// What to do where an S3 service does not do what it was asked.
 fn of_s3(trouble: &Trouble) -> Option<&'static str> {
     Some(match trouble {
@@ -455,51 +225,4 @@ pub(super) fn account_error<'a>(
         return Some(error);
     }
     link.downcast_ref()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_keeps_a_server_from_being_captured_comes_with_what_to_do() {
-        let refused = |code: &str| session::Error::Refused {
-            database: "shop".into(),
-            code: code.into(),
-            message: "no".into(),
-        };
-        let failed = DumpError::Ended(RunningError::Failed {
-            program: "pg_dump",
-            status: "exit 1".into(),
-            complaints: String::new(),
-        });
-
-        assert!(of(&refused("55P03")).unwrap().contains("`lock_timeout`"));
-        assert!(of(&refused("57P01")).unwrap().contains("was stopped"));
-        assert!(of(&failed).unwrap().contains("server that was stopped"));
-        assert!(of(&DumpError::Unlike).unwrap().contains("do not trust this pg_dump"));
-        assert_eq!(of(&refused("42501")), None);
-    }
-
-    #[test]
-    fn an_index_file_that_cannot_be_read_comes_with_its_repair_and_a_lock_does_not() {
-        let hint = |object: &str| {
-            let source = serde_json::from_str::<u8>("junk").unwrap_err();
-            of(&repo::Error::Malformed { object: object.parse().unwrap(), source })
-        };
-
-        assert!(hint("index/00").unwrap().contains("`lifeboat repair index`"));
-        assert!(hint("snapshots/00").unwrap().contains("`lifeboat verify`"));
-        assert_eq!(hint("locks/00"), None);
-    }
-
-    #[test]
-    fn a_lock_that_cannot_be_read_comes_with_how_to_remove_it() {
-        let object = "locks/00".parse().unwrap();
-        let source = serde_json::from_str::<u8>("junk").unwrap_err();
-
-        let hint = of(&LockError::Repository(repo::Error::Malformed { object, source })).unwrap();
-
-        assert!(hint.contains("`lifeboat unlock --all`"), "{hint}");
-    }
 }

@@ -81,6 +81,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let mut names = Names::default();
     let mut sources = named(&args, &mut names)?;
+    let is_new = !args.folder.exists();
     starter::make_folder(&args.folder)?;
     let folder = args
         .folder
@@ -95,7 +96,13 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     }
     if sources.is_empty() {
         match &discovered {
-            Some(found) => return Err(found.nothing()),
+            Some(found) => {
+                if is_new {
+                    // What cannot be removed holds something, and stays.
+                    let _ = std::fs::remove_dir(&folder);
+                }
+                return Err(found.nothing());
+            }
             None => {
                 let what = What::Files(vec!["/etc".into()]);
                 sources.push(Declared { name: "files".to_owned(), what });

@@ -1,6 +1,7 @@
 //! `lifeboat status`: how things stand, read from the bucket; and what this host is about to do.
 
 mod aborted;
+mod last;
 mod present;
 mod stored;
 

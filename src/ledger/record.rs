@@ -2,6 +2,8 @@
 //!
 //! RFC 8785 JSON, integers only, durations in `_ms`.
 
+mod drilled;
+
 use std::collections::HashMap;
 
 use jiff::Timestamp;
@@ -10,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::Remembered;
 use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
+
+pub use drilled::{Answer, DrillFinished, Parts, Word};
 
 /// A record as it stands on the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,74 +238,6 @@ pub struct BackupFinished {
     pub details: Digest,
 }
 
-/// How a drill ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DrillFinished {
-    pub policy: Name,
-    /// None: all rungs without a declared drill.
-    pub drill: Option<Name>,
-    pub run: RunId,
-    pub slot: Option<Timestamp>,
-    /// None where no recovery point could be picked.
-    pub snapshot: Option<Digest>,
-    pub verdict: Word,
-    pub parts: Parts,
-    pub recovery_ms: Option<u64>,
-    pub data_age_ms: Option<u64>,
-    pub checks_held: u64,
-    pub checks_declared: u64,
-    pub controls_found: u64,
-    pub controls_run: u64,
-    pub policy_digest: Digest,
-    /// SHA-256 of the plain [`super::details::Drill`].
-    pub details: Digest,
-    /// The last checkpoint that the writer had signed before: it must be in the store.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signed: Option<Remembered>,
-    /// The point that was meant and cannot be had, which alone fails the drill: `snapshot` was tried in its
-    /// place, and is not what is found wanting.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instead_of: Option<Digest>,
-    /// Whether a person named the point: says nothing of the one that the drill picks.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub named: bool,
-    /// The failed drill after which this older recovery point was tried: says nothing of the latest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub searched_for: Option<RunId>,
-}
-
-impl DrillFinished {
-    /// The recovery point that its verdict is about.
-    pub fn about(&self) -> Option<Digest> {
-        self.instead_of.or(self.snapshot)
-    }
-
-    /// Whether it shows that an older point comes back in the place of the one that `failed` drilled. Of
-    /// several that do the last on the ledger is of the newest point: a search goes on only to newer ones.
-    pub fn stands_in_for(&self, failed: RunId) -> bool {
-        self.searched_for == Some(failed) && self.parts.prove_the_snapshot()
-    }
-}
-
-/// The verdict's word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Word {
-    Pass,
-    Fail,
-    Inconclusive,
-}
-
-/// One part of a verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answer {
-    Yes,
-    No,
-    Unknown,
-    NotApplicable,
-}
-
 /// The backups that `records` say were published, in their order.
 pub fn publications(
     records: &[Record],
@@ -337,28 +273,6 @@ pub fn found_damaged(records: &[Record]) -> HashMap<Digest, u64> {
         }
     }
     found
-}
-
-/// The verdict's parts (design §9).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Parts {
-    pub restorable: Answer,
-    pub intact: Answer,
-    pub within_rto: Answer,
-    pub within_rpo: Answer,
-    pub cleaned_up: Answer,
-}
-
-impl Parts {
-    /// Whether the snapshot is proved good, whatever the clock said: retention keeps the newest.
-    pub fn prove_the_snapshot(&self) -> bool {
-        self.restorable == Answer::Yes && self.intact == Answer::Yes
-    }
-
-    /// Whether the snapshot is found broken.
-    pub fn refute_the_snapshot(&self) -> bool {
-        self.restorable == Answer::No || self.intact == Answer::No
-    }
 }
 
 impl Body {
