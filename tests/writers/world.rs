@@ -16,7 +16,7 @@ use crate::seaweed::{ADMIN, seaweed};
 /// Seconds that all of them work at once, in each round.
 const SECONDS: u64 = 12;
 
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The same where every phase is to be hit.
 const LONG_PATIENCE: Duration = Duration::from_secs(900);
