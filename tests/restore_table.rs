@@ -72,6 +72,8 @@ fn what_cannot_come_out_whole_leaves_no_file_and_replaces_none() {
 
     let unknown = table("order").exits(1).stderr;
     assert!(unknown.contains("holds: orders, products"), "{unknown}");
+    // Nobody else's prune waits for what came to nothing.
+    assert_eq!(bench.files("store/acme/repo/locks"), Vec::<std::path::PathBuf>::new());
     fs::write(&to, "mine").unwrap();
     let occupied = table("orders").exits(1).stderr;
     assert!(occupied.contains("is there already"), "{occupied}");

@@ -7,23 +7,22 @@ mod table;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
-use std::time::Instant;
 
 use serde::Serialize;
 
 use super::app::Opened;
 use super::output::visible;
 use super::{App, Exit};
-use crate::account::{self, Locked};
+use crate::account;
 use crate::ground::ids::{Name, RunId};
 use crate::ground::size::ByteSize;
 use crate::ledger::record::Body;
 use crate::policy::PolicyName;
 use crate::policy::sources::{SourceKind, SourceSettings};
-use crate::repo::{Reader, SnapshotId};
+use crate::repo::SnapshotId;
 use crate::restore::{self, Fidelity, Occupied, Select};
 use crate::source::Place;
+use fetched::Reading;
 use point::{OnLedger, Point};
 
 /// Restore a snapshot, a part of it into a folder, one table as SQL, or databases into a server
@@ -102,15 +101,8 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
 }
 
 async fn into_folder(args: &Args, to: &Path, app: &App) -> anyhow::Result<Exit> {
-    let Opened { policy, account, rooms, .. } = app.open(&args.policy).await?;
-    let lock = Locked::to_read(&account, &rooms).await?;
-    let begun = Instant::now();
-    let Point { id: snapshot, tree, on_ledger, warnings } =
-        point::find(&account, &policy, &args.snapshot, &rooms).await?;
-    // Before the data comes, which may take hours.
-    warnings.iter().for_each(|warning| rooms.progress.note(&format!("WARNING: {warning}")));
-    let (index, unread) = account.repository.load_readable_index().await?;
-    let reader = Reader::new(account.repository.clone(), Arc::new(RwLock::new(index)));
+    let opened = app.open(&args.policy).await?;
+    let Opened { policy, account, rooms, .. } = &opened;
     let request = restore::Request {
         to: to.to_owned(),
         select: select(args)?,
@@ -119,12 +111,14 @@ async fn into_folder(args: &Args, to: &Path, app: &App) -> anyhow::Result<Exit> 
         most_bytes: None,
         interrupted: rooms.interrupted.clone(),
     };
-    tracing::info!(phase = "fetch");
-    let restored = restore::run(&reader, tree, &request, rooms.progress.clone()).await;
-    if let Some(lock) = lock {
-        lock.release().await?;
-    }
-    let mut restored = restored?;
+    let fetch = async |reading: &Reading| {
+        tracing::info!(phase = "fetch");
+        let progress = rooms.progress.clone();
+        Ok(restore::run(&reading.reader, reading.point.tree, &request, progress).await?)
+    };
+    let (reading, mut restored) = fetched::under_lock(args, &opened, fetch).await?;
+    let Reading { begun, point, unread, .. } = reading;
+    let Point { id: snapshot, on_ledger, warnings, .. } = point;
     // What they named may lie in other index files too: whatever came back is whole all the same.
     let damaged = unread.iter().map(|error| Place {
         object: "index".to_owned(),

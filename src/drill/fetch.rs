@@ -145,9 +145,11 @@ impl Fetch<'_> {
         })?;
         let reader = Reader::new(account.repository.clone(), index);
         let manifest = read_manifest(&reader, picked.snapshot.tree, integrity).await?;
-        let most_bytes = request.setup.site.scratch.max.map(|size| size.0);
         let room = Room::of(&picked.snapshot, manifest.as_ref());
-        match scratch.reserve(room.whole(), most_bytes).map_err(|error| unknown(&error))? {
+        match scratch
+            .reserve(room.whole(), request.most_bytes())
+            .map_err(|error| unknown(&error))?
+        {
             Reserved::Yes => {}
             Reserved::Crowded { .. } => return Err(Stop::Crowded(room.whole())),
         }
@@ -159,7 +161,7 @@ impl Fetch<'_> {
             select: Select::Everything,
             occupied: Occupied::Refuse,
             fidelity: Fidelity::Drill,
-            most_bytes,
+            most_bytes: request.most_bytes(),
             interrupted: rooms.interrupted.clone(),
         };
         let restored =

@@ -78,6 +78,11 @@ impl Request<'_> {
         self.searched_for.is_none() && self.snapshot.is_some_and(|wanted| wanted != "latest")
     }
 
+    /// The most that scratch environments may hold.
+    fn most_bytes(&self) -> Option<u64> {
+        self.setup.site.scratch.max.map(|size| size.0)
+    }
+
     /// Everything this drill declares, before anything runs.
     fn plan(&self) -> Plan {
         let checks = self.drill.map_or(&[][..], |drill| &drill.checks);

@@ -131,10 +131,8 @@ fn can_be_run(program: &Path) -> Result<(), Error> {
 }
 
 fn bounds(limit: Duration) -> Bounds {
-    let system = rustix::system::sysinfo();
-    let memory = system.totalram.saturating_mul(u64::from(system.mem_unit));
     Bounds {
-        memory_bytes: (memory / 4 * 3).max(LEAST_MEMORY_BYTES),
+        memory_bytes: Bounds::most_memory(LEAST_MEMORY_BYTES),
         processes: PROCESSES,
         file_bytes: FILE_BYTES,
         wall: limit,

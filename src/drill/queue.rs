@@ -20,10 +20,10 @@ pub(super) async fn wait(
     rooms: &Rooms,
 ) -> Rehearsal {
     let (begun, mut is_told) = (Instant::now(), false);
-    let most = request.setup.site.scratch.max.map(|size| size.0);
     rooms.progress.phase("queue", None);
     while rooms.check_interrupted().is_ok()
-        && let Ok(Reserved::Crowded { others, bytes: held }) = scratch.reserve(bytes, most)
+        && let Ok(Reserved::Crowded { others, bytes: held }) =
+            scratch.reserve(bytes, request.most_bytes())
     {
         if !std::mem::replace(&mut is_told, true) {
             rooms.progress.note(&format!(

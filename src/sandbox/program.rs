@@ -18,6 +18,15 @@ pub struct Bounds {
     pub wall: Duration,
 }
 
+impl Bounds {
+    /// As much memory as a cage may have on this host, which others use, too; never less than `least`.
+    pub fn most_memory(least: u64) -> u64 {
+        let system = rustix::system::sysinfo();
+        let memory = system.totalram.saturating_mul(u64::from(system.mem_unit));
+        (memory / 4 * 3).max(least)
+    }
+}
+
 /// A program to run in a cage. It has no input, and no environment but what stands here.
 #[derive(Debug, Clone)]
 pub struct Program {

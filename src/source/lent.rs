@@ -112,3 +112,24 @@ pub(super) fn make_folder(path: &Path, scratch: &Scratch) -> Result<(), Trouble>
 pub(super) fn trouble(action: &'static str, path: &Path, source: io::Error) -> Trouble {
     Trouble::Environment(Box::new(Error::Io { action, path: path.to_owned(), source }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_lent_to_a_server_that_did_not_start_is_as_it_was() {
+        let place = tempfile::tempdir().unwrap();
+        let restored = place.path().join("shop.dump");
+        fs::write(&restored, "rows").unwrap();
+        fs::set_permissions(&restored, Permissions::from_mode(0o640)).unwrap();
+        let rights = || fs::metadata(&restored).unwrap().permissions().mode() & 0o7777;
+        let mut lent = Lent::default();
+
+        lent.link(place.path(), "shop.dump", &place.path().join("lent")).unwrap();
+        assert_eq!(rights(), 0o400);
+        drop(lent);
+
+        assert_eq!(rights(), 0o640);
+    }
+}

@@ -4,8 +4,7 @@
 //! it holds afterwards is compared with the captured moment; only equality ends with 0.
 
 use std::path::Path;
-use std::sync::{Arc, RwLock};
-use std::time::Instant;
+use std::sync::Arc;
 
 use anyhow::bail;
 use serde::Serialize;
@@ -14,15 +13,16 @@ use super::super::app::Opened;
 use super::super::hint::Hinting;
 use super::super::output::visible;
 use super::super::{App, Exit};
-use super::point::{self, OnLedger, Point};
+use super::fetched::Reading;
+use super::point::{OnLedger, Point};
 use super::{Args, fetched};
-use crate::account::{self, Locked, Rooms};
+use crate::account::{self, Rooms};
 use crate::check::{self, Outcome, Why};
 use crate::ground::ids::{Name, RunId};
 use crate::ground::size::ByteSize;
 use crate::ledger::record::Body;
 use crate::policy::{self, TargetKind};
-use crate::repo::{Reader, SnapshotId};
+use crate::repo::SnapshotId;
 use crate::restore::Select;
 use crate::sandbox::Scratch;
 use crate::source::manifest::Manifest;
@@ -53,32 +53,29 @@ struct Answer {
 
 /// Loads the databases of one source into the server `named`.
 pub(super) async fn run(args: &Args, named: &Name, app: &App) -> anyhow::Result<Exit> {
-    let Opened { setup, policy, account, rooms } = app.open(&args.policy).await?;
-    let server = setup.target(named, &policy)?;
-    let lock = Locked::to_read(&account, &rooms).await?;
-    let begun = Instant::now();
-    let Point { id: snapshot, tree, on_ledger, warnings } =
-        point::find(&account, &policy, &args.snapshot, &rooms).await?;
-    warnings.iter().for_each(|warning| rooms.progress.note(&format!("WARNING: {warning}")));
-    let (index, _) = account.repository.load_readable_index().await?;
-    let reader = Reader::new(account.repository.clone(), Arc::new(RwLock::new(index)));
-    let manifest = fetched::manifest(&reader, tree).await?;
-    let capture = find(&manifest, args.source.as_ref(), server)?;
-    let scratch = Arc::new(account::scratch(&setup.site.scratch, &rooms)?);
-    let loading = Loading {
-        target: Arc::from(target::to(server, &rooms.host)),
-        capture: capture.clone(),
-        replaced: args.replace.clone(),
-        scratch: scratch.clone(),
-        rooms: rooms.clone(),
+    let opened = app.open(&args.policy).await?;
+    let Opened { setup, policy, account, rooms } = &opened;
+    let server = setup.target(named, policy)?;
+    let scratch = Arc::new(account::scratch(&setup.site.scratch, rooms)?);
+    let fetch = async |reading: &Reading| {
+        let manifest = reading.manifest().await?;
+        let loading = Loading {
+            target: Arc::from(target::to(server, &rooms.host)),
+            capture: find(&manifest, args.source.as_ref(), server)?,
+            replaced: args.replace.clone(),
+            scratch: scratch.clone(),
+            rooms: rooms.clone(),
+        };
+        let replaced = loading.look().await?;
+        let select = Select::Source(loading.capture.source.clone());
+        let data = reading.bring(select, &scratch, rooms).await?;
+        Ok((data.join(loading.capture.source.as_str()), loading, replaced))
     };
-    let replaced = loading.look().await?;
-    let select = Select::Source(capture.source.clone());
-    let data = fetched::into_scratch(&reader, tree, select, &scratch, &rooms).await;
-    if let Some(lock) = lock {
-        lock.release().await?;
-    }
-    let data = data?.join(capture.source.as_str());
+    let (reading, fetched) = fetched::under_lock(args, &opened, fetch).await?;
+    let (data, loading, replaced) = fetched;
+    let capture = loading.capture.clone();
+    let Reading { begun, point, .. } = reading;
+    let Point { id: snapshot, on_ledger, warnings, .. } = point;
     tracing::info!(phase = "record");
     let databases = capture.databases();
     let body = Body::Restore {

@@ -5,8 +5,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
-use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
@@ -17,12 +15,13 @@ use super::super::output::visible;
 use super::super::{App, Exit};
 use super::Args;
 use super::fetched;
-use super::point::{self, OnLedger, Point};
-use crate::account::{self, Locked, Rooms};
+use super::fetched::Reading;
+use super::point::{OnLedger, Point};
+use crate::account::{self, Rooms};
 use crate::ground::ids::RunId;
 use crate::ground::size::ByteSize;
 use crate::ledger::record::Body;
-use crate::repo::{Reader, SnapshotId};
+use crate::repo::SnapshotId;
 use crate::restore::Select;
 use crate::sandbox::Scratch;
 use crate::source::manifest::Manifest;
@@ -47,26 +46,23 @@ struct Answer {
 /// Brings `named` out into the file `to`.
 pub(super) async fn run(args: &Args, named: &str, to: &Path, app: &App) -> anyhow::Result<Exit> {
     let folder = folder_of(to)?;
-    let Opened { setup, policy, account, rooms } = app.open(&args.policy).await?;
-    let lock = Locked::to_read(&account, &rooms).await?;
-    let begun = Instant::now();
-    let Point { id: snapshot, tree, on_ledger, warnings } =
-        point::find(&account, &policy, &args.snapshot, &rooms).await?;
-    warnings.iter().for_each(|warning| rooms.progress.note(&format!("WARNING: {warning}")));
-    let (index, _) = account.repository.load_readable_index().await?;
-    let reader = Reader::new(account.repository.clone(), Arc::new(RwLock::new(index)));
-    let manifest = fetched::manifest(&reader, tree).await?;
-    let (capture, table) = find(&manifest, args, named)?;
-    let scratch = account::scratch(&setup.site.scratch, &rooms)?;
-    let select = match table.file(&capture) {
-        Some(file) => Select::File(format!("{}/{file}", capture.source)),
-        None => Select::Source(capture.source.clone()),
+    let opened = app.open(&args.policy).await?;
+    let Opened { setup, policy, account, rooms } = &opened;
+    let fetch = async |reading: &Reading| {
+        let manifest = reading.manifest().await?;
+        let (capture, table) = find(&manifest, args, named)?;
+        let scratch = account::scratch(&setup.site.scratch, rooms)?;
+        let select = match table.file(&capture) {
+            Some(file) => Select::File(format!("{}/{file}", capture.source)),
+            None => Select::Source(capture.source.clone()),
+        };
+        let data = reading.bring(select, &scratch, rooms).await?;
+        Ok((data.join(capture.source.as_str()), capture, table, scratch))
     };
-    let fetched = fetched::into_scratch(&reader, tree, select, &scratch, &rooms).await;
-    if let Some(lock) = lock {
-        lock.release().await?;
-    }
-    let data = fetched?.join(capture.source.as_str());
+    let (reading, fetched) = fetched::under_lock(args, &opened, fetch).await?;
+    let (data, capture, table, scratch) = fetched;
+    let Reading { begun, point, .. } = reading;
+    let Point { id: snapshot, on_ledger, warnings, .. } = point;
     tracing::info!(phase = "table");
     let work = Writing { folder, to: to.to_owned(), capture, table, rooms: rooms.clone() };
     let (work, scratch, bytes) = tokio::task::spawn_blocking(move || {

@@ -96,10 +96,8 @@ pub(super) fn prepare(
 }
 
 fn bounds(deadline: Duration) -> Bounds {
-    let system = rustix::system::sysinfo();
-    let memory = system.totalram.saturating_mul(u64::from(system.mem_unit));
     Bounds {
-        memory_bytes: (memory / 4 * 3).max(LEAST_MEMORY_BYTES),
+        memory_bytes: Bounds::most_memory(LEAST_MEMORY_BYTES),
         processes: PROCESSES,
         file_bytes: 1 << 42,
         wall: deadline,

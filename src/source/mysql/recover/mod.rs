@@ -197,10 +197,8 @@ fn redo_log_bytes(source: &Server) -> u64 {
 
 fn bounds(source: &Server, dumped: u64) -> Bounds {
     let live = source.bytes().max(dumped);
-    let system = rustix::system::sysinfo();
-    let memory = system.totalram.saturating_mul(u64::from(system.mem_unit));
     Bounds {
-        memory_bytes: (memory / 4 * 3).max(LEAST_MEMORY_BYTES),
+        memory_bytes: Bounds::most_memory(LEAST_MEMORY_BYTES),
         processes: PROCESSES,
         file_bytes: live.saturating_mul(2).saturating_add(FILE_BYTES),
         wall: Duration::from_secs(3600 + live / SLOWEST_BYTES_PER_SECOND),

@@ -192,10 +192,8 @@ fn leave_room(
 fn bounds(cluster: &Cluster, dumped: u64) -> Bounds {
     let live: u64 = cluster.databases.iter().map(|database| database.bytes).sum();
     let patience = 3600 + live.max(dumped) / SLOWEST_BYTES_PER_SECOND;
-    let system = rustix::system::sysinfo();
-    let memory = system.totalram.saturating_mul(u64::from(system.mem_unit));
     Bounds {
-        memory_bytes: (memory / 4 * 3).max(LEAST_MEMORY_BYTES),
+        memory_bytes: Bounds::most_memory(LEAST_MEMORY_BYTES),
         processes: PROCESSES,
         file_bytes: FILE_BYTES,
         wall: Duration::from_secs(patience),

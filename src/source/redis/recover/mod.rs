@@ -11,18 +11,17 @@ mod restored;
 mod server;
 mod words;
 
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::{Capture, Ready, Recovered, Trouble};
 use super::engine::{Engine, Missing};
-use super::{Taken, memory, rdb, session};
+use super::{FILE, Taken, memory, rdb, session};
 use crate::ground::ids::Name;
 use crate::ground::size::ByteSize;
 use crate::sandbox::{self, Bounds, Cage, Scratch};
+use crate::source::lent::{Lent, make_folder};
 use restored::Restored;
 use server::Server;
 
@@ -46,10 +45,6 @@ pub enum Error {
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("the capture does not tell what its server was like")]
     Untold,
-    #[error("{name} is missing")]
-    FileMissing { name: &'static str },
-    #[error("{name} is no regular file")]
-    NotAFile { name: &'static str },
     #[error(
         "the scratch folder has {} free, and about {} are needed: [scratch] dir in the site file \
          may name another disk",
@@ -136,14 +131,17 @@ impl Ready for Prepared {
         scratch: &Scratch,
     ) -> Result<Box<dyn Recovered>, Trouble> {
         let Self { room, cage, engine, taken, patience } = *self;
-        let lent = file::lend(data, &room, scratch)?;
+        let mut lent = Lent::default();
+        let file = room.join(FILE);
+        lent.link(data, FILE, &file)?;
+        scratch.lend(&file).map_err(environment)?;
         let needed = bytes(lent.bytes());
         let free = scratch.free_bytes().map_err(environment)?;
         if free < needed {
             return Err(environment(Error::NoSpace { needed, free }));
         }
         let server = Server::start(engine, cage, &room, &taken, patience, scratch)?;
-        lent.give_back()?;
+        lent.take_back()?;
         Ok(Box::new(Restored::new(server, room)))
     }
 }
@@ -153,23 +151,14 @@ pub(in crate::source) fn bytes(dumped: u64) -> u64 {
     dumped.saturating_mul(2).saturating_add(OWN_BYTES)
 }
 
-/// A new folder of the scratch user's.
-fn make_folder(path: &Path, scratch: &Scratch) -> Result<(), Trouble> {
-    let made = DirBuilder::new().mode(0o700).create(path);
-    made.map_err(|source| environment(Error::io("create", path, source)))?;
-    scratch.hand_over(path).map_err(environment)
-}
-
 /// How long loading or writing so much may take.
 fn patience(bytes: u64) -> Duration {
     Duration::from_secs(30 + bytes / SLOWEST_BYTES_PER_SECOND)
 }
 
 fn bounds(bytes: u64, patience: Duration) -> Bounds {
-    let system = rustix::system::sysinfo();
-    let memory = system.totalram.saturating_mul(u64::from(system.mem_unit));
     Bounds {
-        memory_bytes: (memory / 4 * 3).max(LEAST_MEMORY_BYTES),
+        memory_bytes: Bounds::most_memory(LEAST_MEMORY_BYTES),
         processes: PROCESSES,
         // It writes what it was given once more, less well packed.
         file_bytes: bytes.saturating_mul(16).saturating_add(1 << 30),
