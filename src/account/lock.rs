@@ -64,6 +64,23 @@ impl Locked {
         }
     }
 
+    /// Does `work` under a lock of [`Locked::to_read`], which is given back however that ends.
+    pub async fn while_reading<T, E: From<Error>>(
+        account: &Account,
+        rooms: &Rooms,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let lock = Self::to_read(account, rooms).await?;
+        let done = work.await;
+        let released = match lock {
+            Some(lock) => lock.release().await,
+            None => Ok(()),
+        };
+        let done = done?;
+        released?;
+        Ok(done)
+    }
+
     /// To be called right before publishing, and before removing: fails where the lock may have been
     /// taken for stale, or was removed.
     pub async fn assure(&self) -> Result<(), Error> {

@@ -66,23 +66,21 @@ struct OfPolicy<'a> {
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let Opened { policy, account, rooms, .. } = app.open(&args.policy).await?;
-    let lock = Locked::to_read(&account, &rooms).await?;
     let depth = match args.read_data_subset {
         Some(share) => Depth::Part(share),
         None if args.read_data => Depth::ReadData,
         None => Depth::Structure,
     };
-    let Testimony { records, doubt } = account.testimony(&rooms).await?;
-    let (mut known, announced) = (account::published(&records), account::announced(&records));
-    known.retain(|id| !announced.contains(id));
-    let readings = Readings::of(&account, &rooms);
-    let (repository, progress) = (&account.repository, &*rooms.progress);
-    let verifying = repo::verify_with(&readings, repository, &known, depth, progress);
-    let verified = rooms.unless_interrupted(verifying).await;
-    if let Some(lock) = lock {
-        lock.release().await?;
-    }
-    let mut verified = verified??;
+    let verifying = async {
+        let Testimony { records, doubt } = account.testimony(&rooms).await?;
+        let (mut known, announced) = (account::published(&records), account::announced(&records));
+        known.retain(|id| !announced.contains(id));
+        let readings = Readings::of(&account, &rooms);
+        let (repository, progress) = (&account.repository, &*rooms.progress);
+        let verifying = repo::verify_with(&readings, repository, &known, depth, progress);
+        anyhow::Ok((rooms.unless_interrupted(verifying).await??, doubt))
+    };
+    let (mut verified, doubt) = Locked::while_reading(&account, &rooms, verifying).await?;
     if !verified.gone.is_empty() {
         // Whoever reads without a lock keeps nobody from forgetting meanwhile.
         match account.missed(verified.gone.clone(), &[]).await {

@@ -84,18 +84,10 @@ pub(super) async fn under_lock<T>(
     opened: &Opened,
     work: impl AsyncFnOnce(&Reading) -> anyhow::Result<T>,
 ) -> anyhow::Result<(Reading, T)> {
-    let lock = Locked::to_read(&opened.account, &opened.rooms).await?;
-    let read: anyhow::Result<(Reading, T)> = async {
+    let read = async {
         let reading = Reading::begin(args, opened).await?;
         let got = work(&reading).await?;
         Ok((reading, got))
-    }
-    .await;
-    let released = match lock {
-        Some(lock) => lock.release().await,
-        None => Ok(()),
     };
-    let read = read?;
-    released?;
-    Ok(read)
+    Locked::while_reading(&opened.account, &opened.rooms, read).await
 }
