@@ -4,6 +4,7 @@
 //! plan can make (design §9). Pure but for [`files_in`] and [`files`], which look at files. Must not
 //! know how data is restored, nor where records go.
 
+pub mod campaign;
 mod compare;
 mod expect;
 mod files;
