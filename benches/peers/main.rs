@@ -4,7 +4,8 @@
 //! pages), steps, tools, `s3` for a bucket on a local SeaweedFS instead of a folder, and `fresh` to do
 //! all that follows a first backup as on a host that has nothing but passwords and keys. Every round
 //! does everything once with a repository of its own, so that a busy moment of the machine meets all
-//! alike. Medians are shown, and as a ratio the median of the rounds' ratios to restic. What is
+//! alike, and in another order, so that what a tool leaves the disk to do does not always meet the same one.
+//! Medians are shown, and as a ratio the median of the rounds' ratios to restic. What is
 //! restored is compared with what was backed up. A tool that is not on this machine is left out.
 
 mod bucket;
@@ -85,7 +86,7 @@ fn one_round(
             server.map(|server| server.bucket(&format!("{}-{name}-{round}", workload.name())))
         })
         .collect();
-    let benches: Vec<_> = tools
+    let mut benches: Vec<_> = tools
         .iter()
         .zip(&buckets)
         .filter(|(tool, _)| tool.does(Step::First, server.is_some()))
@@ -100,6 +101,7 @@ fn one_round(
         })
         .collect();
     benches.iter().for_each(Bench::prepare);
+    workload::shuffle(&mut benches, round);
     let steps = [
         ("init", Step::Init),
         ("first", Step::First),

@@ -5,7 +5,7 @@ use super::tool::Tool;
 
 #[derive(Default)]
 pub struct Table {
-    /// In the order of their first appearance, one cost a round.
+    /// One cost a round.
     rows: Vec<(&'static str, Tool, Vec<Cost>)>,
 }
 
@@ -39,7 +39,11 @@ impl Table {
             "| step | tool | wall s | of restic | CPU s | of restic | peak MiB | stored MB |{requests}"
         );
         println!("|---|---|---|---|---|---|---|---|{}", if on_s3 { "---|" } else { "" });
-        for (step, tool, costs) in &self.rows {
+        // Steps as they came, and in each the tools as they are listed: rounds run them in any order.
+        let came = |step: &str| self.rows.iter().position(|row| row.0 == step);
+        let mut rows: Vec<_> = self.rows.iter().collect();
+        rows.sort_by_key(|(step, tool, _)| (came(step), *tool as usize));
+        for (step, tool, costs) in rows {
             let wall = |cost: &Cost| cost.wall;
             let cpu = |cost: &Cost| cost.cpu;
             let ratio = |of: &dyn Fn(&Cost) -> f64| match self.ratio(step, costs, of) {

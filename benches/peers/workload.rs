@@ -72,6 +72,14 @@ impl Workload {
 
 const PAGE: u64 = 8 << 10;
 
+/// Another order for every `round`, the same one in every run.
+pub fn shuffle<T>(things: &mut [T], round: u64) {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ round);
+    for last in (1..things.len()).rev() {
+        things.swap(last, (random.next() % (last as u64 + 1)) as usize);
+    }
+}
+
 /// Marsaglia's xorshift64.
 struct Random(u64);
 

@@ -26,6 +26,13 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// All digits, without an allocation: an index file or a tree writes thousands.
+    fn digits<T>(&self, then: impl FnOnce(&str) -> T) -> T {
+        let mut digits = [0; 64];
+        hex::encode_to_slice(self.0, &mut digits).expect("two digits a byte");
+        then(str::from_utf8(&digits).expect("digits are ASCII"))
+    }
+
     /// The first eight digits: enough to point at a snapshot on a screen.
     pub fn short(&self) -> String {
         hex::encode(&self.0[..4])
@@ -34,7 +41,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        self.digits(|digits| f.write_str(digits))
     }
 }
 
@@ -57,7 +64,7 @@ impl FromStr for Digest {
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        self.digits(|digits| serializer.serialize_str(digits))
     }
 }
 

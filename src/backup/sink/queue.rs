@@ -9,6 +9,10 @@ use crate::repo::{Hands, Piece};
 /// How many contents wait at most: each holds its folder open.
 pub(super) const LIMIT: usize = 256;
 
+/// Whoever waits for room is woken when so few are left: woken for each it would take turns with the
+/// workers, and their cores from them.
+const REFILL: usize = LIMIT / 2;
+
 /// A worker takes so many contents at once, as long as they are small and there are enough for all.
 const BATCH: usize = 16;
 const BATCH_BYTES: u64 = 1 << 20;
@@ -39,6 +43,8 @@ struct Waiting {
     idle: usize,
     helping: usize,
     busy: usize,
+    /// Somebody waits for room.
+    is_full: bool,
     is_closed: bool,
 }
 
@@ -46,7 +52,8 @@ impl Queue {
     /// Adds a job; waits while too many are there.
     pub(super) fn put(&self, job: Job) {
         let mut waiting = lock(&self.waiting);
-        while waiting.jobs.len() >= LIMIT {
+        waiting.is_full = waiting.jobs.len() >= LIMIT;
+        while waiting.is_full {
             waiting = self.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         waiting.jobs.push_back(job);
@@ -117,11 +124,11 @@ impl Worker<'_> {
                 return Some(Work::Piece(piece));
             }
             if !waiting.jobs.is_empty() {
-                let was_full = waiting.jobs.len() >= LIMIT;
                 let jobs = waiting.batch();
                 waiting.busy += 1;
                 self.does = Does::Own;
-                if was_full {
+                if waiting.is_full && waiting.jobs.len() <= REFILL {
+                    waiting.is_full = false;
                     queue.room.notify_one();
                 }
                 return Some(Work::Jobs(jobs));

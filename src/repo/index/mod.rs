@@ -182,6 +182,7 @@ impl Section {
             self.packs.push(Pack { id: pack, runs: Vec::new() });
         }
         let begin = self.blobs.len() as u32;
+        self.blobs.reserve(blobs.len());
         for blob in blobs {
             if is_new || !self.is_known(number, blob) {
                 self.blobs.push(number, blob);

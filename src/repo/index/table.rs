@@ -61,12 +61,21 @@ impl Table {
         }
     }
 
+    /// Makes room for so many more in one step.
+    pub fn reserve(&mut self, more: usize) {
+        let entries = self.entries.len() + more;
+        let slots = (entries / 3 * 4 + 4).next_power_of_two();
+        if slots > self.slots.len() {
+            self.grow(slots);
+        }
+    }
+
     /// Appends an entry; an equal one that is there already stays before it.
     pub fn push(&mut self, pack: u32, blob: &PackedBlob) {
         let at = u32::try_from(self.entries.len()).ok().filter(|at| *at != FREE);
         let at = at.expect("four billion entries do not fit into memory");
         if self.entries.len() >= self.slots.len() / 4 * 3 {
-            self.grow();
+            self.grow((self.slots.len() * 2).max(16));
         }
         self.entries.push(Entry {
             id: blob.id.0,
@@ -114,8 +123,8 @@ impl Table {
         }
     }
 
-    fn grow(&mut self) {
-        let slots = (self.slots.len() * 2).max(16);
+    /// To a power of two.
+    fn grow(&mut self, slots: usize) {
         self.slots.clear();
         self.slots.resize(slots, FREE);
         for at in 0..self.entries.len() as u32 {
