@@ -449,7 +449,7 @@ fn describe(
 }
 
 fn earliest(captures: &[Capture]) -> Option<Timestamp> {
-    captures.iter().map(|capture| capture.consistent_time).min()
+    captures.iter().map(Capture::state_time).min()
 }
 
 async fn blocking<T: Send + 'static>(

@@ -13,6 +13,7 @@ use crate::ground::causes::chain;
 use crate::ledger::details::{Finding, NotCovered, Point};
 use crate::ledger::record::{Body, Record};
 use crate::repo::SnapshotId;
+use crate::source::Capture;
 use crate::source::manifest::{INCOMPLETE, Manifest};
 
 /// The recovery point, and the ledger's records; settles whether it is the right one.
@@ -92,7 +93,7 @@ pub(super) fn describe(
     rehearsal: &mut Rehearsal,
 ) {
     let sources = manifest.map_or(&[][..], |manifest| &manifest.sources);
-    let consistent_time = sources.iter().map(|capture| capture.consistent_time).min();
+    let consistent_time = sources.iter().map(Capture::state_time).min();
     let incomplete = picked.snapshot.tags.iter().any(|tag| tag == INCOMPLETE)
         || sources.iter().any(|capture| !capture.skipped.is_empty());
     rehearsal.point = Some(Point {

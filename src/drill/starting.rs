@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::{Error, Rehearsal, Request};
 use crate::account::Rooms;
 use crate::ground::ids::Name;
+use crate::policy::candidates::Servers;
 use crate::policy::sources::{ServerSettings, SourceKind, SourceSettings};
 use crate::sandbox::Scratch;
 use crate::source::manifest::Manifest;
@@ -105,19 +106,20 @@ fn is_of(settings: &SourceSettings, capture: &Capture, manifest: &Manifest) -> b
         SourceKind::Sqlite(database) => {
             then["path"].as_str().map(Path::new) == Some(&database.path)
         }
-        SourceKind::Postgres(server) => {
+        SourceKind::Postgres(servers) => {
             let captured = capture.cluster.iter().flat_map(|cluster| &cluster.databases);
             let captured = captured.map(|database| database.name.as_str()).collect();
-            is_same_server(server, then, &captured)
+            is_same_server(servers, capture, then, &captured)
         }
-        SourceKind::Mariadb(server) | SourceKind::Mysql(server) => {
+        SourceKind::Mariadb(servers) | SourceKind::Mysql(servers) => {
             let captured = capture.server.iter().flat_map(|server| &server.databases);
             let captured = captured.map(|database| database.name.as_str()).collect();
-            is_same_server(server, then, &captured)
+            is_same_server(servers, capture, then, &captured)
         }
         SourceKind::Command(programs) => then["capture"] == serde_json::json!(programs.capture),
-        SourceKind::Redis(server) => {
-            then["host"] == server.host.as_str() && then["port"] == server.port
+        SourceKind::Redis(servers) => {
+            is_declared(servers, |server| &server.host, capture, then)
+                && then["port"] == servers.any().port
         }
         SourceKind::Files(files) => {
             let declared: BTreeSet<_> =
@@ -128,12 +130,30 @@ fn is_of(settings: &SourceSettings, capture: &Capture, manifest: &Manifest) -> b
 }
 
 /// Whether a server was declared then as it is now, and all of its databases were captured.
-fn is_same_server(server: &ServerSettings, then: &Value, captured: &BTreeSet<&str>) -> bool {
+fn is_same_server(
+    servers: &Servers<ServerSettings>,
+    capture: &Capture,
+    then: &Value,
+    captured: &BTreeSet<&str>,
+) -> bool {
+    let server = servers.any();
     let declared: BTreeSet<_> = server.databases.iter().map(String::as_str).collect();
-    then["host"] == server.host.as_str()
+    is_declared(servers, |server| &server.host, capture, then)
         && then["port"] == server.port
         && databases_of(then).as_ref() == Some(&declared)
         && declared.is_subset(captured)
+}
+
+/// Whether the server that was captured, of several the one that was taken, is one of those that are
+/// declared today.
+fn is_declared<S>(
+    servers: &Servers<S>,
+    host: impl Fn(&S) -> &str,
+    capture: &Capture,
+    then: &Value,
+) -> bool {
+    let taken = capture.served.as_ref().map(|served| served.host.as_str());
+    taken.or(then["host"].as_str()).is_some_and(|taken| servers.all().any(|one| host(one) == taken))
 }
 
 /// What the policy in force at capture said of a source.

@@ -8,7 +8,7 @@ use super::Rehearsal;
 use super::examine::whole;
 use crate::check::{self, Id, Outcome, Why};
 use crate::ground::ids::Name;
-use crate::ledger::details::{PartCompared, SourceRecovered};
+use crate::ledger::details::{self, Finding, PartCompared, SourceRecovered};
 use crate::restore::Compared;
 use crate::source::{self, Capture, Fingerprint, Place, Recovered, Source};
 
@@ -144,10 +144,23 @@ impl Up {
             kind: kind.to_string(),
             engine: self.capture.engine.clone(),
             captured_on: self.capture.host.clone(),
-            consistent_time: Some(self.capture.consistent_time),
+            served: self.capture.served.as_ref().map(served),
+            consistent_time: Some(self.capture.state_time()),
             entries: self.capture.entries,
             bytes: self.capture.bytes,
             parts: names.into_iter().map(part).collect(),
         }
+    }
+}
+
+fn served(taken: &source::Served) -> details::Served {
+    let source::Served { host, role, lag_ms, passed_over } = taken;
+    let finding =
+        |one: &source::PassedOver| Finding { object: one.host.clone(), what: one.why.clone() };
+    details::Served {
+        host: host.clone(),
+        is_replica: *role == source::Role::Replica,
+        lag_ms: *lag_ms,
+        passed_over: passed_over.iter().map(finding).collect(),
     }
 }

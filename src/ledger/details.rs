@@ -93,7 +93,7 @@ pub enum Part {
 pub struct Point {
     pub snapshot: Digest,
     pub time: Timestamp,
-    /// Earliest moment whose state a source captured.
+    /// Earliest moment whose state a source captured; what a replica was behind is taken off.
     pub consistent_time: Option<Timestamp>,
     /// How it was chosen: `latest`, `oldest`, `before …`, `named`, `searched`.
     pub pick: String,
@@ -134,10 +134,26 @@ pub struct SourceRecovered {
     pub kind: String,
     pub engine: String,
     pub captured_on: String,
+    /// The server that was asked, of several that might have been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served: Option<Served>,
+    /// The moment whose state was captured; what a replica was behind is taken off.
     pub consistent_time: Option<Timestamp>,
     pub entries: u64,
     pub bytes: u64,
     pub parts: Vec<PartCompared>,
+}
+
+/// A server that was taken of several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    pub host: String,
+    /// Whether it followed a primary.
+    pub is_replica: bool,
+    /// By how much it may have been behind.
+    pub lag_ms: u64,
+    /// Those before it, and why they did not qualify.
+    pub passed_over: Vec<Finding>,
 }
 
 /// One part of a fingerprint, as captured and as restored.

@@ -226,7 +226,7 @@ pub struct BackupFinished {
     pub run: RunId,
     pub slot: Option<Timestamp>,
     pub snapshot: Digest,
-    /// Earliest `consistent_time` of its sources.
+    /// Earliest `consistent_time` of its sources, what a replica was behind taken off.
     pub consistent_time: Timestamp,
     pub complete: bool,
     pub entries: u64,

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::Caller;
 use super::address::{Endpoint, StoreUrl};
+use super::candidates::{self, Candidates, Primary, Rule, Servers};
 use super::command;
 use super::diagnostic::Diagnostic;
 use super::document::Document;
@@ -139,13 +140,17 @@ fn customer(raw: raw::Customer, root: &Path) -> Customer {
 }
 
 fn target(raw: raw::Target, root: &Path) -> Target {
+    let Words(host) = raw.host;
     let port = match raw.kind {
         raw::TargetKind::Postgres => server::PORT,
         raw::TargetKind::Mariadb | raw::TargetKind::Mysql => server::MARIADB_PORT,
     };
     let server = raw::Server {
         name: raw.name.clone(),
-        host: raw.host,
+        host: None,
+        hosts: Vec::new(),
+        max_lag: None,
+        primary: None,
         port: raw.port,
         user: raw.user,
         password: raw.password,
@@ -159,7 +164,7 @@ fn target(raw: raw::Target, root: &Path) -> Target {
         name: raw.name,
         kind: raw.kind,
         customer: raw.customer,
-        settings: server_settings(server, port, root),
+        settings: server_settings(&server, host, port, root),
     }
 }
 
@@ -208,7 +213,7 @@ pub(super) fn policy(raw: raw::Policy, root: &Path, zone: &Zone) -> Policy {
             deadline: limits.deadline.map(|period| period.0),
             nice: limits.nice,
         },
-        sources: raw.source.into_iter().map(|one| source(one, root)).collect(),
+        sources: raw.source.into_iter().filter_map(|one| source(one, root)).collect(),
         hooks: Hooks {
             before: argv(hooks.before),
             after: argv(hooks.after),
@@ -241,14 +246,14 @@ fn schedule(cron: Cron, zone: Zone, jitter: Option<Period>) -> Schedule {
     Schedule { cron, zone, jitter: jitter.map_or(Duration::ZERO, |period| period.0) }
 }
 
-fn server_settings(raw: raw::Server, port: u16, root: &Path) -> ServerSettings {
-    let Words(host) = raw.host;
+/// A server as `raw` has it, at `host`.
+fn server_settings(raw: &raw::Server, host: String, port: u16, root: &Path) -> ServerSettings {
     ServerSettings {
         port: raw.port.unwrap_or(port),
-        user: raw.user.0,
-        password: raw.password.map(|reference| secret(root, reference)),
-        databases: raw.databases.into_iter().map(|Words(name)| name).collect(),
-        tls: server::tls(raw.tls, raw.ca.map(|ca| root.join(ca.0)), &host),
+        user: raw.user.0.clone(),
+        password: raw.password.clone().map(|reference| secret(root, reference)),
+        databases: raw.databases.iter().map(|Words(name)| name.clone()).collect(),
+        tls: server::tls(raw.tls, raw.ca.as_ref().map(|ca| root.join(&ca.0)), &host),
         lock_timeout: raw.lock_timeout.map_or(server::LOCK_TIMEOUT, |period| period.0),
         statement_deadline: raw
             .statement_deadline
@@ -257,9 +262,39 @@ fn server_settings(raw: raw::Server, port: u16, root: &Path) -> ServerSettings {
     }
 }
 
-fn source(raw: raw::Source, root: &Path) -> SourceSettings {
+/// The servers at all places of `raw`, by what makes one of them.
+fn servers<S>(
+    places: (Option<Words>, Vec<Words>),
+    max_lag: Option<Period>,
+    primary: Option<Primary>,
+    at: impl Fn(String) -> S,
+) -> Option<Servers<S>> {
+    let (host, hosts) = places;
+    if let Some(Words(host)) = host {
+        return Some(Servers::One(at(host)));
+    }
+    let mut all = hosts.into_iter().map(|Words(host)| at(host));
+    let rule = Rule {
+        max_lag: max_lag.map_or(candidates::MAX_LAG, |period| period.0),
+        primary: primary.unwrap_or(Primary::Refused),
+    };
+    Some(Servers::FirstOf(Candidates { first: all.next()?, others: all.collect(), rule }))
+}
+
+fn database_servers(
+    mut raw: raw::Server,
+    port: u16,
+    root: &Path,
+) -> Option<Servers<ServerSettings>> {
+    let places = (raw.host.take(), std::mem::take(&mut raw.hosts));
+    let at = |host| server_settings(&raw, host, port, root);
+    servers(places, raw.max_lag, raw.primary, at)
+}
+
+/// None only for a server without a place, which `candidates` refused.
+fn source(raw: raw::Source, root: &Path) -> Option<SourceSettings> {
     let texts = |patterns: Vec<Pattern>| patterns.into_iter().map(|Pattern(text)| text).collect();
-    match raw {
+    Some(match raw {
         raw::Source::Files { name, paths, exclude, one_file_system, may_skip } => SourceSettings {
             name,
             kind: SourceKind::Files(FilesSettings {
@@ -275,15 +310,15 @@ fn source(raw: raw::Source, root: &Path) -> SourceSettings {
         },
         raw::Source::Postgres(server) => SourceSettings {
             name: server.name.clone(),
-            kind: SourceKind::Postgres(server_settings(server, server::PORT, root)),
+            kind: SourceKind::Postgres(database_servers(server, server::PORT, root)?),
         },
         raw::Source::Mariadb(server) => SourceSettings {
             name: server.name.clone(),
-            kind: SourceKind::Mariadb(server_settings(server, server::MARIADB_PORT, root)),
+            kind: SourceKind::Mariadb(database_servers(server, server::MARIADB_PORT, root)?),
         },
         raw::Source::Mysql(server) => SourceSettings {
             name: server.name.clone(),
-            kind: SourceKind::Mysql(server_settings(server, server::MARIADB_PORT, root)),
+            kind: SourceKind::Mysql(database_servers(server, server::MARIADB_PORT, root)?),
         },
         raw::Source::Command { name, capture, recover, check, secret: secrets, deadline } => {
             let argv = |words: Vec<Words>| {
@@ -304,20 +339,31 @@ fn source(raw: raw::Source, root: &Path) -> SourceSettings {
                 }),
             }
         }
-        raw::Source::Redis { name, host, port, user, password, tls, ca, silence } => {
-            SourceSettings {
-                name,
-                kind: SourceKind::Redis(RedisSettings {
-                    port: port.unwrap_or(redis::PORT),
-                    user: user.map(|Words(user)| user),
-                    password: password.map(|reference| secret(root, reference)),
-                    tls: server::tls(tls, ca.map(|ca| root.join(ca.0)), &host.0),
-                    silence: silence.map_or(redis::SILENCE, |period| period.0),
-                    host: host.0,
-                }),
-            }
+        raw::Source::Redis {
+            name,
+            host,
+            hosts,
+            max_lag,
+            primary,
+            port,
+            user,
+            password,
+            tls,
+            ca,
+            silence,
+        } => {
+            let at = |host: String| RedisSettings {
+                port: port.unwrap_or(redis::PORT),
+                user: user.as_ref().map(|Words(user)| user.clone()),
+                password: password.clone().map(|reference| secret(root, reference)),
+                tls: server::tls(tls, ca.as_ref().map(|ca| root.join(&ca.0)), &host),
+                silence: silence.map_or(redis::SILENCE, |period| period.0),
+                host,
+            };
+            let servers = servers((host, hosts), max_lag, primary, at)?;
+            SourceSettings { name, kind: SourceKind::Redis(servers) }
         }
-    }
+    })
 }
 
 /// `of` is the drill's policy, `zone` its customer's.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::candidates::{Candidates, Primary, Servers};
 use super::expect::Expectation;
 use super::plan::{
     Asks, Assertion, CheckSettings, Drill, FilesAsked, Limits, Pick, Policy, Query, Retention,
@@ -172,9 +173,15 @@ fn source_value(source: &SourceSettings) -> Value {
             "kind": "sqlite",
             "path": database.path,
         }),
-        SourceKind::Postgres(server) => server_value(&source.name, "postgres", server),
-        SourceKind::Mariadb(server) => server_value(&source.name, "mariadb", server),
-        SourceKind::Mysql(server) => server_value(&source.name, "mysql", server),
+        SourceKind::Postgres(servers) => {
+            at_places(servers, |server| server_value(&source.name, "postgres", server))
+        }
+        SourceKind::Mariadb(servers) => {
+            at_places(servers, |server| server_value(&source.name, "mariadb", server))
+        }
+        SourceKind::Mysql(servers) => {
+            at_places(servers, |server| server_value(&source.name, "mysql", server))
+        }
         SourceKind::Command(programs) => json!({
             "name": source.name,
             "kind": "command",
@@ -188,18 +195,41 @@ fn source_value(source: &SourceSettings) -> Value {
                 .collect::<Vec<_>>(),
             "deadline_ms": milliseconds(programs.deadline),
         }),
-        SourceKind::Redis(server) => json!({
-            "name": source.name,
-            "kind": "redis",
-            "host": server.host,
-            "port": server.port,
-            "user": server.user,
-            "password": server.password,
-            "tls": tls_word(&server.tls),
-            "ca": authority(&server.tls),
-            "silence_ms": milliseconds(server.silence),
+        SourceKind::Redis(servers) => at_places(servers, |server| {
+            json!({
+                "name": source.name,
+                "kind": "redis",
+                "host": server.host,
+                "port": server.port,
+                "user": server.user,
+                "password": server.password,
+                "tls": tls_word(&server.tls),
+                "ca": authority(&server.tls),
+                "silence_ms": milliseconds(server.silence),
+            })
         }),
     }
+}
+
+/// What `value` tells of one server; of several each place under `hosts`, with how it is reached.
+fn at_places<S>(servers: &Servers<S>, value: impl Fn(&S) -> Value) -> Value {
+    let mut told = value(servers.any());
+    let Servers::FirstOf(Candidates { rule, .. }) = servers else { return told };
+    let place = |server| {
+        let one = value(server);
+        json!({ "host": one["host"], "tls": one["tls"] })
+    };
+    told["hosts"] = servers.all().map(place).collect();
+    told["max_lag_ms"] = milliseconds(rule.max_lag).into();
+    told["primary"] = match rule.primary {
+        Primary::Refused => "refused".into(),
+        Primary::Allowed => "allowed".into(),
+    };
+    if let Some(told) = told.as_object_mut() {
+        told.remove("host");
+        told.remove("tls");
+    }
+    told
 }
 
 fn tls_word(tls: &Tls) -> &'static str {
@@ -220,22 +250,15 @@ fn authority(tls: &Tls) -> Option<&Path> {
 /// A database server of `kind`.
 fn server_value(name: &Name, kind: &str, server: &ServerSettings) -> Value {
     json!({
-    "name": name,
+        "name": name,
         "kind": kind,
         "host": server.host,
         "port": server.port,
         "user": server.user,
         "password": server.password,
         "databases": server.databases,
-        "tls": match server.tls {
-            Tls::Off => "off",
-            Tls::Require => "require",
-            Tls::Verify { .. } => "verify",
-        },
-        "ca": match &server.tls {
-            Tls::Verify { ca } => Some(ca),
-            Tls::Off | Tls::Require => None,
-        },
+        "tls": tls_word(&server.tls),
+        "ca": authority(&server.tls),
         "lock_timeout_ms": milliseconds(server.lock_timeout),
         "statement_deadline_ms": milliseconds(server.statement_deadline),
     })

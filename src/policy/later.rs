@@ -3,7 +3,7 @@
 /// Keys by the table they stand in: a JSON pointer with `*` for indices.
 const KEYS: [(&str, &[&str]); 3] = [
     ("site:/customer/*", &["copies"]),
-    ("policy:/source/*", &["hosts", "max_lag", "equality"]),
+    ("policy:/source/*", &["equality"]),
     ("drill:/pick", &["random"]),
 ];
 

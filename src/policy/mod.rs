@@ -6,6 +6,7 @@
 
 mod address;
 mod build;
+pub mod candidates;
 mod checks;
 mod command;
 mod diagnostic;

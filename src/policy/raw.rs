@@ -310,13 +310,31 @@ pub(super) struct Limits {
     pub nice: Option<u8>,
 }
 
+/// What becomes of a server that is no replica, where several may be asked
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Primary {
+    /// It is passed over.
+    Refused,
+    /// It is taken like the others, in its place in the list.
+    Allowed,
+}
+
 /// A server with several databases, and how it is reached
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Server {
     pub name: Name,
     /// The server's socket (of PostgreSQL the folder of it), or its name or address
-    pub host: Words,
+    pub host: Option<Words>,
+    /// Several such places instead: the first that qualifies is taken
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub hosts: Vec<Words>,
+    /// How far one of `hosts` may be behind its primary (default: 1m)
+    pub max_lag: Option<Period>,
+    /// Whether one of `hosts` may be taken that is no replica (default: refused)
+    pub primary: Option<Primary>,
     /// Default: 5432 of PostgreSQL, 3306 of MariaDB and MySQL
     pub port: Option<u16>,
     /// Whom to log in as; `lifeboat grants` prints what it needs
@@ -369,7 +387,15 @@ pub(super) enum Source {
     Redis {
         name: Name,
         /// The path of the server's socket, or the server's name or address
-        host: Words,
+        host: Option<Words>,
+        /// Several such places instead: the first that qualifies is taken
+        #[serde(default)]
+        #[schemars(length(min = 1))]
+        hosts: Vec<Words>,
+        /// How long ago one of `hosts` may have heard from its master (default: 1m)
+        max_lag: Option<Period>,
+        /// Whether one of `hosts` may be taken that is no replica (default: refused)
+        primary: Option<Primary>,
         /// Default: 6379
         port: Option<u16>,
         /// The user to log in as (default: the server's own); `lifeboat grants` prints what it needs

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::candidates;
 use super::document::Document;
 use super::server;
 
@@ -17,14 +18,16 @@ pub(super) fn check(policy: &mut Document, at: &str) {
         return;
     }
     server::encryption(policy, at);
-    let host = policy.text_at(&format!("{at}/host")).map(str::to_owned).unwrap_or_default();
-    if host.contains('/') && !host.starts_with('/') {
+    let places = candidates::places(policy, at);
+    for (place, _) in places.iter().filter(|(_, host)| host.contains('/') && !host.starts_with('/'))
+    {
         let hint = "write the socket's path, e.g. \"/run/redis/redis-server.sock\", or the server's \
                     name";
-        policy.error(&format!("{at}/host"), "neither a path nor a name", hint.to_owned());
+        policy.error(place, "neither a path nor a name", hint.to_owned());
     }
     let port = format!("{at}/port");
-    if host.starts_with('/') && policy.stands(&port) {
+    let is_socket = |(_, host): &(String, String)| host.starts_with('/');
+    if !places.is_empty() && places.iter().all(is_socket) && policy.stands(&port) {
         policy.error(&port, "a socket has no port", "leave it out".to_owned());
     }
     let user = format!("{at}/user");

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::candidates;
 use super::checks;
 use super::command;
 use super::document::Document;
@@ -157,6 +158,7 @@ fn one_policy(root: &Path, customers: &Names, policy: &mut Document) {
     jitter_within(policy, "/schedule/backup", "/schedule/jitter");
     for index in 0..policy.length_of("/source") {
         nested_paths(root, policy, &format!("/source/{index}/paths"));
+        candidates::check(policy, &format!("/source/{index}"));
         server::check(policy, &format!("/source/{index}"));
         redis::check(policy, &format!("/source/{index}"));
         command::check(policy, &format!("/source/{index}"));

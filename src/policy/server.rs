@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::candidates;
 use super::document::Document;
 use super::raw::TlsMode;
 use super::sources::Tls;
@@ -49,8 +50,10 @@ pub(super) fn check(policy: &mut Document, at: &str) {
         return;
     }
     encryption(policy, at);
-    let host = policy.text_at(&format!("{at}/host")).map(str::to_owned);
-    if host.as_deref().is_some_and(|host| host.contains('/') && !host.starts_with('/')) {
+    for (place, host) in candidates::places(policy, at) {
+        if !host.contains('/') || host.starts_with('/') {
+            continue;
+        }
         let (what, hint) = match kind.as_deref() {
             Some("postgres") => (
                 "neither a folder nor a name",
@@ -61,7 +64,7 @@ pub(super) fn check(policy: &mut Document, at: &str) {
                 "write the socket, e.g. \"/run/mysqld/mysqld.sock\", or the server's name",
             ),
         };
-        policy.error(&format!("{at}/host"), what, hint.to_owned());
+        policy.error(&place, what, hint.to_owned());
     }
     let databases = format!("{at}/databases");
     let mut seen: Vec<String> = Vec::new();
@@ -94,8 +97,7 @@ pub(super) fn encryption(policy: &mut Document, at: &str) {
         }
         _ => {}
     }
-    let host = policy.text_at(&format!("{at}/host")).map(str::to_owned);
-    let on_socket = host.as_deref().is_some_and(|host| host.starts_with('/'));
+    let on_socket = candidates::places(policy, at).iter().any(|(_, host)| host.starts_with('/'));
     if on_socket && matches!(said.as_deref(), Some("require" | "verify")) {
         let hint = "leave `tls` out: nobody else can listen on a socket".to_owned();
         policy.error(&mode, "a socket has no TLS", hint);

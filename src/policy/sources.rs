@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::candidates::Servers;
 use crate::ground::ids::Name;
 use crate::ground::secret::SecretRef;
 
@@ -18,10 +19,10 @@ pub struct SourceSettings {
 pub enum SourceKind {
     Files(FilesSettings),
     Sqlite(SqliteSettings),
-    Postgres(ServerSettings),
-    Mariadb(ServerSettings),
-    Mysql(ServerSettings),
-    Redis(RedisSettings),
+    Postgres(Servers<ServerSettings>),
+    Mariadb(Servers<ServerSettings>),
+    Mysql(Servers<ServerSettings>),
+    Redis(Servers<RedisSettings>),
     Command(CommandSettings),
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::candidates::{Primary, Servers};
 use super::sources::{SourceKind, Tls};
 use super::*;
 use crate::ground::digest::Digest;
@@ -315,9 +316,9 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
         ("path = \"data/shop.db\"", "path = \"../x\"", "a path with `..`", "\"../x\""),
         (
             "path = \"data/shop.db\"",
-            "path = \"x\"\nhosts = [\"u\"]",
-            "does not carry out `hosts`",
-            "hosts",
+            "path = \"x\"\nequality = \"u\"",
+            "does not carry out `equality`",
+            "equality",
         ),
         ("paths = [\"/srv/uploads\"]", "paths = []", "at least one", "[]"),
         (
@@ -538,7 +539,7 @@ fn a_postgres_source_has_strict_defaults() {
         let setup = bench.load().map_err(|found| found.render(false)).unwrap();
         let effective = setup.effective(&setup.policies[0])["policy"]["sources"][2].clone();
         match setup.policies[0].sources[2].kind.clone() {
-            SourceKind::Postgres(settings) => (settings, effective),
+            SourceKind::Postgres(Servers::One(settings)) => (settings, effective),
             other => panic!("{other:?}"),
         }
     };
@@ -562,6 +563,39 @@ fn a_postgres_source_has_strict_defaults() {
     }
 }
 
+#[test]
+fn several_servers_are_tried_in_their_order_and_a_primary_only_where_it_is_allowed() {
+    let servers = |keys: &str| {
+        let server = SERVER.replace("host = \"db1.internal\"", keys);
+        let bench = Bench::new(SITE, &format!("{POLICY}{server}"), DRILL);
+        let setup = bench.load().map_err(|found| found.render(false)).unwrap();
+        let effective = setup.effective(&setup.policies[0])["policy"]["sources"][2].clone();
+        match setup.policies[0].sources[2].kind.clone() {
+            SourceKind::Postgres(Servers::FirstOf(candidates)) => (candidates, effective),
+            other => panic!("{other:?}"),
+        }
+    };
+
+    let (usual, effective) = servers("hosts = [\"replica1.internal\", \"/run/postgresql\"]");
+    assert_eq!((&*usual.first.host, &usual.first.tls), ("replica1.internal", &Tls::Require));
+    assert_eq!((&*usual.others[0].host, &usual.others[0].tls), ("/run/postgresql", &Tls::Off));
+    assert_eq!(usual.rule.max_lag.as_secs(), 60);
+    assert_eq!(usual.rule.primary, Primary::Refused);
+    let hosts = json!([
+        { "host": "replica1.internal", "tls": "require" },
+        { "host": "/run/postgresql", "tls": "off" }
+    ]);
+    assert_eq!((&effective["hosts"], &effective["host"]), (&hosts, &json!(null)));
+    assert_eq!(
+        (&effective["max_lag_ms"], &effective["primary"]),
+        (&json!(60_000), &json!("refused"))
+    );
+
+    let (told, effective) = servers("hosts = [\"a\"]\nmax_lag = \"30s\"\nprimary = \"allowed\"");
+    assert_eq!((told.rule.max_lag.as_secs(), told.rule.primary), (30, Primary::Allowed));
+    assert_eq!(effective["primary"], "allowed");
+}
+
 /// A source of Redis to put into a policy.
 const CACHE: &str = "[[source]]
 name = \"cache\"
@@ -578,7 +612,7 @@ fn a_redis_source_has_strict_defaults() {
         let setup = bench.load().map_err(|found| found.render(false)).unwrap();
         let effective = setup.effective(&setup.policies[0])["policy"]["sources"][2].clone();
         match setup.policies[0].sources[2].kind.clone() {
-            SourceKind::Redis(settings) => (settings, effective),
+            SourceKind::Redis(Servers::One(settings)) => (settings, effective),
             other => panic!("{other:?}"),
         }
     };
@@ -693,7 +727,19 @@ fn mistakes_of_a_postgres_source_are_found_at_their_places() {
         ("user", "tls = \"off\"\nca = \"x\"\nuser", "verified against", "\"x\""),
         ("\"it's\"", "\"ledger\"", "is there already", "\"ledger\"]"),
         ("{ credential = \"acme-db\" }", "\"geheim\"", "a secret does not stand", "\"geheim\""),
-        ("user", "hosts = [\"a\"]\nuser", "does not carry out `hosts`", "hosts"),
+        ("user", "hosts = [\"a\"]\nuser", "`host` beside `hosts`", "\"db1.internal\""),
+        ("user", "max_lag = \"1m\"\nuser", "that only `hosts` have", "\"1m\""),
+        ("user", "primary = \"allowed\"\nuser", "that only `hosts` have", "\"allowed\""),
+        ("host = \"db1.internal\"", "hosts = []", "at least one", "[]"),
+        ("host = \"db1.internal\"", "hosts = [\"a\", \"a\"]", "is there already", "\"a\"]"),
+        ("host = \"db1.internal\"", "hosts = [\"a/b\"]", "neither a folder nor a name", "\"a/b\""),
+        (
+            "host = \"db1.internal\"",
+            "hosts = [\"a\"]\nprimary = \"yes\"",
+            "allowed: refused, allowed",
+            "\"yes\"",
+        ),
+        ("host = \"db1.internal\"", "hosts = [\"a\"]\nmax_lag = \"0s\"", "of zero", "\"0s\""),
         ("user", "lock_timeout = \"0s\"\nuser", "a duration of zero", "\"0s\""),
         ("user", "database = \"x\"\nuser", "did you mean `databases`", "database ="),
     ];
@@ -729,7 +775,7 @@ fn a_mysql_source_is_read_as_a_server_of_its_own_kind() {
     let effective = setup.effective(&setup.policies[0])["policy"]["sources"][2].clone();
     assert_eq!((&effective["kind"], &effective["port"]), (&json!("mysql"), &json!(3306)));
     let SourceKind::Mysql(settings) = &setup.policies[0].sources[2].kind else { panic!() };
-    assert_eq!(settings.tls, Tls::Require);
+    assert_eq!(settings.any().tls, Tls::Require);
     let path = bench.path("mysql");
     assert_eq!(setup.site.engines, [Engine::Mysql { series: "9.7".into(), path }]);
 
@@ -751,7 +797,7 @@ fn a_mariadb_source_is_read_as_a_server_of_its_own_kind() {
     let effective = setup.effective(&setup.policies[0])["policy"]["sources"][2].clone();
     assert_eq!((&effective["kind"], &effective["port"]), (&json!("mariadb"), &json!(3306)));
     let SourceKind::Mariadb(settings) = &setup.policies[0].sources[2].kind else { panic!() };
-    assert_eq!(settings.tls, Tls::Off);
+    assert_eq!(settings.any().tls, Tls::Off);
     let path = bench.path("maria");
     assert_eq!(setup.site.engines, [Engine::Mariadb { series: "10.11".into(), path }]);
     assert!(setup.warnings.render(false).contains("no server's programs are there"));

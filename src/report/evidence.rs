@@ -7,7 +7,7 @@ use super::texts::Texts;
 use super::{Lang, amount};
 use crate::ground::size::ByteSize;
 use crate::ledger::details::{
-    Check, CheckOutcome, Control, Finding, NotCovered, PartCompared, SourceRecovered,
+    Check, CheckOutcome, Control, Finding, NotCovered, PartCompared, Served, SourceRecovered,
 };
 
 /// More equal parts of one source than this are counted instead of listed.
@@ -40,6 +40,9 @@ pub(super) fn source(found: &SourceRecovered, texts: &Texts, lang: Lang) -> Sour
         ),
         (texts.captured_on)(&found.captured_on),
     ];
+    if let Some(served) = &found.served {
+        about.extend(taken_from(served, texts));
+    }
     about.extend(found.consistent_time.map(|time| (texts.as_of)(&amount::utc(time))));
     let (equal, different): (Vec<_>, Vec<_>) = found.parts.iter().partition(|part| part.equal);
     let beyond = equal.len().saturating_sub(EQUAL_PARTS_LISTED);
@@ -51,6 +54,17 @@ pub(super) fn source(found: &SourceRecovered, texts: &Texts, lang: Lang) -> Sour
         parts: listed.map(|compared| part(compared, texts)).collect(),
         more_equal: (beyond > 0).then(|| (texts.more_equal)(&amount::count(beyond as u64))),
     }
+}
+
+/// Which server was asked, and why not those before it.
+fn taken_from(served: &Served, texts: &Texts) -> Vec<String> {
+    let lag = amount::duration(served.lag_ms, texts);
+    let taken = match served.is_replica {
+        true => (texts.taken_from_replica)(&served.host, &lag),
+        false => (texts.taken_from_primary)(&served.host),
+    };
+    let not = served.passed_over.iter().map(|one| (texts.passed_over)(&one.object, &one.what));
+    std::iter::once(taken).chain(not).collect()
 }
 
 /// What of one kind a recovery point does not cover.

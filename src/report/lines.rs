@@ -2,7 +2,7 @@
 
 use super::terms::{self, Sign};
 use super::{Lang, amount, en};
-use crate::ledger::details::{CheckOutcome, Control, Drill, Finding, NotCovered, Part};
+use crate::ledger::details::{CheckOutcome, Control, Drill, Finding, NotCovered, Part, Served};
 use crate::ledger::record::{Answer, DrillFinished};
 
 /// Checks that did not hold, and places of each, that are told at most.
@@ -77,6 +77,11 @@ pub fn drill_text(finished: &DrillFinished, details: &Drill) -> Vec<Line> {
             amount::count(rows)
         );
         fact(&mut lines, "compared", text);
+        if let Some(Served { host, is_replica, lag_ms, .. }) = &source.served {
+            let role = if *is_replica { "replica" } else { "no replica" };
+            let lag = amount::duration(*lag_ms, &en::TEXTS);
+            fact(&mut lines, "captured from", format!("{host} ({role}, at most {lag} behind)"));
+        }
     }
     let of = |part: u64, all: u64| format!("{} of {}", amount::count(part), amount::count(all));
     let held = of(finished.checks_held, finished.checks_declared);

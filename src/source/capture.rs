@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Answered, Gap, Kind, Skipped, mysql, postgres, redis};
+use super::{Answered, Gap, Kind, Served, Skipped, mysql, postgres, redis};
 use crate::ground::digest::Digest;
 use crate::ground::ids::Name;
 
@@ -18,6 +18,9 @@ pub struct Capture {
     pub engine: String,
     /// The host it was read on.
     pub host: String,
+    /// The server that was asked, where the policy names several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served: Option<Served>,
     pub started: Timestamp,
     /// The moment whose state was captured: for files when the walk began.
     pub consistent_time: Timestamp,
@@ -43,6 +46,14 @@ pub struct Capture {
 }
 
 impl Capture {
+    /// The newest moment of which certainly everything was captured: what a replica may have been
+    /// behind is taken off.
+    pub fn state_time(&self) -> Timestamp {
+        let lag = self.served.as_ref().map_or(0, |served| served.lag_ms);
+        let lag = SignedDuration::from_millis(i64::try_from(lag).unwrap_or(i64::MAX));
+        self.consistent_time.saturating_sub(lag).unwrap_or(Timestamp::MIN)
+    }
+
     /// Why nothing of it can be equal to what comes back: dump and fingerprint are not of one moment.
     pub fn unheld(&self) -> Option<&str> {
         self.server.as_ref()?.moment.unheld.as_deref()

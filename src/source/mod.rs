@@ -23,6 +23,7 @@ mod recovered;
 pub mod redis;
 mod rows;
 mod running;
+mod served;
 pub mod sqlite;
 mod streamed;
 pub mod sum;
@@ -40,6 +41,7 @@ pub use question::{Answer, Answered, Question};
 pub use recovered::{Checked, Fault, Place, Recovered, Trouble};
 pub use rows::{Cell, Rows};
 pub use running::Error as RunningError;
+pub use served::{PassedOver, Role, Served};
 pub use table::{NoTable, NotWhole, Table};
 
 use std::io;

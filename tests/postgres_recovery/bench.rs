@@ -186,6 +186,7 @@ fn describe(server: &Server, databases: &[&str]) -> Capture {
         kind: Kind::Postgres,
         engine: format!("PostgreSQL {version}"),
         host: "db1".to_owned(),
+        served: None,
         started: now,
         consistent_time: now,
         finished: now,

@@ -111,6 +111,8 @@ impl Server {
         let data = folder.path().join("data");
         let made = template.path().join("data");
         assert!(command("cp").arg("-a").arg(made).arg(&data).status().unwrap().success());
+        // MySQL's identity, of which two that replicate need one each.
+        let _ = fs::remove_file(data.join("auto.cnf"));
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let process = command(product.server())
             .arg("--no-defaults")
@@ -132,6 +134,41 @@ impl Server {
         let mut server = Self { product, folder, process, template };
         server.wait_until_it_answers();
         server
+    }
+
+    /// Makes and starts one that others may follow, and the port of loopback it listens on.
+    pub fn start_primary(product: Product) -> (Self, u16) {
+        // Free a moment ago; the tests of one program run in threads that ask for one each.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let listening = ["--skip-networking=0", "--bind-address=127.0.0.1"];
+        let (port_of_it, log) = (format!("--port={port}"), "--log-bin=bin");
+        let primary = Self::start_with(product, &[&listening[..], &[&port_of_it, log]].concat());
+        primary.sql(
+            "CREATE USER follower@localhost IDENTIFIED BY 'follower';
+             GRANT REPLICATION SLAVE ON *.* TO follower@localhost",
+        );
+        (primary, port)
+    }
+
+    /// Makes and starts one that follows the one of the same product that listens on `port`.
+    pub fn start_replica(product: Product, port: u16) -> Self {
+        let replica =
+            Self::start_with(product, &["--server-id=2", "--log-bin=bin", "--read-only=1"]);
+        let of = format!(
+            "_HOST='127.0.0.1', {{}}_PORT={port}, {{}}_USER='follower', {{}}_PASSWORD='follower'"
+        );
+        replica.sql(&match product {
+            Product::Mariadb => format!(
+                "CHANGE MASTER TO MASTER{}, MASTER_USE_GTID=slave_pos; START SLAVE",
+                of.replace("{}", "MASTER")
+            ),
+            Product::Mysql => format!(
+                "CHANGE REPLICATION SOURCE TO SOURCE{}, GET_SOURCE_PUBLIC_KEY=1,
+                   SOURCE_LOG_FILE='bin.000001', SOURCE_LOG_POS=4; START REPLICA",
+                of.replace("{}", "SOURCE")
+            ),
+        });
+        replica
     }
 
     /// The server's socket.

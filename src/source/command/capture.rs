@@ -43,6 +43,7 @@ pub(super) fn capture(
         kind: Kind::Command,
         engine: String::new(),
         host: process::host_name(),
+        served: None,
         started,
         consistent_time: started,
         finished: context.clock.now(),

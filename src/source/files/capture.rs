@@ -64,6 +64,7 @@ pub(super) fn capture(files: &Files, context: &Context, out: &dyn Sink) -> Resul
         kind: Kind::Files,
         engine: String::new(),
         host: host_name(),
+        served: None,
         started,
         consistent_time: started,
         finished: context.clock.now(),

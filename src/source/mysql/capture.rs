@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::super::served::Chosen;
 use super::super::streamed::{self, Text, put};
 use super::super::{Answered, Capture, Context, Error, Fingerprint, Gap, GapKind, Part, Sink};
 use super::client::Client;
 use super::dump::Dump;
 use super::engine::Engines;
-use super::live::{Live, engine_error};
+use super::live::{self, Live, engine_error};
 use super::moment::{Held, Holder, SAVEPOINT, dump_refused};
 use super::proof;
 use super::seen::Seen;
@@ -24,22 +25,23 @@ use super::text::Contents;
 use super::{DumpError, GRANTS, Product, VIEWS, asking, file_of, fingerprint};
 use crate::ground::ids::Name;
 use crate::ground::process;
+use crate::policy::candidates::Servers;
 use crate::policy::sources::ServerSettings;
 
 /// How often everything is done again because definitions changed.
 const ATTEMPTS: u32 = 5;
 
-/// Captures the server that `settings` name for the source `name`.
+/// Captures the first of `servers` that qualifies for the source `name`.
 pub(super) fn capture(
     name: &Name,
     product: Product,
-    settings: &ServerSettings,
+    servers: &Servers<ServerSettings>,
     engines: &Engines,
     context: &Context,
     out: &dyn Sink,
 ) -> Result<Capture, Error> {
     let started = context.clock.now();
-    let mut live = Live::open(product, settings, engines, &context.interrupted)?;
+    let (settings, mut live, mut chosen) = live::choose(product, servers, engines, context)?;
     let client =
         Client::new(product, &live.login, &context.staging).map_err(|source| Error::Io {
             action: "write the option file in",
@@ -49,8 +51,12 @@ pub(super) fn capture(
     let taking = Taking { settings, client: &client, context, out };
     let mut changed = Vec::new();
     for repeats in 0..ATTEMPTS {
-        match taking.attempt(&mut live)? {
-            Attempt::Taken(taken) => return finish(name, live, taken, repeats, started, context),
+        match taking.attempt(&mut live, chosen.as_mut())? {
+            Attempt::Taken(taken) => {
+                let served = chosen.map(|chosen| chosen.served(taken.time));
+                let captured = finish(name, live, taken, repeats, started, context)?;
+                return Ok(Capture { served, ..captured });
+            }
             Attempt::Changed(what) => changed = what,
         }
         tracing::warn!("definitions changed while they were dumped: {}", changed.join(", "));
@@ -92,7 +98,7 @@ struct Taken {
 }
 
 impl Taking<'_> {
-    fn attempt(&self, live: &mut Live) -> Result<Attempt, Error> {
+    fn attempt(&self, live: &mut Live, chosen: Option<&mut Chosen>) -> Result<Attempt, Error> {
         let login = live.login.clone();
         let failed = |error| engine_error(&login, error);
         let looked = |seen: Result<Seen, session::Error>| match seen {
@@ -115,7 +121,7 @@ impl Taking<'_> {
             has_binlog: live.has_binlog,
             context: self.context,
         };
-        let mut held = holder.hold()?;
+        let mut held = holder.hold(chosen)?;
         let dumped = self.dump(&mut held, &databases, &tables, live);
         // The moment ends with its session, and is of no use where the dump failed.
         let answers = match &dumped {
@@ -258,6 +264,7 @@ fn finish(
         kind: product.kind(),
         engine: format!("{} {}", product.name(), live.version),
         host: process::host_name(),
+        served: None,
         started,
         consistent_time: time,
         finished: context.clock.now(),

@@ -3,12 +3,14 @@
 use super::Product;
 use super::names::{identifier, literal};
 use super::privileges::{OF_DATABASE, OF_SYSTEM};
+use crate::policy::candidates::Servers;
 use crate::policy::sources::ServerSettings;
 
 /// What the account of `settings` needs, and why.
-pub(super) fn needs(product: Product, settings: &ServerSettings) -> Vec<String> {
+pub(super) fn needs(product: Product, servers: &Servers<ServerSettings>) -> Vec<String> {
+    let settings = servers.any();
     let user = &settings.user;
-    vec![
+    let mut needs = vec![
         format!("the account {user} of {} reads everything and writes nothing", product.name()),
         format!(
             "RELOAD holds commits back while dump and fingerprint take their snapshots, {}, SHOW \
@@ -29,19 +31,35 @@ pub(super) fn needs(product: Product, settings: &ServerSettings) -> Vec<String> 
         match settings.password {
             Some(_) => format!(
                 "the account's password is what `password` names: ALTER USER {} IDENTIFIED BY …",
-                account(settings)
+                account(servers)
             ),
             None => format!(
                 "without a password the account is its name on this host ({})",
                 socket_plugin(product)
             ),
         },
-    ]
+    ];
+    if let Some(privilege) = of_replicas(product, servers) {
+        needs.push(format!(
+            "{privilege} tells how far a replica is behind; what is granted on the primary reaches it"
+        ));
+    }
+    needs
+}
+
+/// What only a server among several must be asked beyond the others.
+fn of_replicas(product: Product, servers: &Servers<ServerSettings>) -> Option<&'static str> {
+    match (servers, product) {
+        (Servers::FirstOf(_), Product::Mariadb) => Some("REPLICA MONITOR"),
+        // REPLICATION CLIENT is enough there.
+        (Servers::FirstOf(_), Product::Mysql) | (Servers::One(_), _) => None,
+    }
 }
 
 /// What grants exactly that, one line each; may be run again.
-pub(super) fn statements(product: Product, settings: &ServerSettings) -> Vec<String> {
-    let to = account(settings);
+pub(super) fn statements(product: Product, servers: &Servers<ServerSettings>) -> Vec<String> {
+    let settings = servers.any();
+    let to = account(servers);
     let made = match settings.password {
         // Nobody can log in before the password was set.
         Some(_) => format!("CREATE USER IF NOT EXISTS {to} ACCOUNT LOCK;"),
@@ -50,7 +68,9 @@ pub(super) fn statements(product: Product, settings: &ServerSettings) -> Vec<Str
             format!("CREATE USER IF NOT EXISTS {to} IDENTIFIED {by} {};", socket_plugin(product))
         }
     };
-    let global = product.global_privileges().join(", ");
+    let mut global = product.global_privileges().to_vec();
+    global.extend(of_replicas(product, servers));
+    let global = global.join(", ");
     let mut statements = vec![made, format!("GRANT {global} ON *.* TO {to};")];
     let of_database = OF_DATABASE.join(", ");
     match &settings.databases[..] {
@@ -79,7 +99,8 @@ fn socket_plugin(product: Product) -> &'static str {
     }
 }
 
-fn account(settings: &ServerSettings) -> String {
-    let host = if settings.host.starts_with('/') { "localhost" } else { "%" };
-    format!("{}@{}", literal(&settings.user), literal(host))
+fn account(servers: &Servers<ServerSettings>) -> String {
+    let is_here = servers.all().all(|server| server.host.starts_with('/'));
+    let host = if is_here { "localhost" } else { "%" };
+    format!("{}@{}", literal(&servers.any().user), literal(host))
 }

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::super::login::Login;
-use super::super::{Error, Gap, GapKind};
+use super::super::served::{self, Chosen, Standing};
+use super::super::{Context, Error, Gap, GapKind};
 use super::engine::{Engine, Engines};
 use super::names::readable;
 use super::product::Version;
 use super::server::Database;
 use super::session::{self, Session};
 use super::tables::{self, Hold, Table};
-use super::{Product, fingerprint, obstacles, privileges};
+use super::{Product, fingerprint, obstacles, privileges, replica};
+use crate::policy::candidates::Servers;
 use crate::policy::sources::ServerSettings;
 
 /// The server's own databases.
@@ -47,6 +49,36 @@ pub(super) fn engine_error(login: &Login, error: session::Error) -> Error {
             source: Some(Box::new(error)),
         },
     }
+}
+
+/// The server to capture, and how it was chosen where the policy names several.
+pub(super) fn choose<'a>(
+    product: Product,
+    servers: &'a Servers<ServerSettings>,
+    engines: &Engines,
+    context: &Context,
+) -> Result<(&'a ServerSettings, Live, Option<Chosen>), Error> {
+    let look = |settings: &ServerSettings| {
+        let login = Login::of(settings)?;
+        look(product, &login, settings, context)
+    };
+    let open =
+        |settings: &ServerSettings| Live::open(product, settings, engines, &context.interrupted);
+    served::choose(servers, context, |settings| &settings.host, look, open)
+}
+
+/// Asks a server how it stands to its primary, in a session of its own.
+pub(super) fn look(
+    product: Product,
+    login: &Login,
+    settings: &ServerSettings,
+    context: &Context,
+) -> Result<Standing, Error> {
+    let now = context.clock.now();
+    let (limit, interrupted) = (settings.statement_deadline, context.interrupted.clone());
+    let asked = Session::open(product, login, limit, interrupted)
+        .and_then(|mut session| replica::standing(&mut session, now));
+    asked.map_err(|error| engine_error(login, error))
 }
 
 impl Live {

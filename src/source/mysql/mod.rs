@@ -25,6 +25,7 @@ mod privileges;
 mod product;
 mod proof;
 mod recover;
+mod replica;
 mod said;
 mod schema;
 mod seen;
@@ -52,9 +53,9 @@ use super::{
     Capture, Context, Error, Facts, Grants, Ready, Recovered, Sink, Source, Trouble, entries,
 };
 use crate::ground::ids::Name;
+use crate::policy::candidates::Servers;
 use crate::policy::sources::ServerSettings;
 use crate::sandbox::Scratch;
-use live::Live;
 
 /// The entry of accounts and what they are granted.
 pub const GRANTS: &str = "grants.sql";
@@ -72,21 +73,27 @@ pub fn file_of(database: &str) -> String {
 pub struct Mysql {
     name: Name,
     product: Product,
-    settings: ServerSettings,
+    servers: Servers<ServerSettings>,
     engines: Engines,
 }
 
 impl Mysql {
     /// The source `name` of a policy; `engines` are this host's programs.
-    pub fn new(name: Name, product: Product, settings: ServerSettings, engines: Engines) -> Self {
-        Self { name, product, settings, engines }
+    pub fn new(
+        name: Name,
+        product: Product,
+        servers: impl Into<Servers<ServerSettings>>,
+        engines: Engines,
+    ) -> Self {
+        Self { name, product, servers: servers.into(), engines }
     }
 }
 
 impl Source for Mysql {
     fn probe(&self, context: &Context) -> Result<Facts, Error> {
-        let mut live =
-            Live::open(self.product, &self.settings, &self.engines, &context.interrupted)?;
+        let (_, mut live, chosen) =
+            live::choose(self.product, &self.servers, &self.engines, context)?;
+        let taken = chosen.map_or_else(Vec::new, |chosen| chosen.notes(context.clock.now()));
         let tables = live.tables().map_err(|error| live::engine_error(&live.login, error))?;
         let gaps = live.gaps(&tables);
         let doubtful = tables.iter().filter(|table| table.hold == tables::Hold::Written);
@@ -101,9 +108,9 @@ impl Source for Mysql {
             engine: format!("{} {}", self.product.name(), live.version),
             // The dumps and the server's files made of them.
             scratch_bytes: live.bytes().saturating_mul(2),
-            warnings: gaps
-                .iter()
-                .map(|gap| format!("not covered: {gap}"))
+            warnings: taken
+                .into_iter()
+                .chain(gaps.iter().map(|gap| format!("not covered: {gap}")))
                 .chain(doubtful)
                 .collect(),
         })
@@ -111,14 +118,14 @@ impl Source for Mysql {
 
     fn grants(&self) -> Grants {
         Grants {
-            needs: grants::needs(self.product, &self.settings),
-            statements: grants::statements(self.product, &self.settings),
+            needs: grants::needs(self.product, &self.servers),
+            statements: grants::statements(self.product, &self.servers),
             client: self.product.client(),
         }
     }
 
     fn capture(&self, context: &Context, out: &dyn Sink) -> Result<Capture, Error> {
-        capture::capture(&self.name, self.product, &self.settings, &self.engines, context, out)
+        capture::capture(&self.name, self.product, &self.servers, &self.engines, context, out)
     }
 
     fn prepare(

@@ -15,13 +15,15 @@ use jiff::Timestamp;
 
 use super::super::login::Login;
 use super::super::running::{self, Order, Running};
+use super::super::served::Chosen;
 use super::super::{Context, Error};
 use super::Product;
 use super::client::Client;
 use super::dump::Dump;
 use super::engine::Engine;
-use super::live::engine_error;
+use super::live::{self, engine_error};
 use super::lock::{Lock, position};
+use super::replica;
 use super::said::{Complaints, Listener};
 use super::server::Moment;
 use super::session::{self, Session, number};
@@ -61,11 +63,17 @@ pub(super) struct Holder<'a> {
 }
 
 impl Holder<'_> {
-    /// Holds a moment.
-    pub fn hold(&self) -> Result<Held, Error> {
+    /// Holds a moment; of a server that was `chosen` only while it still qualifies.
+    pub fn hold(&self, mut chosen: Option<&mut Chosen>) -> Result<Held, Error> {
         for attempt in 1..=ATTEMPTS {
             self.context.check_interrupted()?;
-            if let Some(held) = self.attempt()? {
+            let of_chosen = chosen.is_some();
+            if let Some(chosen) = &mut chosen {
+                let Self { login, settings, context, .. } = self;
+                let look = || live::look(self.engine.product, login, settings, context);
+                chosen.confirm(context, look)?;
+            }
+            if let Some(held) = self.attempt(of_chosen)? {
                 return Ok(held);
             }
             tracing::warn!(
@@ -87,7 +95,7 @@ impl Holder<'_> {
     }
 
     /// None where the dump did not begin in time.
-    fn attempt(&self) -> Result<Option<Held>, Error> {
+    fn attempt(&self, of_chosen: bool) -> Result<Option<Held>, Error> {
         let failed = |error| engine_error(self.login, error);
         let mut session = self.open().map_err(failed)?;
         session.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").map_err(failed)?;
@@ -106,11 +114,15 @@ impl Holder<'_> {
             true => position(session).map(Some).map_err(failed),
             false => Ok(None),
         };
-        let binlog = position(&mut session)?;
+        let applied = |session: &mut Session| match of_chosen && unheld.is_none() {
+            true => replica::applied(session).map_err(failed),
+            false => Ok(None),
+        };
+        let (binlog, replicated) = (position(&mut session)?, applied(&mut session)?);
         let (dump, began) = self.dump(has_position)?;
         let left = MOST_HELD.saturating_sub(begun.elapsed());
         let is_begun = began.recv_timeout(left).is_ok();
-        let still = position(&mut session)?;
+        let still = (position(&mut session)?, applied(&mut session)?);
         if unheld.is_none() {
             lock.give_back().map_err(failed)?;
         }
@@ -120,12 +132,12 @@ impl Holder<'_> {
             return dump.begun_badly().map_or(Ok(None), |why| Err(dump_refused(why)));
         }
         let server_time = session.value("SELECT UTC_TIMESTAMP(6)").map_err(failed)?;
-        if still != binlog {
+        if still != (binlog.clone(), replicated.clone()) {
             return Err(failed(session.unexpected("somebody committed under the lock")));
         }
         let held_ms = u64::try_from(held.as_millis()).unwrap_or(u64::MAX);
         let held_ms = if unheld.is_none() { held_ms } else { 0 };
-        let moment = Moment { server_time, binlog, unheld, held_ms, repeats: 0 };
+        let moment = Moment { server_time, binlog, replicated, unheld, held_ms, repeats: 0 };
         Ok(Some(Held { session, dump, time, moment }))
     }
 

@@ -45,6 +45,10 @@ pub struct Moment {
     /// Where the binary log stood, `file:position`, the same for dump and fingerprint; none where
     /// the server writes none, so that only the lock proves that they agree.
     pub binlog: Option<String>,
+    /// Of a server that was chosen among several: the transactions of its primary that it had applied,
+    /// the same for dump and fingerprint; none where it does not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicated: Option<String>,
     /// Why commits could not be held back, so that dump and fingerprint are not of one moment and
     /// nothing can be equal; none where they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]

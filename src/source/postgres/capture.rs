@@ -13,22 +13,23 @@ use super::cluster::Cluster;
 use super::database::Run;
 use super::engine::Engines;
 use super::globals::{self, Globals};
-use super::live::Live;
+use super::live;
 use super::{GLOBALS, fingerprint, shared};
 use crate::ground::ids::Name;
 use crate::ground::process;
+use crate::policy::candidates::Servers;
 use crate::policy::sources::ServerSettings;
 
-/// Captures the server that `settings` name for the source `name`.
+/// Captures the first of `servers` that qualifies for the source `name`.
 pub(super) fn capture(
     name: &Name,
-    settings: &ServerSettings,
+    servers: &Servers<ServerSettings>,
     engines: &Engines,
     context: &Context,
     out: &dyn Sink,
 ) -> Result<Capture, Error> {
     let started = context.clock.now();
-    let live = Live::open(settings, engines, &context.interrupted)?;
+    let (settings, live, mut chosen) = live::choose(servers, engines, context)?;
     let client = Client::new(&live.login, &context.staging).map_err(|source| Error::Io {
         action: "write the password file in",
         object: context.staging.display().to_string(),
@@ -52,6 +53,10 @@ pub(super) fn capture(
     let (mut moments, mut databases, mut used) = (Vec::new(), Vec::new(), Vec::new());
     let mut answers = Vec::new();
     let mut bytes = 0;
+    if let Some(chosen) = &mut chosen {
+        // What it has by now it still has when later databases are pinned.
+        chosen.confirm(context, || live::look(settings, context))?;
+    }
     for database in &live.databases {
         context.check_interrupted()?;
         context.progress.phase(&format!("dump {database}"), None);
@@ -69,13 +74,15 @@ pub(super) fn capture(
     bytes += shared.text.len() as u64;
     put(out, GLOBALS, Text(shared.text), context)?;
     streamed::none_left_out(out.settle()?)?;
+    let consistent_time = moments.into_iter().min().unwrap_or(started);
     Ok(Capture {
         source: name.clone(),
         kind: Kind::Postgres,
         engine: format!("PostgreSQL {}", live.cluster.version),
         host: process::host_name(),
         started,
-        consistent_time: moments.into_iter().min().unwrap_or(started),
+        served: chosen.map(|chosen| chosen.served(consistent_time)),
+        consistent_time,
         finished: context.clock.now(),
         entries: databases.len() as u64 + 1,
         bytes,

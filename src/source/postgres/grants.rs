@@ -1,10 +1,12 @@
 //! What a login must be allowed to capture a server, as statements for psql.
 
 use super::names::{identifier, literal};
+use crate::policy::candidates::Servers;
 use crate::policy::sources::ServerSettings;
 
 /// What the role of `settings` needs, and why.
-pub(super) fn needs(settings: &ServerSettings) -> Vec<String> {
+pub(super) fn needs(servers: &Servers<ServerSettings>) -> Vec<String> {
+    let settings = servers.any();
     let user = &settings.user;
     let mut needs = vec![
         format!("the role {user} reads everything and writes nothing: pg_read_all_data"),
@@ -15,6 +17,13 @@ pub(super) fn needs(settings: &ServerSettings) -> Vec<String> {
             .into(),
         "pg_read_all_data also reads the hashes of passwords, which globals.sql then holds".into(),
     ];
+    if let Servers::FirstOf(_) = servers {
+        needs.push(
+            "pg_read_all_stats tells whether a standby receives; what is granted on the primary \
+             reaches it"
+                .into(),
+        );
+    }
     if settings.password.is_some() {
         needs.push(format!(
             "the role's password is what `password` names: set it by \\password {user}"
@@ -24,7 +33,8 @@ pub(super) fn needs(settings: &ServerSettings) -> Vec<String> {
 }
 
 /// What grants exactly that, one line each, for psql as a superuser; may be run again.
-pub(super) fn statements(settings: &ServerSettings) -> Vec<String> {
+pub(super) fn statements(servers: &Servers<ServerSettings>) -> Vec<String> {
+    let settings = servers.any();
     let role = identifier(&settings.user);
     let quoted = literal(&role);
     let named: Vec<String> = settings.databases.iter().map(|name| literal(name)).collect();
@@ -44,6 +54,9 @@ pub(super) fn statements(settings: &ServerSettings) -> Vec<String> {
             ),
         ),
     ];
+    if let Servers::FirstOf(_) = servers {
+        statements.push(format!("GRANT pg_read_all_stats TO {role};"));
+    }
     let objects = block(
         "number oid;",
         &format!(

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::super::{Error, Gap, GapKind};
+use super::super::served::{self, Chosen, Standing};
+use super::super::{Context, Error, Gap, GapKind};
 use super::cluster::Cluster;
 use super::describe;
 use super::engine::{Engine, Engines};
@@ -14,6 +15,8 @@ use super::left_out;
 use super::names::literal;
 use super::privileges::{self, Hidden};
 use super::session::Session;
+use super::standby;
+use crate::policy::candidates::Servers;
 use crate::policy::sources::ServerSettings;
 use crate::source::login::Login;
 
@@ -42,6 +45,25 @@ pub(super) fn engine_error(object: impl Into<String>, error: super::session::Err
             source: Some(Box::new(error)),
         },
     }
+}
+
+/// The server to capture, and how it was chosen where the policy names several.
+pub(super) fn choose<'a>(
+    servers: &'a Servers<ServerSettings>,
+    engines: &Engines,
+    context: &Context,
+) -> Result<(&'a ServerSettings, Live, Option<Chosen>), Error> {
+    let open = |settings: &ServerSettings| Live::open(settings, engines, &context.interrupted);
+    let look = |settings: &ServerSettings| look(settings, context);
+    served::choose(servers, context, |settings| &settings.host, look, open)
+}
+
+/// Asks a server how it stands to its primary, in a session of its own.
+pub(super) fn look(settings: &ServerSettings, context: &Context) -> Result<Standing, Error> {
+    let (login, now) = (Login::of(settings)?, context.clock.now());
+    let asked = first_session(settings, &login, &context.interrupted)
+        .and_then(|mut session| standby::standing(&mut session, now));
+    asked.map_err(|error| engine_error(login.server(), error))
 }
 
 impl Live {

@@ -29,6 +29,7 @@ pub mod schema;
 mod sequences;
 pub mod session;
 mod shared;
+mod standby;
 mod table;
 mod tables;
 
@@ -51,9 +52,9 @@ use super::{
     Capture, Context, Error, Facts, Grants, Ready, Recovered, Sink, Source, Trouble, entries,
 };
 use crate::ground::ids::Name;
+use crate::policy::candidates::Servers;
 use crate::policy::sources::ServerSettings;
 use crate::sandbox::Scratch;
-use live::Live;
 
 /// The entry of roles and their settings.
 pub const GLOBALS: &str = "globals.sql";
@@ -67,30 +68,30 @@ pub fn file_of(database: &str) -> String {
 #[derive(Debug, Clone)]
 pub struct Postgres {
     name: Name,
-    settings: ServerSettings,
+    servers: Servers<ServerSettings>,
     engines: Engines,
 }
 
 impl Postgres {
     /// The source `name` of a policy; `engines` are this host's programs.
-    pub fn new(name: Name, settings: ServerSettings, engines: Engines) -> Self {
-        Self { name, settings, engines }
+    pub fn new(name: Name, servers: impl Into<Servers<ServerSettings>>, engines: Engines) -> Self {
+        Self { name, servers: servers.into(), engines }
     }
 }
 
 impl Source for Postgres {
     fn probe(&self, context: &Context) -> Result<Facts, Error> {
-        let live = Live::open(&self.settings, &self.engines, &context.interrupted)?;
+        let (_, live, chosen) = live::choose(&self.servers, &self.engines, context)?;
+        let taken = chosen.map_or_else(Vec::new, |chosen| chosen.notes(context.clock.now()));
         let gaps = live.cluster.gaps();
         let not_covered = gaps.iter().map(|gap| format!("not covered: {gap}"));
         Ok(Facts {
             engine: format!("PostgreSQL {}", live.cluster.version),
             // The dumps and the servers' files made of them.
             scratch_bytes: live.bytes.saturating_mul(2),
-            warnings: self
-                .engines
-                .passed_over(live.cluster.major)
+            warnings: taken
                 .into_iter()
+                .chain(self.engines.passed_over(live.cluster.major))
                 .chain(not_covered)
                 .collect(),
         })
@@ -98,14 +99,14 @@ impl Source for Postgres {
 
     fn grants(&self) -> Grants {
         Grants {
-            needs: grants::needs(&self.settings),
-            statements: grants::statements(&self.settings),
+            needs: grants::needs(&self.servers),
+            statements: grants::statements(&self.servers),
             client: "psql -d postgres",
         }
     }
 
     fn capture(&self, context: &Context, out: &dyn Sink) -> Result<Capture, Error> {
-        capture::capture(&self.name, &self.settings, &self.engines, context, out)
+        capture::capture(&self.name, &self.servers, &self.engines, context, out)
     }
 
     fn prepare(

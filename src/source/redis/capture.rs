@@ -7,27 +7,30 @@ use jiff::SignedDuration;
 
 use super::super::streamed::{none_left_out, put};
 use super::super::{Capture, Context, Error, Fingerprint, Kind, Sink};
-use super::live::{Live, engine_error};
+use super::live::{self, engine_error};
 use super::session;
 use super::transfer::{self, Transfer};
 use super::{FILE, Taken};
 use crate::ground::ids::Name;
 use crate::ground::process;
+use crate::policy::candidates::Servers;
 use crate::policy::sources::RedisSettings;
 
-/// Captures the server that `settings` name for the source `name`.
+/// Captures the first of `servers` that qualifies for the source `name`.
 pub(super) fn capture(
     name: &Name,
-    settings: &RedisSettings,
+    servers: &Servers<RedisSettings>,
     context: &Context,
     out: &dyn Sink,
 ) -> Result<Capture, Error> {
     let started = context.clock.now();
-    let live = Live::open(settings, &context.interrupted)?;
+    let asked = context.clock.now();
+    let (live, chosen) = live::choose(servers, context)?;
     let server = live.login.server();
     let engine = live.engine();
-    let behind = i64::try_from(live.seconds_behind()).unwrap_or(i64::MAX);
-    let asked = context.clock.now();
+    // What a chosen one is behind is told apart.
+    let heard = if chosen.is_some() { 0 } else { live.seconds_since_heard() };
+    let behind = i64::try_from(live.seconds_since_forked() + heard).unwrap_or(i64::MAX);
     let consistent_time = asked.checked_sub(SignedDuration::from_secs(behind)).unwrap_or(asked);
     let mut taken = Taken {
         version: live.version(),
@@ -59,6 +62,7 @@ pub(super) fn capture(
         engine,
         host: process::host_name(),
         started,
+        served: chosen.map(|chosen| chosen.served(consistent_time)),
         consistent_time,
         finished: context.clock.now(),
         entries: 1,

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use super::super::Error;
+use jiff::Timestamp;
+
+use super::super::served::{self, Chosen, Standing};
+use super::super::{Context, Error};
 use super::info::Info;
 use super::login::Login;
 use super::memory::Fork;
 use super::session::{self, Session};
+use crate::policy::candidates::Servers;
 use crate::policy::sources::RedisSettings;
 
 /// A server that may be captured.
@@ -27,6 +32,20 @@ pub(super) fn engine_error(server: &str, error: session::Error) -> Error {
             source: Some(Box::new(error)),
         },
     }
+}
+
+/// The server to capture, and how it was chosen where the policy names several.
+pub(super) fn choose(
+    servers: &Servers<RedisSettings>,
+    context: &Context,
+) -> Result<(Live, Option<Chosen>), Error> {
+    let look = |settings: &RedisSettings| {
+        let now = context.clock.now();
+        Live::open(settings, &context.interrupted).map(|live| live.standing(now))
+    };
+    let open = |settings: &RedisSettings| Live::open(settings, &context.interrupted);
+    let chosen = served::choose(servers, context, |settings| &settings.host, look, open);
+    chosen.map(|(_, live, chosen)| (live, chosen))
 }
 
 impl Live {
@@ -70,18 +89,36 @@ impl Live {
         self.info.says("cluster_enabled", "1")
     }
 
-    /// Seconds by which what it holds may be older than the moment it is asked: since a replica has
-    /// heard from its master, and since a fork that is under way, which may serve us too.
-    pub fn seconds_behind(&self) -> u64 {
-        let heard = match self.is_replica() {
+    /// How it stands to its master; it was asked at `now`, or later. One without a link to its master
+    /// was refused before.
+    pub fn standing(&self, now: Timestamp) -> Standing {
+        match (self.is_replica(), self.info.number("master_last_io_seconds_ago")) {
+            (false, _) => Standing::Primary,
+            // Whole seconds.
+            (true, Some(seconds)) => {
+                let behind = seconds + 1 + self.seconds_since_forked();
+                Standing::behind(now, Duration::from_secs(behind))
+            }
+            (true, None) => {
+                Standing::Unfit("it does not tell when it heard from its master".to_owned())
+            }
+        }
+    }
+
+    /// Seconds since a replica has heard from its master.
+    pub fn seconds_since_heard(&self) -> u64 {
+        match self.is_replica() {
             true => self.info.number("master_last_io_seconds_ago").unwrap_or_default(),
             false => 0,
-        };
-        let forked = match self.info.says("rdb_bgsave_in_progress", "1") {
+        }
+    }
+
+    /// Seconds since a fork that is under way, which may serve us too.
+    pub fn seconds_since_forked(&self) -> u64 {
+        match self.info.says("rdb_bgsave_in_progress", "1") {
             true => self.info.number("rdb_current_bgsave_time_sec").unwrap_or_default() + 1,
             false => 0,
-        };
-        heard + forked
+        }
     }
 
     /// What is doubtful, for `doctor`.

@@ -30,9 +30,9 @@ use std::path::Path;
 
 use super::{Capture, Context, Error, Facts, Grants, Ready, Recovered, Sink, Source, Trouble};
 use crate::ground::ids::Name;
+use crate::policy::candidates::Servers;
 use crate::policy::sources::RedisSettings;
 use crate::sandbox::Scratch;
-use live::Live;
 
 /// The one entry of a capture.
 pub const FILE: &str = "dump.rdb";
@@ -41,20 +41,22 @@ pub const FILE: &str = "dump.rdb";
 #[derive(Debug, Clone)]
 pub struct Redis {
     name: Name,
-    settings: RedisSettings,
+    servers: Servers<RedisSettings>,
 }
 
 impl Redis {
     /// The source `name` of a policy.
-    pub fn new(name: Name, settings: RedisSettings) -> Self {
-        Self { name, settings }
+    pub fn new(name: Name, servers: impl Into<Servers<RedisSettings>>) -> Self {
+        Self { name, servers: servers.into() }
     }
 }
 
 impl Source for Redis {
     fn probe(&self, context: &Context) -> Result<Facts, Error> {
-        let live = Live::open(&self.settings, &context.interrupted)?;
+        let (live, chosen) = live::choose(&self.servers, context)?;
+        let taken = chosen.map_or_else(Vec::new, |chosen| chosen.notes(context.clock.now()));
         let mut warnings = live.warnings();
+        warnings.extend(taken);
         match Engine::find() {
             Ok(engine) => warnings.extend(engine.is_too_old_for(&live.version())),
             Err(missing) => warnings.push(missing.to_string()),
@@ -68,11 +70,11 @@ impl Source for Redis {
     }
 
     fn grants(&self) -> Grants {
-        grants::of(&self.settings)
+        grants::of(self.servers.any())
     }
 
     fn capture(&self, context: &Context, out: &dyn Sink) -> Result<Capture, Error> {
-        capture::capture(&self.name, &self.settings, context, out)
+        capture::capture(&self.name, &self.servers, context, out)
     }
 
     fn prepare(

@@ -64,6 +64,7 @@ pub(super) fn capture(
         kind: Kind::Sqlite,
         engine: super::engine_version(),
         host: process::host_name(),
+        served: None,
         started,
         consistent_time,
         finished: context.clock.now(),
