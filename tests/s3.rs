@@ -37,6 +37,7 @@ fn restic(program: &Path, bench: &Bench, bucket: &str) -> Command {
 #[test]
 fn a_policy_is_backed_up_restored_verified_and_drilled_in_a_bucket() {
     let bench = on_s3("whole-story");
+    bench.edit("drills/weekly.toml", "controls = true", "controls = true\nindependent = true");
 
     bench.run(&["doctor", "shop"]).exits(0);
     let missing = bench.run(&["restore", "shop", "--to", "nowhere"]).exits(10);
@@ -56,6 +57,7 @@ fn a_policy_is_backed_up_restored_verified_and_drilled_in_a_bucket() {
     assert_eq!(verified["errors"].as_array().unwrap().len(), 0, "{verified}");
     let (code, drilled) = bench.drill();
     assert_eq!((code, drilled["verdict"].as_str()), (0, Some("pass")), "{drilled}");
+    assert_eq!(drilled["independent"]["by"], "restic 0.14.0", "{drilled}");
     let ledger = bench.run(&["ledger", "verify", "acme", "--json"]).exits(0).json();
     assert_eq!(ledger["ok"], true, "{ledger}");
     let status = bench.run(&["status", "--json"]).exits(0).json();

@@ -24,6 +24,8 @@ pub enum Id {
     Equality(Name),
     /// An assertion of the policy's owner; its place in the drill's file, from 0, and its name.
     Check(usize, String),
+    /// Totals of the source equal those of what other programs restored from the same snapshot.
+    Independent(Name),
 }
 
 impl Id {
@@ -36,13 +38,17 @@ impl Id {
             Self::Start(_) | Self::SelfCheck(_) => "start",
             Self::Equality(_) => "equality",
             Self::Check(..) => "check",
+            Self::Independent(_) => "independent",
         }
     }
 
     /// The source it is about, where it is about one.
     pub fn source(&self) -> Option<&Name> {
         match self {
-            Self::Start(source) | Self::SelfCheck(source) | Self::Equality(source) => Some(source),
+            Self::Start(source)
+            | Self::SelfCheck(source)
+            | Self::Equality(source)
+            | Self::Independent(source) => Some(source),
             Self::Point | Self::Integrity | Self::Restore | Self::Check(..) => None,
         }
     }
@@ -58,6 +64,7 @@ impl fmt::Display for Id {
             Self::SelfCheck(source) => write!(f, "self-check of {source}"),
             Self::Equality(source) => write!(f, "equality of {source}"),
             Self::Check(_, name) => write!(f, "check {name:?}"),
+            Self::Independent(source) => write!(f, "independent restore of {source}"),
         }
     }
 }
@@ -154,6 +161,17 @@ impl Plan {
             });
         }
         plan
+    }
+
+    /// The same, and every source is restored once more by other programs.
+    pub fn independently(mut self) -> Self {
+        let sources = self.ids.iter().filter_map(|id| match id {
+            Id::Start(source) => Some(Id::Independent(source.clone())),
+            _ => None,
+        });
+        let sources: Vec<Id> = sources.collect();
+        self.ids.extend(sources);
+        self
     }
 
     /// Every declared assertion, in the order in which they run.

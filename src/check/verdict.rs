@@ -90,7 +90,11 @@ impl Verdict {
             let part = match id {
                 Id::Integrity | Id::Restore | Id::Start(_) => &mut restorable,
                 // Who put another snapshot in its place may well have put a sound one there.
-                Id::Point | Id::SelfCheck(_) | Id::Equality(_) | Id::Check(..) => &mut intact,
+                Id::Point
+                | Id::SelfCheck(_)
+                | Id::Equality(_)
+                | Id::Check(..)
+                | Id::Independent(_) => &mut intact,
             };
             match outcomes.get(id) {
                 Some(Outcome::Held { .. }) => {}

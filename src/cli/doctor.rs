@@ -11,6 +11,7 @@ use serde::Serialize;
 use self::store::Found;
 use super::output::visible;
 use super::{App, Exit};
+use crate::drill;
 use crate::policy::{Asks, Policy, PolicyName, Setup};
 
 /// Check what policies need here: tools, log-ins, store access, password, space for scratch
@@ -56,6 +57,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         examination.repository(&repositories[&policy.customer], policy, &rooms);
         examination.sources(&setup, policy, &rooms).await?;
         examination.programs(&setup, policy);
+        examination.restic(&setup, policy);
         findings.append(&mut examination.findings);
     }
     app.out.answer(&findings, &text(&findings))?;
@@ -97,6 +99,18 @@ impl Examination {
                     self.bad(what, format!("{program}: {error}"), "name it by its absolute path");
                 }
             }
+        }
+    }
+
+    /// Is there a restic for drills that restore independently?
+    fn restic(&mut self, setup: &Setup, policy: &Policy) {
+        const WHAT: &str = "independent drill";
+        if setup.drills_of(policy).all(|drill| !drill.independent) {
+            return;
+        }
+        match drill::find_restic() {
+            Ok(program) => self.good(WHAT, program.display().to_string()),
+            Err(error) => self.bad(WHAT, error.to_string(), "apt install restic"),
         }
     }
 }

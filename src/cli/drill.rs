@@ -42,6 +42,8 @@ struct Answer<'a> {
     phases: &'a [details::Phase],
     checks: &'a [details::Check],
     controls: &'a [details::Control],
+    /// The same point restored by other programs, where the drill asks for that.
+    independent: Option<&'a details::Independent>,
     reasons: &'a [details::Reason],
     /// What was found damaged and has nothing to do with the recovery point.
     beside: &'a [details::Finding],
@@ -94,6 +96,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
         phases: &done.details.phases,
         checks: &done.details.checks,
         controls: &done.details.controls,
+        independent: done.details.independent.as_ref(),
         reasons: &done.details.reasons,
         beside: &done.details.beside,
         record: done.record.as_ref().map(|record| record.seq),

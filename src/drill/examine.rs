@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use super::fetch::Fetched;
+use super::independent::{Asked, real_folder};
 use super::starting::{Begun, Starting};
 use super::up::Up;
 use super::{Error, Rehearsal, Request, controls};
@@ -69,7 +70,7 @@ impl Bench {
         let declared = starting.len();
         let mut up = self.start(starting, rehearsal);
         rehearsal.confinement = confinements(&up);
-        if let Err(error) = self.scratch.still_to_write(0) {
+        if let Err(error) = self.scratch.still_to_write(self.fetched.later_bytes) {
             // It only keeps others waiting.
             tracing::warn!(error = chain(&error), "cannot give reserved room back");
         }
@@ -91,16 +92,20 @@ impl Bench {
             let judged = self.ask(&id, check, &mut up, rehearsal);
             rehearsal.settle_check(id, judged, check, begun.elapsed());
         }
+        let asked = self.fetched.copied.as_ref().map(|_| up.iter_mut().map(Asked::of).collect());
         let controls = !rehearsal.plan.controls().is_empty();
         let (mut standing, rest): (Vec<_>, Vec<_>) =
             up.into_iter().partition(|up| controls && up.recovered.undoes_faults());
-        let down = stop(rest, rehearsal);
+        let mut down = stop(rest, rehearsal);
         if controls {
             tracing::info!(phase = "controls");
             self.progress.phase("controls", None);
             controls::run(self, &mut standing, &down, rehearsal);
         }
-        stop(standing, rehearsal);
+        down.extend(stop(standing, rehearsal));
+        if let (Some(copied), Some(asked)) = (&self.fetched.copied, asked) {
+            self.restore_again(copied, asked, &down, rehearsal);
+        }
     }
 
     /// Brings up every source of the policy that the snapshot holds; the load and start phases.
@@ -126,7 +131,7 @@ impl Bench {
 
     fn bring_up(&self, name: Name, begun: Begun) -> Result<Up, Trouble> {
         let Begun { source, capture, ready } = begun;
-        let data = self.fetched.request.to.join(name.as_str());
+        let data = real_folder(self.fetched.request.to.join(name.as_str()))?;
         let mut recovered = match ready {
             Some(ready) => ready?.recover(&data, &self.scratch)?,
             None => source.recover(&capture, &data, &self.scratch)?,

@@ -6,12 +6,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::independent::{self, Copied};
 use super::starting::{self, Preparing, Starting};
 use super::{Error, Rehearsal, Request, point};
 use crate::account::{self, Account, Locked, Rooms};
 use crate::check::{Id, Outcome, Why};
 use crate::ground::causes::chain;
-use crate::repo::{BlobId, Reader, Snapshot};
+use crate::repo::{BlobId, Reader, Snapshot, SnapshotId};
 use crate::restore::{self, Fidelity, Occupied, Select};
 use crate::sandbox::{Reserved, Scratch};
 use crate::source::manifest::{self, Manifest};
@@ -23,12 +24,17 @@ pub(super) struct Fetched {
     pub(super) tree: BlobId,
     /// What was restored and where to.
     pub(super) request: restore::Request,
+    /// The stored objects themselves, where other programs restore them once more; or why there are none.
+    pub(super) copied: Option<Result<Copied, String>>,
+    /// What is still to be written once all sources are up.
+    pub(super) later_bytes: u64,
+    snapshot: SnapshotId,
 }
 
 /// How a fetch ended.
 pub(super) enum Came {
     /// A snapshot, and its sources that are ready to start.
-    Out(Fetched, Vec<Starting>),
+    Out(Box<Fetched>, Vec<Starting>),
     /// Nothing to go on with; the outcomes say why.
     Nothing,
     /// Other drills hold the room that so many bytes need: nothing was done, it is to be tried anew.
@@ -65,7 +71,9 @@ pub(super) async fn run(
     let Integrity { blobs, damage } = brought.integrity;
     let (outcome, came) = match fetched {
         Err(Stop::Crowded(bytes)) => return Ok(Came::Crowded(bytes)),
-        Ok(fetched) if damage.is_empty() => (Outcome::of(blobs, []), Came::Out(fetched, starting)),
+        Ok(fetched) if damage.is_empty() => {
+            (Outcome::of(blobs, []), Came::Out(Box::new(fetched), starting))
+        }
         Ok(_) | Err(Stop::Damaged) => (Outcome::of(blobs, damage), Came::Nothing),
         Err(Stop::Environment(what)) if damage.is_empty() => {
             (Outcome::not_run(Why::Environment, what), Came::Nothing)
@@ -118,15 +126,33 @@ impl Fetch<'_> {
         let lock = lock.map_err(|error| unknown(&error))?;
         rehearsal.phase("queue", rehearsal.queued + waiting.elapsed(), false);
         let begun = Instant::now();
-        let fetched = self.fetch(rehearsal, brought).await;
+        let mut fetched = self.fetch(rehearsal, brought).await;
+        let copying = Instant::now();
+        if let Ok(fetched) = &mut fetched {
+            fetched.copied = self.copy(fetched).await;
+        }
+        // No recovery would make a copy.
+        let aside = copying.elapsed();
         if let Some(lock) = lock {
             lock.release().await.map_err(|error| unknown(&error))?;
         }
         if fetched.is_ok() {
             // Nothing starts before the lock is given back: that is recovery time too.
-            rehearsal.phase("fetch", begun.elapsed(), true);
+            rehearsal.phase("fetch", begun.elapsed().saturating_sub(aside), true);
         }
         fetched
+    }
+
+    /// The snapshot as it is stored, where the drill is to restore it independently. While the lock is
+    /// held nobody prunes it.
+    async fn copy(&self, fetched: &Fetched) -> Option<Result<Copied, String>> {
+        let Self { request, account, scratch, rooms } = *self;
+        if !request.is_independent() {
+            return None;
+        }
+        let what = (fetched.snapshot, fetched.tree);
+        let copied = independent::copy(request, account, &fetched.reader, what, scratch, rooms);
+        Some(copied.await)
     }
 
     async fn fetch(
@@ -145,7 +171,7 @@ impl Fetch<'_> {
         })?;
         let reader = Reader::new(account.repository.clone(), index);
         let manifest = read_manifest(&reader, picked.snapshot.tree, integrity).await?;
-        let room = Room::of(&picked.snapshot, manifest.as_ref());
+        let room = Room::of(&picked.snapshot, manifest.as_ref(), request.is_independent());
         match scratch
             .reserve(room.whole(), request.most_bytes())
             .map_err(|error| unknown(&error))?
@@ -180,8 +206,16 @@ impl Fetch<'_> {
             );
             rehearsal.not_run(Id::Restore, Why::Environment, &why);
         }
-        scratch.still_to_write(room.engines).map_err(|error| unknown(&error))?;
-        Ok(Fetched { reader, tree: picked.snapshot.tree, request: wanted })
+        let ahead = room.engines.saturating_add(room.again);
+        scratch.still_to_write(ahead).map_err(|error| unknown(&error))?;
+        Ok(Fetched {
+            reader,
+            tree: picked.snapshot.tree,
+            request: wanted,
+            copied: None,
+            later_bytes: room.again,
+            snapshot: picked.id,
+        })
     }
 }
 
@@ -189,21 +223,24 @@ impl Fetch<'_> {
 struct Room {
     restored: u64,
     engines: u64,
+    /// By other programs, after all that.
+    again: u64,
 }
 
 impl Room {
-    fn of(snapshot: &Snapshot, manifest: Option<&Manifest>) -> Self {
+    fn of(snapshot: &Snapshot, manifest: Option<&Manifest>, independently: bool) -> Self {
         let sources = manifest.map_or(&[][..], |manifest| &manifest.sources);
         let sum = |of: fn(&Capture) -> u64| sources.iter().map(of).fold(0, u64::saturating_add);
         let told = snapshot.summary.as_ref().map_or(0, |told| told.total_bytes_processed);
-        Self {
-            restored: sum(|capture| capture.bytes).max(told),
-            engines: sum(Capture::engine_bytes),
-        }
+        let restored = sum(|capture| capture.bytes).max(told);
+        let engines = sum(Capture::engine_bytes);
+        // The packs, what comes out of them, and what engines make of that.
+        let again = restored.saturating_mul(2).saturating_add(engines);
+        Self { restored, engines, again: if independently { again } else { 0 } }
     }
 
     fn whole(&self) -> u64 {
-        self.restored.saturating_add(self.engines)
+        self.restored.saturating_add(self.engines).saturating_add(self.again)
     }
 }
 

@@ -8,6 +8,7 @@ mod assertions;
 mod controls;
 mod examine;
 mod fetch;
+mod independent;
 mod pick;
 mod point;
 mod programs;
@@ -17,6 +18,7 @@ mod starting;
 mod up;
 mod write_down;
 
+pub use independent::find_restic;
 pub use search_back::{Found, Searched, search_back};
 
 use std::sync::Arc;
@@ -91,12 +93,18 @@ impl Request<'_> {
             rpo: self.policy.objectives.rpo,
             picks_latest: self.snapshot.is_none() && self.pick() == policy::Pick::Latest,
         };
-        Plan::new(
+        let plan = Plan::new(
             self.policy.sources.iter().map(|source| (&source.name, Kind::of(&source.kind))),
             checks.iter().map(|check| check.name.as_str()),
             objectives,
             self.drill.is_some_and(|drill| drill.controls),
-        )
+        );
+        if self.is_independent() { plan.independently() } else { plan }
+    }
+
+    /// Whether other programs restore the same once more.
+    fn is_independent(&self) -> bool {
+        self.drill.is_some_and(|drill| drill.independent)
     }
 }
 
@@ -169,7 +177,8 @@ async fn rehearse(
         }
         if let Came::Out(fetched, starting) = came {
             lease.renew().await?;
-            rehearsal = examine::run(request, fetched, starting, scratch, rehearsal, rooms).await?;
+            rehearsal =
+                examine::run(request, *fetched, starting, scratch, rehearsal, rooms).await?;
         }
     }
     // Whoever took the lease over wrote that this run came to nothing: so be it.
@@ -262,6 +271,7 @@ struct Rehearsal {
     sources: Vec<details::SourceRecovered>,
     controls: Vec<crate::check::ControlResult>,
     injured: Vec<String>,
+    independent: Option<details::Independent>,
     skipped: Vec<details::Finding>,
     not_covered: Vec<details::NotCovered>,
     beside: Vec<details::Finding>,
@@ -286,6 +296,7 @@ impl Rehearsal {
             sources: Vec::new(),
             controls: Vec::new(),
             injured: Vec::new(),
+            independent: None,
             skipped: Vec::new(),
             not_covered: Vec::new(),
             beside: Vec::new(),

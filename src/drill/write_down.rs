@@ -221,6 +221,7 @@ fn drill(
         sources: rehearsal.sources.clone(),
         checks: rehearsal.checks.iter().cloned().chain(rehearsal.not_reached()).collect(),
         controls: rehearsal.controls.iter().zip(&rehearsal.injured).map(control).collect(),
+        independent: rehearsal.independent.clone(),
         skipped: rehearsal.skipped.clone(),
         not_covered: rehearsal.not_covered.clone(),
         beside: rehearsal.beside.clone(),

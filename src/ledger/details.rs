@@ -1,4 +1,4 @@
-//! Details: what a record's `details` digest names; names and counts, never row values.
+//! Details: what a record's `details` digest names; names, counts and totals, never row values.
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -44,6 +44,10 @@ pub struct Drill {
     /// Every declared assertion, the rungs' own and the owner's, in the order they ran.
     pub checks: Vec<Check>,
     pub controls: Vec<Control>,
+    /// What other programs restored of the same point; none where the drill does not ask for it, or
+    /// did not come so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub independent: Option<Independent>,
     /// Selected items that the snapshot does not hold.
     pub skipped: Vec<Finding>,
     /// What the sources have beside what was selected, or cannot give, as far as it was seen.
@@ -217,6 +221,34 @@ pub struct Control {
     /// Whether nothing was injured and asked; false in records from before it was told apart.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_run: bool,
+}
+
+/// The point restored once more, without lifeboat's own readers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Independent {
+    /// What read the repository, e.g. `restic 0.14.0`.
+    pub by: String,
+    /// What it ended badly with, though it restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complaint: Option<String>,
+    pub totals: Vec<Total>,
+}
+
+/// One question, put to what lifeboat recovered and to what the others did. Answers are numbers,
+/// moments and digests of digests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Total {
+    pub source: Name,
+    /// A table, or a path.
+    pub object: String,
+    /// As it was asked: SQL, or what a shell would be asked.
+    pub statement: String,
+    /// Rows, entries or keys as captured: the first number of an answer; none where not counted.
+    pub at_capture: Option<u64>,
+    /// None where nothing was answered.
+    pub lifeboat: Option<String>,
+    pub independent: Option<String>,
+    pub equal: bool,
 }
 
 /// A thing and what is wrong with it.

@@ -384,6 +384,7 @@ pub(super) fn drill(raw: raw::Drill, of: &Policy, zone: &Zone, root: &Path) -> D
             raw::Pick::Before(moment) => Pick::Before(moment.0),
         },
         controls: raw.controls,
+        independent: raw.independent,
         checks: raw.check.into_iter().filter_map(|raw| check(raw, root)).collect(),
     }
 }

@@ -265,7 +265,7 @@ fn server_value(name: &Name, kind: &str, server: &ServerSettings) -> Value {
 }
 
 fn drill_value(drill: &Drill) -> Value {
-    json!({
+    let mut told = json!({
         "name": drill.name,
         "schedule": drill.schedule.as_ref().map(schedule_value),
         "pick": match drill.pick {
@@ -275,7 +275,12 @@ fn drill_value(drill: &Drill) -> Value {
         },
         "controls": drill.controls,
         "checks": drill.checks.iter().map(check_value).collect::<Vec<_>>(),
-    })
+    });
+    // Those that do without stay what they were.
+    if drill.independent {
+        told["independent"] = true.into();
+    }
+    told
 }
 
 fn check_value(check: &CheckSettings) -> Value {

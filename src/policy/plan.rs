@@ -142,6 +142,8 @@ pub struct Drill {
     pub pick: Pick,
     /// Prove that the checks can fail.
     pub controls: bool,
+    /// Restore once more, by other programs, and compare totals.
+    pub independent: bool,
     pub checks: Vec<CheckSettings>,
 }
 

@@ -474,6 +474,10 @@ pub(super) struct Drill {
     /// Prove that the checks can fail (default: false)
     #[serde(default)]
     pub controls: bool,
+    /// Restore once more with stock restic and the engines' own clients, and compare totals (default:
+    /// false)
+    #[serde(default)]
+    pub independent: bool,
     #[serde(default)]
     pub check: Vec<Check>,
 }

@@ -890,6 +890,21 @@ fn checks_by_programs_name_them_by_their_path_and_nothing_else() {
 }
 
 #[test]
+fn an_independent_restore_is_declared_and_drills_without_one_stay_what_they_were() {
+    let drill = |text: &str| {
+        let setup = Bench::new(SITE, POLICY, text).load().unwrap();
+        let effective = setup.effective(&setup.policies[0])["drills"][0].clone();
+        (setup.drills[0].independent, effective["independent"].clone())
+    };
+
+    assert_eq!(drill(DRILL), (false, serde_json::Value::Null));
+    let declared = DRILL.replacen("schedule", "independent = true\nschedule", 1);
+    assert_eq!(drill(&declared), (true, json!(true)));
+    let (message, place) = only_error("name = \"weekly\"", "name = \"weekly\"\nindependent = 1");
+    assert!(message.contains("expected true or false"), "{message} at {place}");
+}
+
+#[test]
 fn a_secret_in_the_file_is_refused_and_never_shown() {
     let cases = [
         ("{ file = \"keys/acme\" }", "\"canary-word\""),

@@ -120,6 +120,11 @@ impl Reader {
         self.best_place(kind, id).map(|(_, blob)| blob.plain_bytes())
     }
 
+    /// The packs that hold the blob.
+    pub fn packs_of(&self, kind: BlobKind, id: &BlobId) -> impl Iterator<Item = PackId> {
+        self.places(kind, id).into_iter().map(|place| place.pack)
+    }
+
     /// Reads one tree.
     pub async fn tree(&self, id: &BlobId) -> Result<Tree, ReadError> {
         let bytes = self.blob(BlobKind::Tree, id).await?;

@@ -123,6 +123,18 @@ pub(super) const TEXTS: Texts = Texts {
     places: |shown, total| format!("{shown} of {total} places:"),
     outcomes: ["held", "broke", "not run"],
 
+    independent: "The same point, restored independently",
+    independent_how: |by| {
+        format!(
+            "After all that, {by} restored the same snapshot once more, without lifeboat's own \
+             readers, and each engine's own client loaded it into a second scratch server. Both \
+             were asked the statements below. It does not count as recovery time."
+        )
+    },
+    complained: "It restored, and ended badly:",
+    by_lifeboat: "Restored by lifeboat",
+    by_others: "Restored independently",
+
     time: "Recovery time and data age",
     recovery_time: "Recovery time",
     in_scratch: "in scratch",

@@ -2,7 +2,9 @@
 
 use super::terms::{self, Sign};
 use super::{Lang, amount, en};
-use crate::ledger::details::{CheckOutcome, Control, Drill, Finding, NotCovered, Part, Served};
+use crate::ledger::details::{
+    CheckOutcome, Control, Drill, Finding, Independent, NotCovered, Part, Served,
+};
 use crate::ledger::record::{Answer, DrillFinished};
 
 /// Checks that did not hold, and places of each, that are told at most.
@@ -88,6 +90,11 @@ pub fn drill_text(finished: &DrillFinished, details: &Drill) -> Vec<Line> {
     fact(&mut lines, "checks", format!("{held} held"));
     let found = of(finished.controls_found, finished.controls_run);
     fact(&mut lines, "controls", format!("{found} faults found"));
+    if let Some(Independent { by, totals, .. }) = &details.independent {
+        let equal = totals.iter().filter(|total| total.equal).count() as u64;
+        let equal = of(equal, totals.len() as u64);
+        fact(&mut lines, "independent", format!("{equal} totals equal, restored by {by}"));
+    }
     if !details.skipped.is_empty() {
         let number = amount::count(details.skipped.len() as u64);
         fact(&mut lines, "not stored", format!("{number} selected items"));

@@ -11,6 +11,7 @@ mod escaper;
 mod evidence;
 mod history;
 mod identity;
+mod independent;
 mod lines;
 mod page;
 #[cfg(test)]

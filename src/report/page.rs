@@ -5,6 +5,7 @@ use askama::Template;
 use super::evidence::{self, CheckView, ControlView, GapView, SourceView};
 use super::history::{self, EarlierView};
 use super::identity::{self, Fact};
+use super::independent::{self, IndependentView};
 use super::terms::Sign;
 use super::texts::Texts;
 use super::time::{self, Time};
@@ -49,6 +50,7 @@ pub fn drill(
             &amount::count(finished.checks_declared),
         ),
         checks: details.checks.iter().map(|check| evidence::check(check, texts, lang)).collect(),
+        independent: details.independent.as_ref().map(|it| independent::independent(it, texts)),
         time: time::measured(finished, details, texts, lang),
         controls_found: (texts.controls_found)(
             &amount::count(finished.controls_found),
@@ -84,6 +86,7 @@ struct Page<'a> {
     sources: Vec<SourceView>,
     checks_held: String,
     checks: Vec<CheckView<'a>>,
+    independent: Option<IndependentView<'a>>,
     time: Time,
     controls_found: String,
     controls: Vec<ControlView<'a>>,

@@ -8,8 +8,8 @@ use super::{Lang, Proof, SignedCheckpoint, drill};
 use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
 use crate::ledger::details::{
-    Check, CheckOutcome, Control, Drill, Environment, FORMAT, Finding, NotCovered, Part,
-    PartCompared, Phase, Point, Reason, SourceRecovered,
+    Check, CheckOutcome, Control, Drill, Environment, FORMAT, Finding, Independent, NotCovered,
+    Part, PartCompared, Phase, Point, Reason, SourceRecovered, Total,
 };
 use crate::ledger::record::{Actor, Answer, Body, DrillFinished, Event, Parts, Record, Word};
 
@@ -99,6 +99,42 @@ fn checks() -> Vec<Check> {
         check("objectives", "recovery time within the RTO", None, 1, "values"),
         check("objectives", "data age within the RPO", None, 1, "values"),
     ]
+}
+
+fn independent() -> Independent {
+    let total =
+        |source: &str, object: &str, statement: &str, at_capture, answers: [&str; 2]| Total {
+            source: name(source),
+            object: object.into(),
+            statement: statement.into(),
+            at_capture,
+            lifeboat: Some(answers[0].into()),
+            independent: Some(answers[1].into()),
+            equal: answers[0] == answers[1],
+        };
+    let orders = "SELECT COUNT(*), CAST(SUM(`quantity`) AS CHAR), CAST(SUM(`total`) AS CHAR), \
+                  MIN(`created_at`), MAX(`created_at`) FROM `shop`.`orders`";
+    let [ours, theirs] = [("4210, 8123", "88123.50"), ("4209, 8119", "88093.55")]
+        .map(|(counts, sum)| format!("{counts}, {sum}, 2019-03-01 10:00:12, 2026-11-21 23:59:58"));
+    let files = "find './srv/shop/uploads' | wc -l; find './srv/shop/uploads' -type f | wc -l; find \
+                 './srv/shop/uploads' -type f -printf '%s\\n' | awk '{b += $1} END {print b}'; find \
+                 './srv/shop/uploads' -type f -exec sha256sum {} + | cut -c-64 | sort | sha256sum";
+    let sums = format!("318, 312, 88000000, {}", Digest::of(b"uploads"));
+    Independent {
+        by: "restic 0.14.0".into(),
+        complaint: Some("restic restore ended with exit status 1: lchown: invalid argument".into()),
+        totals: vec![
+            total("orders", "shop: table orders", orders, Some(4210), [&ours, &theirs]),
+            total(
+                "orders",
+                "shop: table customers",
+                "SELECT COUNT(*) FROM `shop`.`customers`",
+                Some(1830),
+                ["1830", "1830"],
+            ),
+            total("uploads", "/srv/shop/uploads", files, Some(318), [&sums, &sums]),
+        ],
+    }
 }
 
 fn details() -> Drill {
@@ -201,6 +237,7 @@ fn details() -> Drill {
             ),
             control("blob-hidden", "uploads", "blob 5feceb66", "integrity"),
         ],
+        independent: None,
         skipped: vec![],
         not_covered: vec![],
         beside: vec![],
@@ -322,6 +359,7 @@ pub(super) fn failed() -> Sample {
         },
         Finding { object: "/srv/shop/uploads/p/2.jpg".into(), what: "changed while read".into() },
     ];
+    details.independent = Some(independent());
     details.beside = vec![Finding {
         object: "snapshot 8d3c0a5e".into(),
         what: "its bytes hash to 51c0ffee, not to its name".into(),

@@ -11,23 +11,25 @@ use crate::ledger::record::{Answer, Parts, Word};
 /// Code, 中文, English.
 type Row = (&'static str, &'static str, &'static str);
 
-const RUNGS: [Row; 7] = [
+const RUNGS: [Row; 8] = [
     ("point", "恢复点", "Recovery point"),
     ("integrity", "存储完整性", "Integrity"),
     ("restore", "还原", "Restore"),
     ("start", "启动与自检", "Start"),
     ("equality", "一致性", "Equality"),
     ("check", "业务校验", "Owner's check"),
+    ("independent", "独立还原", "Independent restore"),
     ("objectives", "目标", "Objectives"),
 ];
 
-const PHASES: [Row; 6] = [
+const PHASES: [Row; 7] = [
     ("queue", "排队", "Queue"),
     ("fetch", "读取", "Fetch"),
     ("prepare", "准备", "Prepare"),
     ("load", "装载", "Load"),
     ("start", "启动", "Start"),
     ("first-query", "首次查询", "First query"),
+    ("independent", "独立还原", "Independent restore"),
 ];
 
 const FAULTS: [Row; 4] = [
@@ -110,7 +112,7 @@ const GAPS: [Row; 21] = [
 ];
 
 /// Code, 中文, English for one, English for several.
-const UNITS: [(&str, &str, &str, &str); 19] = [
+const UNITS: [(&str, &str, &str, &str); 20] = [
     ("things", "项", "thing", "things"),
     ("records", "条记录", "record", "records"),
     ("rows", "行", "row", "rows"),
@@ -128,6 +130,7 @@ const UNITS: [(&str, &str, &str, &str); 19] = [
     ("sources", "个数据源", "source", "sources"),
     ("queries", "次查询", "query", "queries"),
     ("answers", "个应答", "answer", "answers"),
+    ("totals", "项合计", "total", "totals"),
     ("engines", "个引擎", "engine", "engines"),
     ("milliseconds", "毫秒", "ms", "ms"),
 ];
@@ -176,6 +179,8 @@ pub(super) fn assertion(name: &str, lang: Lang) -> Option<String> {
         ("self-check", false, Lang::Zh) => "自检无误",
         ("equality", false, Lang::En) => "equals what was captured",
         ("equality", false, Lang::Zh) => "与采集时一致",
+        ("independent restore", false, Lang::En) => "has the same totals, restored independently",
+        ("independent restore", false, Lang::Zh) => "独立还原后合计一致",
         _ => return None,
     };
     Some(if source.is_empty() { says.to_owned() } else { format!("{source} {says}") })

@@ -104,6 +104,12 @@ pub(super) struct Texts {
     /// Held, broke, not run.
     pub outcomes: [&'static str; 3],
 
+    pub independent: &'static str,
+    pub independent_how: fn(by: &str) -> String,
+    pub complained: &'static str,
+    pub by_lifeboat: &'static str,
+    pub by_others: &'static str,
+
     pub time: &'static str,
     pub recovery_time: &'static str,
     pub in_scratch: &'static str,

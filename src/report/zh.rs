@@ -114,6 +114,18 @@ pub(super) const TEXTS: Texts = Texts {
     places: |shown, total| format!("列出 {shown} 处，共 {total} 处："),
     outcomes: ["成立", "不成立", "未执行"],
 
+    independent: "对同一恢复点的独立还原",
+    independent_how: |by| {
+        format!(
+            "上述步骤完成后，又用 {by} 将同一快照还原一次，不经过 lifeboat 自身的读取程序，\
+             并由各引擎自带的客户端装载到第二个演练服务器。下列语句在两处分别执行。\
+             此步骤不计入恢复时间。"
+        )
+    },
+    complained: "其已还原，但以错误结束：",
+    by_lifeboat: "lifeboat 还原结果",
+    by_others: "独立还原结果",
+
     time: "恢复时间与数据时效",
     recovery_time: "恢复时间",
     in_scratch: "演练环境实测",

@@ -9,7 +9,7 @@ mod furniture;
 mod walls;
 
 use std::fs;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -23,7 +23,8 @@ use super::caged::{Caged, Ending, Finished, Order, Out};
 use super::filter::Filter;
 use super::inside::Inside;
 use super::program::{Bounds, Program};
-use super::{Error, Scratch};
+use super::{Error, Scratch, handed_on};
+use crate::ground::secret::ExposeSecret;
 use crate::ground::size::ByteSize;
 
 /// Where bubblewrap may be installed.
@@ -127,14 +128,23 @@ impl Cage {
 
     fn start_within(&self, program: &Program, out: Out, bounds: Bounds) -> Result<Caged, Error> {
         let filter = self.filter.map(Filter::sealed).transpose().map_err(Error::Start)?;
+        let secret = program.secret.as_ref().map(|secret| {
+            let secret = secret.expose_secret().as_bytes();
+            handed_on::sealed("lifeboat-secret", secret).map_err(Error::Start)
+        });
+        let secret = secret.transpose()?;
         let mut command = self.command(program, filter.as_ref().map(AsRawFd::as_raw_fd));
-        if let Some(filter) = &filter {
-            Filter::pass_on(&mut command, filter.as_raw_fd());
+        if let Some(secret) = &secret {
+            command.arg(format!("/proc/self/fd/{}", secret.as_raw_fd()));
+        }
+        let handed_on: Vec<OwnedFd> = filter.into_iter().chain(secret).collect();
+        for file in &handed_on {
+            handed_on::pass_on(&mut command, file.as_raw_fd());
         }
         let name = program.name();
         let interrupted = self.interrupted.clone();
         let is_open = self.is_open();
-        Caged::start(Order { command, filter, name, out, bounds, interrupted, is_open })
+        Caged::start(Order { command, handed_on, name, out, bounds, interrupted, is_open })
     }
 
     /// Whether there are no walls.

@@ -45,8 +45,8 @@ pub struct Finished {
 /// What is to be started, walls and all.
 pub(super) struct Order {
     pub(super) command: Command,
-    /// Read by bubblewrap from a descriptor that must be open when it starts.
-    pub(super) filter: Option<OwnedFd>,
+    /// What it and bubblewrap read from descriptors that must be open when it starts.
+    pub(super) handed_on: Vec<OwnedFd>,
     /// The program's, for errors.
     pub(super) name: String,
     pub(super) out: Out,
@@ -74,7 +74,7 @@ pub struct Caged {
 impl Caged {
     /// Starts what `order` says.
     pub(super) fn start(order: Order) -> Result<Self, Error> {
-        let Order { command, filter, name, out, bounds, interrupted, is_open } = order;
+        let Order { command, handed_on, name, out, bounds, interrupted, is_open } = order;
         let (unwanted, full) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (send_started, started) = mpsc::channel();
         let (send_ended, ended) = mpsc::channel();
@@ -89,7 +89,7 @@ impl Caged {
         };
         thread("keep", move || {
             keeper.keep(command, out, &send_started, &send_ended);
-            drop(filter);
+            drop(handed_on);
         })?;
         let child = started.recv().unwrap_or_else(|gone| Err(io::Error::other(gone)));
         let child = child.map_err(Error::Start)?;

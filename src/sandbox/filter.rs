@@ -6,12 +6,11 @@
 //! and the parts of the kernel with the longest record of holes.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::os::fd::OwnedFd;
 
-use rustix::fs::{MemfdFlags, SealFlags};
-use rustix::io::{Errno, FdFlags};
+use rustix::io::Errno;
+
+use super::handed_on;
 
 /// A filter for one machine's numbering of system calls.
 #[derive(Debug, Clone, Copy)]
@@ -82,26 +81,7 @@ impl Filter {
 
     /// The program in memory that nobody can change, to be read from its beginning.
     pub(super) fn sealed(self) -> io::Result<OwnedFd> {
-        use std::io::{Seek, Write};
-
-        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let mut file = std::fs::File::from(rustix::fs::memfd_create("lifeboat-filter", flags)?);
-        file.write_all(&self.program())?;
-        file.rewind()?;
-        rustix::fs::fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK)?;
-        Ok(file.into())
-    }
-
-    /// Lets `command` inherit the descriptor `sealed`, which must be open when it is started.
-    pub(super) fn pass_on(command: &mut Command, sealed: RawFd) {
-        // SAFETY: between fork and exec only fcntl is called, which is safe there; the child has
-        // the descriptor from its parent, who holds it open.
-        unsafe {
-            command.pre_exec(move || {
-                let sealed = BorrowedFd::borrow_raw(sealed);
-                Ok(rustix::io::fcntl_setfd(sealed, FdFlags::empty())?)
-            });
-        }
+        handed_on::sealed("lifeboat-filter", &self.program())
     }
 
     /// Classic BPF, as `struct sock_filter` lays it out.

@@ -16,6 +16,7 @@ mod confined;
 mod crowd;
 mod door;
 mod filter;
+mod handed_on;
 mod inside;
 mod program;
 mod protocol;

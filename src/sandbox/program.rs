@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::ground::secret::SecretString;
+
 /// How much the programs of a cage may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -33,12 +35,20 @@ pub struct Program {
     pub(super) argv: Vec<OsString>,
     pub(super) environment: Vec<(OsString, OsString)>,
     pub(super) folder: Option<PathBuf>,
+    pub(super) secret: Option<SecretString>,
 }
 
 impl Program {
     /// The program at an absolute path.
     pub fn new(path: impl Into<OsString>) -> Self {
-        Self { argv: vec![path.into()], environment: Vec::new(), folder: None }
+        Self { argv: vec![path.into()], environment: Vec::new(), folder: None, secret: None }
+    }
+
+    /// With one more argument, the last: a path at which it reads `secret`, which is only in memory and
+    /// for its own descendants.
+    pub fn secret(mut self, secret: SecretString) -> Self {
+        self.secret = Some(secret);
+        self
     }
 
     /// With one more argument.

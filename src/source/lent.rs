@@ -89,8 +89,16 @@ impl Changed {
 
 /// The regular file `name` in `folder`.
 pub(super) fn dump(folder: &Path, name: &str) -> Result<(PathBuf, Metadata), Trouble> {
-    let path = folder.join(name);
     let data = |error| Err(Trouble::Data(Box::new(error)));
+    let mut path = folder.to_owned();
+    for part in Path::new(name).parent().into_iter().flat_map(Path::components) {
+        path.push(part);
+        // A snapshot may hold a link to anywhere in the place of a folder.
+        if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_dir()) {
+            return data(Error::NotAFile { name: name.to_owned() });
+        }
+    }
+    let path = folder.join(name);
     match fs::symlink_metadata(&path) {
         Ok(found) if found.is_file() => Ok((path, found)),
         Ok(_) => data(Error::NotAFile { name: name.to_owned() }),
@@ -116,6 +124,19 @@ pub(super) fn trouble(action: &'static str, path: &Path, source: io::Error) -> T
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dump_behind_a_link_is_none() {
+        let place = tempfile::tempdir().unwrap();
+        let strangers = tempfile::tempdir().unwrap();
+        fs::write(strangers.path().join("shop.dump"), "rows").unwrap();
+        std::os::unix::fs::symlink(strangers.path(), place.path().join("databases")).unwrap();
+        fs::create_dir(place.path().join("sound")).unwrap();
+        fs::write(place.path().join("sound/shop.dump"), "rows").unwrap();
+
+        assert!(matches!(dump(place.path(), "databases/shop.dump"), Err(Trouble::Data(_))));
+        assert!(dump(place.path(), "sound/shop.dump").is_ok());
+    }
 
     #[test]
     fn a_file_that_was_lent_to_a_server_that_did_not_start_is_as_it_was() {

@@ -29,6 +29,7 @@ mod streamed;
 pub mod sum;
 mod table;
 pub mod target;
+mod total;
 mod within;
 
 pub use access::Access;
@@ -43,6 +44,7 @@ pub use rows::{Cell, Rows};
 pub use running::Error as RunningError;
 pub use served::{PassedOver, Role, Served};
 pub use table::{NoTable, NotWhole, Table};
+pub use total::Total;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Access, Fingerprint, Rows};
+use super::{Access, Fingerprint, Rows, Total};
 use crate::sandbox::Scratch;
 
 /// Why something of a drill did not work out: the data's fault, or the environment's.
@@ -39,6 +39,11 @@ pub trait Recovered: Send {
         sql: &str,
         limit: Duration,
     ) -> Result<Rows, Trouble>;
+
+    /// What can be counted and added up of it by plain queries; nothing of a kind that answers none.
+    fn totals(&mut self, _captured: &Fingerprint) -> Result<Vec<Total>, Trouble> {
+        Ok(Vec::new())
+    }
 
     /// Where the files are, for the kinds that are files.
     fn files(&self) -> Option<&Path>;

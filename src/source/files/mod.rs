@@ -11,9 +11,12 @@ mod fingerprint;
 pub(crate) mod owners;
 mod probe;
 mod recovered;
+mod sums;
 #[cfg(test)]
 mod tests;
 pub(crate) mod walk;
+
+pub use sums::Sums;
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};

@@ -17,6 +17,7 @@ mod table;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 pub use fingerprint::fingerprint;
 pub use protocol::Failure;

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
 
-use super::super::{Access, Checked, Fault, Fingerprint, Place, Recovered, Rows, Trouble};
+use super::super::{Access, Checked, Fault, Fingerprint, Place, Recovered, Rows, Total, Trouble};
 use super::child::ROLE;
 use super::protocol::{self, Reply, Request};
+use super::totals;
 use crate::ground::ids::Name;
 use crate::sandbox::{Confined, Launcher, Limits, Scratch};
 
@@ -238,6 +239,11 @@ impl Recovered for Database {
             }
             _ => Err(unexpected()),
         }
+    }
+
+    fn totals(&mut self, captured: &Fingerprint) -> Result<Vec<Total>, Trouble> {
+        let patience = self.patience;
+        totals::of(self, captured, patience)
     }
 
     fn files(&self) -> Option<&Path> {

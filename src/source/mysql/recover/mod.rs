@@ -12,6 +12,7 @@ mod injure;
 mod recovered;
 mod scratch;
 mod settings;
+mod totals;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -8,10 +8,10 @@ use super::super::names::readable;
 use super::super::{Server, Session, accounts, fingerprint};
 use super::injure::{self, Injured};
 use super::scratch::ScratchServer;
-use super::{Error, ask, check, data, environment, of_session};
+use super::{Error, ask, check, data, environment, of_session, totals};
 use crate::ground::digest::Digest;
 use crate::sandbox::Scratch;
-use crate::source::{Access, Checked, Fault, Fingerprint, Place, Recovered, Rows, Trouble};
+use crate::source::{Access, Checked, Fault, Fingerprint, Place, Recovered, Rows, Total, Trouble};
 
 /// How long reading or checking one table may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(12 * 3600);
@@ -140,6 +140,16 @@ impl Recovered for Restored {
     ) -> Result<Rows, Trouble> {
         let database = self.database(database)?;
         ask::ask(&mut self.server.reader()?, &database, sql, limit)
+    }
+
+    fn totals(&mut self, captured: &Fingerprint) -> Result<Vec<Total>, Trouble> {
+        let mut session = self.session()?;
+        let mut totals = Vec::new();
+        for database in self.databases() {
+            let found = totals::of_database(&mut session, &database, captured);
+            totals.extend(found.map_err(of_session)?);
+        }
+        Ok(totals)
     }
 
     fn files(&self) -> Option<&Path> {

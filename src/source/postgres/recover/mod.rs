@@ -15,6 +15,7 @@ mod injure;
 mod needs;
 mod recovered;
 mod server;
+mod totals;
 pub(super) mod values;
 
 use std::path::{Path, PathBuf};

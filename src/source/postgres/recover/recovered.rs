@@ -9,10 +9,12 @@ use super::super::{Cluster, Session, fingerprint, schema};
 use super::beginnings::Dropped;
 use super::injure::{self, Injured};
 use super::server::Server;
-use super::{Error, amcheck, ask, data, environment, of_session};
+use super::{Error, amcheck, ask, data, environment, of_session, totals};
 use crate::ground::digest::Digest;
 use crate::sandbox::Scratch;
-use crate::source::{Access, Checked, Fault, Fingerprint, Kind, Place, Recovered, Rows, Trouble};
+use crate::source::{
+    Access, Checked, Fault, Fingerprint, Kind, Place, Recovered, Rows, Total, Trouble,
+};
 
 /// How long reading one table may take.
 const PATIENCE: Duration = Duration::from_secs(12 * 3600);
@@ -141,6 +143,15 @@ impl Recovered for Restored {
     ) -> Result<Rows, Trouble> {
         let mut session = self.server.session(&self.database(database)?)?;
         ask::ask(&mut session, sql, limit)
+    }
+
+    fn totals(&mut self, captured: &Fingerprint) -> Result<Vec<Total>, Trouble> {
+        let mut totals = Vec::new();
+        for database in self.databases() {
+            let mut session = self.server.session(&database)?;
+            totals.extend(totals::of_database(&mut session, captured).map_err(of_session)?);
+        }
+        Ok(totals)
     }
 
     fn files(&self) -> Option<&Path> {

@@ -1,5 +1,6 @@
 //! A restored data set that answers questions, each asked of the scratch server in its cage.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +10,9 @@ use super::server::{SAVED, Server};
 use super::{Error, ask, data, environment, file, injure};
 use crate::sandbox::{Ending, Scratch};
 use crate::source::redis::rdb;
-use crate::source::{Access, Checked, Fault, Fingerprint, Kind, Place, Recovered, Rows, Trouble};
+use crate::source::{
+    Access, Checked, Fault, Fingerprint, Kind, Place, Recovered, Rows, Total, Trouble,
+};
 
 /// A captured data set on its scratch server.
 pub(super) struct Restored {
@@ -62,6 +65,21 @@ impl Recovered for Restored {
         limit: Duration,
     ) -> Result<Rows, Trouble> {
         ask::ask(self.server.session()?, database, sql, limit)
+    }
+
+    fn totals(&mut self, captured: &Fingerprint) -> Result<Vec<Total>, Trouble> {
+        let mut keys: BTreeMap<&str, u64> = BTreeMap::new();
+        for (name, part) in &captured.parts {
+            let database = name.split(':').next().unwrap_or_default();
+            *keys.entry(database).or_default() += part.rows;
+        }
+        let total = |(object, keys): (&str, u64)| Total {
+            object: object.to_owned(),
+            database: object.strip_prefix("db").map(str::to_owned),
+            statement: "DBSIZE".to_owned(),
+            at_capture: Some(keys),
+        };
+        Ok(keys.into_iter().map(total).collect())
     }
 
     fn files(&self) -> Option<&Path> {
