@@ -4,9 +4,11 @@
 #[path = "../bench/mod.rs"]
 mod bench;
 mod files;
+mod magento;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod shipped;
 mod sold;
+mod woocommerce;
 mod wordpress;
 mod written;
