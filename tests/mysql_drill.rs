@@ -112,6 +112,35 @@ fn a_server_that_forbids_the_lock_is_captured_and_its_drill_never_passes() {
     assert_eq!(report["parts"]["restorable"], "yes", "{report:#}");
     let told = report.to_string();
     assert!(told.contains("the server forbids the lock that holds commits back"), "{report:#}");
+
+    let key = "equality = { not_required = \"our provider forbids the lock\" }\n";
+    bench.edit("policies/shop.toml", "databases =", &format!("{key}databases ="));
+    let ran = bench.run(&["drill", "shop"]).exits(0);
+    for told in ["not applicable", "not required", "our provider forbids the lock"] {
+        assert!(ran.stdout.contains(told), "{told}: {}", ran.stdout);
+    }
+    for language in ["en", "zh"] {
+        let page = bench.path(&format!("{language}.html")).display().to_string();
+        bench.run(&["report", "drill", "shop", "--lang", language, "--out", &page]).exits(0);
+        let page = fs::read_to_string(&page).unwrap();
+        assert!(page.contains("our provider forbids the lock"), "{language}");
+    }
+}
+
+#[test]
+fn what_a_policy_does_without_is_compared_all_the_same_where_the_server_allows_it() {
+    let server = Server::start(Product::Mysql);
+    let bench = shop(&server, &server.socket());
+    let key = "equality = { not_required = \"we were in a hurry\" }\n";
+    bench.edit("policies/shop.toml", "databases =", &format!("{key}databases ="));
+    let grants = bench.run(&["grants", "shop", "--sql"]).exits(0).stdout;
+    server.sql(&grants.replace("ACCOUNT LOCK", ""));
+    bench.backup();
+
+    let (code, report) = bench.drill();
+
+    assert_eq!((code, &report["parts"]["intact"]), (0, &Value::from("yes")), "{report:#}");
+    assert!(!report.to_string().contains("in a hurry"), "{report:#}");
 }
 
 #[test]

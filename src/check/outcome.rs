@@ -52,6 +52,9 @@ pub enum Why {
     Environment,
     /// It cannot be asked of this recovery point, e.g. equality where nothing was captured.
     NotApplicable,
+    /// No exact point could be had at capture, so that rows cannot be equal; whatever else was
+    /// captured is.
+    NoExactPoint,
     /// There was not one thing to look at.
     NothingToCompare,
     /// It was reported more than once.

@@ -1,6 +1,6 @@
 //! The plan: every assertion and every control of a drill, declared before anything runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -112,6 +112,8 @@ pub struct Plan {
     sources: usize,
     controls: Vec<Control>,
     objectives: Objectives,
+    /// Sources whose equality the policy does not require where it cannot be had, and why not.
+    waived: BTreeMap<Name, String>,
 }
 
 impl Plan {
@@ -128,6 +130,7 @@ impl Plan {
             sources: 0,
             controls: Vec::new(),
             objectives,
+            waived: BTreeMap::new(),
         };
         for (source, kind) in sources {
             plan.sources += 1;
@@ -172,6 +175,18 @@ impl Plan {
         let sources: Vec<Id> = sources.collect();
         self.ids.extend(sources);
         self
+    }
+
+    /// The same, with equality not required of these sources where no exact point could be had.
+    pub fn waiving<'a>(mut self, sources: impl IntoIterator<Item = (&'a Name, &'a str)>) -> Self {
+        let waived = sources.into_iter().map(|(source, why)| (source.clone(), why.to_owned()));
+        self.waived.extend(waived);
+        self
+    }
+
+    /// Why equality of `source` is not required where no exact point could be had; none where it is.
+    pub fn waiver(&self, source: &Name) -> Option<&str> {
+        self.waived.get(source).map(String::as_str)
     }
 
     /// Every declared assertion, in the order in which they run.

@@ -2,11 +2,12 @@
 //!
 //! `pass` means that every declared assertion ran to its end and compared something, and that
 //! every declared control was found. Whatever is missing, skipped, late, contradictory or not
-//! applicable is at best `inconclusive`.
+//! applicable is at best `inconclusive`; but for rows of a source that allowed no exact point and
+//! whose policy says, with a reason, that a drill may do without: `intact` is not `yes` then, either.
 
 use std::time::Duration;
 
-use super::outcome::{NotRun, Outcome, Outcomes};
+use super::outcome::{NotRun, Outcome, Outcomes, Why};
 use super::plan::{Control, Id, Objectives, Plan};
 use crate::ledger::details::Part;
 use crate::ledger::record::{Answer, Parts, Word};
@@ -98,6 +99,9 @@ impl Verdict {
             };
             match outcomes.get(id) {
                 Some(Outcome::Held { .. }) => {}
+                Some(Outcome::NotRun(not_run)) if is_waived(plan, id, not_run) => {
+                    part.not_applicable(format!("{id} is not applicable: {}", not_run.what));
+                }
                 Some(Outcome::Broke(broken)) => {
                     let at = broken.to_string();
                     // A check whose answer is wrong as a whole has no other place than itself.
@@ -112,7 +116,7 @@ impl Verdict {
                 None => part.unknown(format!("{id} did not run")),
             }
         }
-        judge_controls(plan, controls, &mut intact);
+        judge_controls(plan, outcomes, controls, &mut intact);
         let (rto, rpo) = limits(plan.objectives());
         let cleaned_up = left_behind(leftovers);
         let judged = [
@@ -197,7 +201,24 @@ fn left_behind(leftovers: &[String]) -> Finding {
     cleaned_up
 }
 
-fn judge_controls(plan: &Plan, results: &[ControlResult], intact: &mut Finding) {
+/// Whether an assertion could not be asked of this recovery point, and the policy declares that a drill
+/// may do without it for that very reason.
+fn is_waived(plan: &Plan, id: &Id, not_run: &NotRun) -> bool {
+    let Id::Equality(source) = id else { return false };
+    not_run.why == Why::NoExactPoint && plan.waiver(source).is_some()
+}
+
+fn judge_controls(
+    plan: &Plan,
+    outcomes: &Outcomes,
+    results: &[ControlResult],
+    intact: &mut Finding,
+) {
+    // What is not asked cannot be shown to find a fault.
+    let unasked = |control: &Control| match outcomes.get(&control.must_fail) {
+        Some(Outcome::NotRun(not_run)) => is_waived(plan, &control.must_fail, not_run),
+        _ => false,
+    };
     for declared in plan.controls() {
         if !results.iter().any(|result| result.control == *declared) {
             intact.unknown(format!("the control with {declared} did not run"));
@@ -206,6 +227,7 @@ fn judge_controls(plan: &Plan, results: &[ControlResult], intact: &mut Finding) 
     for ControlResult { control, outcome } in results {
         match outcome {
             ControlOutcome::Found => {}
+            ControlOutcome::NotRun(_) if unasked(control) => {}
             ControlOutcome::Missed(_) => intact.unknown(format!(
                 "{} should have failed on {control} and did not",
                 control.must_fail
@@ -222,6 +244,7 @@ fn judge_controls(plan: &Plan, results: &[ControlResult], intact: &mut Finding) 
 struct Finding {
     against: Option<(String, usize)>,
     open: Option<(String, usize)>,
+    beside: Option<(String, usize)>,
 }
 
 impl Finding {
@@ -233,15 +256,20 @@ impl Finding {
         self.open.get_or_insert((why, 0)).1 += 1;
     }
 
+    fn not_applicable(&mut self, why: String) {
+        self.beside.get_or_insert((why, 0)).1 += 1;
+    }
+
     fn answer(self) -> (Answer, String) {
         let say = |(first, all): (String, usize)| match all - 1 {
             0 => first,
             more => format!("{first}; and {more} more"),
         };
-        match (self.against, self.open) {
-            (Some(against), _) => (Answer::No, say(against)),
-            (None, Some(open)) => (Answer::Unknown, say(open)),
-            (None, None) => (Answer::Yes, String::new()),
+        match (self.against, self.open, self.beside) {
+            (Some(against), ..) => (Answer::No, say(against)),
+            (None, Some(open), _) => (Answer::Unknown, say(open)),
+            (None, None, Some(beside)) => (Answer::NotApplicable, say(beside)),
+            (None, None, None) => (Answer::Yes, String::new()),
         }
     }
 }

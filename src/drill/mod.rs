@@ -36,6 +36,7 @@ use crate::ground::digest::Digest;
 use crate::ground::ids::RunId;
 use crate::ledger::record::{DrillFinished, Record, Word};
 use crate::ledger::{canonical, details};
+use crate::policy::sources::Equality;
 use crate::policy::{self, Drill, Policy, Setup};
 use crate::repo;
 use crate::sandbox::{self, Scratch};
@@ -98,7 +99,11 @@ impl Request<'_> {
             checks.iter().map(|check| check.name.as_str()),
             objectives,
             self.drill.is_some_and(|drill| drill.controls),
-        );
+        )
+        .waiving(self.policy.sources.iter().filter_map(|source| match &source.equality {
+            Equality::Required => None,
+            Equality::NotRequired { reason } => Some((&source.name, reason.as_str())),
+        }));
         if self.is_independent() { plan.independently() } else { plan }
     }
 

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use super::Rehearsal;
 use super::examine::whole;
-use crate::check::{self, Id, Outcome, Why};
+use crate::check::{self, Id, NotRun, Outcome, Why};
 use crate::ground::ids::Name;
-use crate::ledger::details::{self, Finding, PartCompared, SourceRecovered};
+use crate::ledger::details::{self, Finding, PartCompared, SourceRecovered, Waived};
 use crate::restore::Compared;
 use crate::source::{self, Capture, Fingerprint, Place, Recovered, Source};
 
@@ -36,22 +36,28 @@ impl Up {
         let id = Id::Equality(self.name.clone());
         let restored = self.recovered.fingerprint();
         let outcome = match &restored {
-            Ok(restored) => self.equality(restored, content),
+            Ok(restored) => self.equality(restored, content, rehearsal.plan.waiver(&self.name)),
             Err(trouble) => Outcome::of_trouble(&id, trouble),
         };
-        rehearsal.sources.push(self.compared(restored.ok().as_ref(), content));
+        let waived = self.waived(&outcome, rehearsal.plan.waiver(&self.name));
+        let compared = self.compared(restored.ok().as_ref(), content);
+        rehearsal.sources.push(SourceRecovered { waived, ..compared });
         rehearsal.settle(id, outcome, self.unit(), begun.elapsed());
     }
 
     /// A fingerprint of files speaks of names and metadata; their content is equal only if reading
-    /// all of it back found no difference either.
-    fn equality(&self, restored: &Fingerprint, content: Option<&Compared>) -> Outcome {
+    /// all of it back found no difference either. `waiver` is why the policy does without, where no
+    /// exact point could be had.
+    fn equality(
+        &self,
+        restored: &Fingerprint,
+        content: Option<&Compared>,
+        waiver: Option<&str>,
+    ) -> Outcome {
         let Capture { kind, fingerprint, .. } = &self.capture;
         let named = check::compare(*kind, fingerprint, restored);
-        if let Some(why) = self.capture.unheld()
-            && !matches!(named, Outcome::Broke(_))
-        {
-            return Outcome::not_run(Why::NotApplicable, why);
+        if let Some(why) = self.capture.unheld() {
+            return without_rows(named, fingerprint, why, waiver);
         }
         match (named, content) {
             (named, _) if *kind != source::Kind::Files => named,
@@ -76,6 +82,14 @@ impl Up {
             }
             (named, _) => named,
         }
+    }
+
+    /// What equality was done without, where that is what happened.
+    fn waived(&self, outcome: &Outcome, reason: Option<&str>) -> Option<Waived> {
+        let is_so = matches!(outcome, Outcome::NotRun(NotRun { why: Why::NoExactPoint, .. }));
+        let reason = reason.filter(|_| is_so)?;
+        let why = self.capture.unheld()?;
+        Some(Waived { reason: reason.to_owned(), why: why.to_owned() })
     }
 
     /// Whether nothing that was read back below `path`, a part of the fingerprint, differs; a
@@ -145,11 +159,31 @@ impl Up {
             engine: self.capture.engine.clone(),
             captured_on: self.capture.host.clone(),
             served: self.capture.served.as_ref().map(served),
+            waived: None,
             consistent_time: Some(self.capture.state_time()),
             entries: self.capture.entries,
             bytes: self.capture.bytes,
             parts: names.into_iter().map(part).collect(),
         }
+    }
+}
+
+/// What is left of equality where dump and fingerprint are not of one moment: definitions, which must be
+/// there and agree. That they do is no equality.
+fn without_rows(
+    named: Outcome,
+    captured: &Fingerprint,
+    why: &str,
+    waiver: Option<&str>,
+) -> Outcome {
+    match named {
+        Outcome::Held { .. } | Outcome::NotRun(NotRun { why: Why::NothingToCompare, .. })
+            if !captured.schema.is_empty() =>
+        {
+            let waiver = waiver.map(|reason| format!("; the policy does not require it: {reason}"));
+            Outcome::not_run(Why::NoExactPoint, format!("{why}{}", waiver.unwrap_or_default()))
+        }
+        named => named,
     }
 }
 

@@ -141,11 +141,23 @@ pub struct SourceRecovered {
     /// The server that was asked, of several that might have been.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<Served>,
+    /// That its rows were not compared, and the policy does not require it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waived: Option<Waived>,
     /// The moment whose state was captured; what a replica was behind is taken off.
     pub consistent_time: Option<Timestamp>,
     pub entries: u64,
     pub bytes: u64,
     pub parts: Vec<PartCompared>,
+}
+
+/// Rows that were not compared, by the policy's leave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waived {
+    /// The owner's words.
+    pub reason: String,
+    /// Why they could not be.
+    pub why: String,
 }
 
 /// A server that was taken of several.

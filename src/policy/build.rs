@@ -26,8 +26,8 @@ use super::site::{
     Customer, DaemonSettings, Engine, S3Settings, Scratch, Site, Store, StoreKind, Target,
 };
 use super::sources::{
-    CommandSettings, FilesSettings, RedisSettings, SecretVariable, ServerSettings, SourceKind,
-    SourceSettings, SqliteSettings,
+    CommandSettings, Equality, FilesSettings, RedisSettings, SecretVariable, ServerSettings,
+    SourceKind, SourceSettings, SqliteSettings,
 };
 use crate::ground::ids::Name;
 use crate::ground::secret::SecretRef;
@@ -159,6 +159,7 @@ fn target(raw: raw::Target, root: &Path) -> Target {
         ca: raw.ca,
         lock_timeout: None,
         statement_deadline: None,
+        equality: None,
     };
     Target {
         name: raw.name,
@@ -291,6 +292,13 @@ fn database_servers(
     servers(places, raw.max_lag, raw.primary, at)
 }
 
+fn equality(raw: Option<raw::Equality>) -> Equality {
+    match raw {
+        None => Equality::Required,
+        Some(raw::Equality { not_required: Words(reason) }) => Equality::NotRequired { reason },
+    }
+}
+
 /// None only for a server without a place, which `candidates` refused.
 fn source(raw: raw::Source, root: &Path) -> Option<SourceSettings> {
     let texts = |patterns: Vec<Pattern>| patterns.into_iter().map(|Pattern(text)| text).collect();
@@ -303,21 +311,26 @@ fn source(raw: raw::Source, root: &Path) -> Option<SourceSettings> {
                 one_file_system: one_file_system.unwrap_or(true),
                 may_skip: texts(may_skip),
             }),
+            equality: Equality::Required,
         },
         raw::Source::Sqlite { name, path } => SourceSettings {
             name,
             kind: SourceKind::Sqlite(SqliteSettings { path: root.join(path.0) }),
+            equality: Equality::Required,
         },
         raw::Source::Postgres(server) => SourceSettings {
             name: server.name.clone(),
+            equality: Equality::Required,
             kind: SourceKind::Postgres(database_servers(server, server::PORT, root)?),
         },
         raw::Source::Mariadb(server) => SourceSettings {
             name: server.name.clone(),
+            equality: equality(server.equality.clone()),
             kind: SourceKind::Mariadb(database_servers(server, server::MARIADB_PORT, root)?),
         },
         raw::Source::Mysql(server) => SourceSettings {
             name: server.name.clone(),
+            equality: equality(server.equality.clone()),
             kind: SourceKind::Mysql(database_servers(server, server::MARIADB_PORT, root)?),
         },
         raw::Source::Command { name, capture, recover, check, secret: secrets, deadline } => {
@@ -337,6 +350,7 @@ fn source(raw: raw::Source, root: &Path) -> Option<SourceSettings> {
                     secrets: secrets.into_iter().map(named).collect(),
                     deadline: deadline.map_or(command::DEADLINE, |period| period.0),
                 }),
+                equality: Equality::Required,
             }
         }
         raw::Source::Redis {
@@ -361,7 +375,8 @@ fn source(raw: raw::Source, root: &Path) -> Option<SourceSettings> {
                 host,
             };
             let servers = servers((host, hosts), max_lag, primary, at)?;
-            SourceSettings { name, kind: SourceKind::Redis(servers) }
+            let (kind, equality) = (SourceKind::Redis(servers), Equality::Required);
+            SourceSettings { name, kind, equality }
         }
     })
 }

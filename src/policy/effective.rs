@@ -18,7 +18,7 @@ use super::raw::Locale;
 use super::schedule::Schedule;
 use super::setup::Setup;
 use super::site::{Customer, Store, StoreKind};
-use super::sources::{ServerSettings, SourceKind, SourceSettings, Tls};
+use super::sources::{Equality, ServerSettings, SourceKind, SourceSettings, Tls};
 use super::span::CalendarSpan;
 use crate::ground::ids::Name;
 
@@ -158,7 +158,16 @@ fn limits_value(limits: Limits) -> Value {
     })
 }
 
+/// A source; what it does without stands in it only where it does.
 fn source_value(source: &SourceSettings) -> Value {
+    let mut told = kind_value(source);
+    if let Equality::NotRequired { reason } = &source.equality {
+        told["equality"] = json!({ "not_required": reason });
+    }
+    told
+}
+
+fn kind_value(source: &SourceSettings) -> Value {
     match &source.kind {
         SourceKind::Files(files) => json!({
             "name": source.name,

@@ -351,6 +351,16 @@ pub(super) struct Server {
     pub lock_timeout: Option<Period>,
     /// The longest that the server may leave one question without an answer (default: 1h)
     pub statement_deadline: Option<Period>,
+    /// That a drill may pass without comparing rows, where the server allows no exact point
+    pub equality: Option<Equality>,
+}
+
+/// What a drill may do without
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Equality {
+    /// Why, in words that every report prints
+    pub not_required: Words,
 }
 
 /// One thing to protect

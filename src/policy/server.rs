@@ -50,6 +50,7 @@ pub(super) fn check(policy: &mut Document, at: &str) {
         return;
     }
     encryption(policy, at);
+    equality(policy, at, kind.as_deref());
     for (place, host) in candidates::places(policy, at) {
         if !host.contains('/') || host.starts_with('/') {
             continue;
@@ -101,5 +102,20 @@ pub(super) fn encryption(policy: &mut Document, at: &str) {
     if on_socket && matches!(said.as_deref(), Some("require" | "verify")) {
         let hint = "leave `tls` out: nobody else can listen on a socket".to_owned();
         policy.error(&mode, "a socket has no TLS", hint);
+    }
+}
+
+/// Only MariaDB and MySQL may forbid what an exact point needs; whoever does without is told.
+fn equality(policy: &mut Document, at: &str, kind: Option<&str>) {
+    let key = format!("{at}/equality");
+    if !policy.stands(&key) {
+        return;
+    }
+    if kind == Some("postgres") {
+        let hint = "leave it out: PostgreSQL always gives an exact point".to_owned();
+        policy.error(&key, "equality that is always possible", hint);
+    } else if policy.text_at(&format!("{key}/not_required")).is_some() {
+        let what = "where the server allows no exact point, drills may pass without comparing rows";
+        policy.warn(&key, what);
     }
 }

@@ -12,6 +12,18 @@ use crate::ground::secret::SecretRef;
 pub struct SourceSettings {
     pub name: Name,
     pub kind: SourceKind,
+    pub equality: Equality,
+}
+
+/// Whether a drill may pass that could not compare rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Equality {
+    Required,
+    /// It may where no exact point could be had at capture, and nowhere else.
+    NotRequired {
+        /// In the owner's words, for reports.
+        reason: String,
+    },
 }
 
 /// The settings of a source by its kind.

@@ -9,7 +9,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::candidates::{Primary, Servers};
-use super::sources::{SourceKind, Tls};
+use super::sources::{Equality, SourceKind, Tls};
 use super::*;
 use crate::ground::digest::Digest;
 use crate::ground::secret::SecretRef;
@@ -317,7 +317,7 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
         (
             "path = \"data/shop.db\"",
             "path = \"x\"\nequality = \"u\"",
-            "does not carry out `equality`",
+            "unknown key `equality`",
             "equality",
         ),
         ("paths = [\"/srv/uploads\"]", "paths = []", "at least one", "[]"),
@@ -740,6 +740,7 @@ fn mistakes_of_a_postgres_source_are_found_at_their_places() {
             "\"yes\"",
         ),
         ("host = \"db1.internal\"", "hosts = [\"a\"]\nmax_lag = \"0s\"", "of zero", "\"0s\""),
+        ("user", "equality = { not_required = \"x\" }\nuser", "always possible", "{ not_required"),
         ("user", "lock_timeout = \"0s\"\nuser", "a duration of zero", "\"0s\""),
         ("user", "database = \"x\"\nuser", "did you mean `databases`", "database ="),
     ];
@@ -782,6 +783,30 @@ fn a_mysql_source_is_read_as_a_server_of_its_own_kind() {
     let untried = site.replace("\"9.7\"", "\"8.4\"");
     let bench = Bench::new(&untried, &format!("{POLICY}{server}"), DRILL);
     assert!(bench.shown().contains("= help: allowed: 9.7"), "{}", bench.shown());
+}
+
+#[test]
+fn what_a_drill_may_do_without_is_told_with_its_reason_and_stands_in_the_effective_policy() {
+    let key = "equality = { not_required = \"our provider forbids the lock\" }\n";
+    let server = SERVER.replace("\"postgres\"", "\"mysql\"");
+    let bench = Bench::new(SITE, &format!("{POLICY}{server}{key}"), DRILL);
+
+    let setup = bench.load().map_err(|found| found.render(false)).unwrap();
+
+    for (wrong, what) in [("\"x\"", "expected a table"), ("{}", "missing key `not_required`")] {
+        let key = format!("equality = {wrong}\n");
+        let shown = Bench::new(SITE, &format!("{POLICY}{server}{key}"), DRILL).shown();
+        assert!(shown.contains(what), "{shown}");
+    }
+    let reason = "our provider forbids the lock";
+    let expected = Equality::NotRequired { reason: reason.to_owned() };
+    assert_eq!(setup.policies[0].sources[2].equality, expected);
+    assert_eq!(setup.policies[0].sources[0].equality, Equality::Required);
+    let effective = setup.effective(&setup.policies[0])["policy"]["sources"].clone();
+    assert_eq!(effective[2]["equality"], json!({ "not_required": reason }));
+    assert_eq!(effective[0].get("equality"), None);
+    let warned = setup.warnings.render(false);
+    assert!(warned.contains("drills may pass without comparing rows"), "{warned}");
 }
 
 #[test]

@@ -97,6 +97,9 @@ pub(super) const TEXTS: Texts = Texts {
     taken_from_replica: |host, lag| format!("from the replica {host}, at most {lag} behind"),
     taken_from_primary: |host| format!("from {host}, which is no replica"),
     passed_over: |host, why| format!("{host} did not qualify: {why}"),
+    equality_not_required: |reason, why| {
+        format!("rows were not compared, which the policy does not require: {reason} ({why})")
+    },
     as_of: |time| format!("as of {time}"),
     table_or_path: "Table or path",
     captured: "Rows or entries captured",

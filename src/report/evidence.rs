@@ -43,6 +43,8 @@ pub(super) fn source(found: &SourceRecovered, texts: &Texts, lang: Lang) -> Sour
     if let Some(served) = &found.served {
         about.extend(taken_from(served, texts));
     }
+    let waived = found.waived.as_ref();
+    about.extend(waived.map(|one| (texts.equality_not_required)(&one.reason, &one.why)));
     about.extend(found.consistent_time.map(|time| (texts.as_of)(&amount::utc(time))));
     let (equal, different): (Vec<_>, Vec<_>) = found.parts.iter().partition(|part| part.equal);
     let beyond = equal.len().saturating_sub(EQUAL_PARTS_LISTED);

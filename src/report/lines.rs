@@ -79,6 +79,12 @@ pub fn drill_text(finished: &DrillFinished, details: &Drill) -> Vec<Line> {
             amount::count(rows)
         );
         fact(&mut lines, "compared", text);
+    }
+    for source in &details.sources {
+        if let Some(waived) = &source.waived {
+            let text = format!("rows of {}: {}", source.source, waived.reason);
+            fact(&mut lines, "not required", text);
+        }
         if let Some(Served { host, is_replica, lag_ms, .. }) = &source.served {
             let role = if *is_replica { "replica" } else { "no replica" };
             let lag = amount::duration(*lag_ms, &en::TEXTS);

@@ -80,6 +80,7 @@ pub(super) struct Texts {
     pub taken_from_replica: fn(host: &str, lag: &str) -> String,
     pub taken_from_primary: fn(host: &str) -> String,
     pub passed_over: fn(host: &str, why: &str) -> String,
+    pub equality_not_required: fn(reason: &str, why: &str) -> String,
     pub as_of: fn(time: &str) -> String,
     pub table_or_path: &'static str,
     pub captured: &'static str,

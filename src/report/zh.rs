@@ -90,6 +90,9 @@ pub(super) const TEXTS: Texts = Texts {
     taken_from_replica: |host, lag| format!("取自副本 {host}，最多落后 {lag}"),
     taken_from_primary: |host| format!("取自 {host}（非副本）"),
     passed_over: |host, why| format!("{host} 不符合条件：{why}"),
+    equality_not_required: |reason, why| {
+        format!("未逐行比对数据，策略声明不要求：{reason}（{why}）")
+    },
     as_of: |time| format!("数据状态时间 {time}"),
     table_or_path: "表或路径",
     captured: "采集时行数或条目数",

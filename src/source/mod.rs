@@ -55,7 +55,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ground::clock::Clock;
 use crate::ground::progress::Progress;
-use crate::policy::sources::{SourceKind, SourceSettings};
+use crate::policy::candidates::Servers;
+use crate::policy::sources::{ServerSettings, SourceKind, SourceSettings};
 use crate::sandbox::{Launcher, Scratch};
 
 /// What every call on a source gets from its caller.
@@ -128,21 +129,22 @@ pub fn of(settings: &SourceSettings, host: &Host) -> Box<dyn Source> {
         SourceKind::Postgres(server) => {
             Box::new(postgres::Postgres::new(name, server.clone(), host.postgres.clone()))
         }
-        SourceKind::Mariadb(server) => Box::new(mysql::Mysql::new(
-            name,
-            mysql::Product::Mariadb,
-            server.clone(),
-            host.mysql.clone(),
-        )),
-        SourceKind::Mysql(server) => Box::new(mysql::Mysql::new(
-            name,
-            mysql::Product::Mysql,
-            server.clone(),
-            host.mysql.clone(),
-        )),
+        SourceKind::Mariadb(servers) => mysql_of(settings, mysql::Product::Mariadb, servers, host),
+        SourceKind::Mysql(servers) => mysql_of(settings, mysql::Product::Mysql, servers, host),
         SourceKind::Redis(server) => Box::new(redis::Redis::new(name, server.clone())),
         SourceKind::Command(programs) => Box::new(command::Command::new(name, programs.clone())),
     }
+}
+
+fn mysql_of(
+    settings: &SourceSettings,
+    product: mysql::Product,
+    servers: &Servers<ServerSettings>,
+    host: &Host,
+) -> Box<dyn Source> {
+    let name = settings.name.clone();
+    let source = mysql::Mysql::new(name, product, servers.clone(), host.mysql.clone());
+    Box::new(source.with_equality(settings.equality.clone()))
 }
 
 /// One kind of thing that can be backed up and brought back.

@@ -172,6 +172,57 @@ fn the_usual_controls_are_declared_for_each_kind_of_source() {
 }
 
 #[test]
+fn rows_that_no_exact_point_holds_are_done_without_only_where_the_policy_says_so_for_that_reason() {
+    let orders: Name = "orders".parse().unwrap();
+    let uploads: Name = "uploads".parse().unwrap();
+    let waiving = |source: &Name| plan(true).waiving([(source, "our provider forbids it")]);
+    let ends = |plan: &Plan, ending: Outcome| {
+        let of_orders = Id::Equality(orders.clone());
+        let outcomes =
+            outcomes(plan, |id| Some(if *id == of_orders { ending.clone() } else { held() }));
+        let controls = plan.controls().iter().map(|control| ControlResult {
+            control: control.clone(),
+            outcome: match control.must_fail == of_orders {
+                true => ControlOutcome::NotRun(NotRun { why: Why::Skipped, what: "no".into() }),
+                false => ControlOutcome::Found,
+            },
+        });
+        judge(plan, &outcomes, &controls.collect::<Vec<_>>())
+    };
+    let unheld = || Outcome::not_run(Why::NoExactPoint, "the lock is forbidden");
+
+    let waived = ends(&waiving(&orders), unheld());
+    assert_eq!((waived.word(), waived.parts().intact), (Word::Pass, Answer::NotApplicable));
+    assert!(waived.reasons()[0].why.contains("the lock is forbidden"), "{:?}", waived.reasons());
+    assert!(!waived.parts().prove_the_snapshot(), "retention would take it for proven");
+
+    for plan in [plan(true), waiving(&uploads)] {
+        assert_eq!(ends(&plan, unheld()).word(), Word::Inconclusive);
+    }
+    let plan = waiving(&orders);
+    for why in [Why::NotApplicable, Why::NothingToCompare, Why::Skipped, Why::TimedOut] {
+        assert_eq!(
+            ends(&plan, Outcome::not_run(why, "other")).word(),
+            Word::Inconclusive,
+            "{why:?}"
+        );
+    }
+    assert_eq!(ends(&plan, Outcome::broke("view seen", "is missing")).word(), Word::Fail);
+    // A control that found nothing, or another source's that did not run, still counts.
+    let all_unheld = outcomes(&plan, |id| match id {
+        Id::Equality(name) if *name == orders => Some(unheld()),
+        _ => Some(held()),
+    });
+    let missed = |control: &Control| ControlResult {
+        control: control.clone(),
+        outcome: ControlOutcome::Missed("equality held".into()),
+    };
+    let missed: Vec<_> = plan.controls().iter().map(missed).collect();
+    assert_eq!(judge(&plan, &all_unheld, &missed).word(), Word::Inconclusive);
+    assert_eq!(judge(&plan, &all_unheld, &[]).word(), Word::Inconclusive);
+}
+
+#[test]
 fn objectives_are_judged_where_they_are_declared() {
     let sources: Name = "orders".parse().unwrap();
     let cases = [

@@ -26,7 +26,7 @@ use super::{DumpError, GRANTS, Product, VIEWS, asking, file_of, fingerprint};
 use crate::ground::ids::Name;
 use crate::ground::process;
 use crate::policy::candidates::Servers;
-use crate::policy::sources::ServerSettings;
+use crate::policy::sources::{Equality, ServerSettings};
 
 /// How often everything is done again because definitions changed.
 const ATTEMPTS: u32 = 5;
@@ -36,12 +36,14 @@ pub(super) fn capture(
     name: &Name,
     product: Product,
     servers: &Servers<ServerSettings>,
+    equality: &Equality,
     engines: &Engines,
     context: &Context,
     out: &dyn Sink,
 ) -> Result<Capture, Error> {
     let started = context.clock.now();
-    let (settings, mut live, mut chosen) = live::choose(product, servers, engines, context)?;
+    let (settings, mut live, mut chosen) =
+        live::choose(product, servers, equality, engines, context)?;
     let client =
         Client::new(product, &live.login, &context.staging).map_err(|source| Error::Io {
             action: "write the option file in",

@@ -124,6 +124,14 @@ impl Product {
         [&VARIABLES, own].concat()
     }
 
+    /// What of [`Product::global_privileges`] nothing needs but the moment.
+    pub(super) fn privileges_of_moment(self) -> &'static [&'static str] {
+        match self {
+            Self::Mariadb => &["RELOAD", "BINLOG MONITOR"],
+            Self::Mysql => &["RELOAD", "REPLICATION CLIENT", "BACKUP_ADMIN"],
+        }
+    }
+
     /// What the lock, the moment and the list of databases need.
     pub(super) fn global_privileges(self) -> &'static [&'static str] {
         match self {

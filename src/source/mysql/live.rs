@@ -17,7 +17,7 @@ use super::session::{self, Session};
 use super::tables::{self, Hold, Table};
 use super::{Product, fingerprint, obstacles, privileges, replica};
 use crate::policy::candidates::Servers;
-use crate::policy::sources::ServerSettings;
+use crate::policy::sources::{Equality, ServerSettings};
 
 /// The server's own databases.
 const SYSTEM: &str = "'mysql', 'sys', 'information_schema', 'performance_schema'";
@@ -55,6 +55,7 @@ pub(super) fn engine_error(login: &Login, error: session::Error) -> Error {
 pub(super) fn choose<'a>(
     product: Product,
     servers: &'a Servers<ServerSettings>,
+    equality: &Equality,
     engines: &Engines,
     context: &Context,
 ) -> Result<(&'a ServerSettings, Live, Option<Chosen>), Error> {
@@ -62,8 +63,9 @@ pub(super) fn choose<'a>(
         let login = Login::of(settings)?;
         look(product, &login, settings, context)
     };
-    let open =
-        |settings: &ServerSettings| Live::open(product, settings, engines, &context.interrupted);
+    let open = |settings: &ServerSettings| {
+        Live::open(product, settings, equality, engines, &context.interrupted)
+    };
     served::choose(servers, context, |settings| &settings.host, look, open)
 }
 
@@ -86,6 +88,7 @@ impl Live {
     pub fn open(
         product: Product,
         settings: &ServerSettings,
+        equality: &Equality,
         engines: &Engines,
         interrupted: &Arc<AtomicBool>,
     ) -> Result<Self, Error> {
@@ -115,7 +118,7 @@ impl Live {
             named => named.to_vec(),
         };
         let there_names: Vec<&str> = there.iter().map(|database| &*database.name).collect();
-        let lacking = privileges::lacking(&mut session, &wanted, &there_names);
+        let lacking = privileges::lacking(&mut session, &wanted, &there_names, equality);
         if let Some(what) = lacking.map_err(failed)? {
             return Err(refused(what, None));
         }

@@ -54,7 +54,7 @@ use super::{
 };
 use crate::ground::ids::Name;
 use crate::policy::candidates::Servers;
-use crate::policy::sources::ServerSettings;
+use crate::policy::sources::{Equality, ServerSettings};
 use crate::sandbox::Scratch;
 
 /// The entry of accounts and what they are granted.
@@ -74,6 +74,7 @@ pub struct Mysql {
     name: Name,
     product: Product,
     servers: Servers<ServerSettings>,
+    equality: Equality,
     engines: Engines,
 }
 
@@ -85,15 +86,27 @@ impl Mysql {
         servers: impl Into<Servers<ServerSettings>>,
         engines: Engines,
     ) -> Self {
-        Self { name, product, servers: servers.into(), engines }
+        let equality = Equality::Required;
+        Self { name, product, servers: servers.into(), equality, engines }
+    }
+
+    /// The same, with what the policy says of servers that allow no exact point.
+    pub fn with_equality(self, equality: Equality) -> Self {
+        Self { equality, ..self }
     }
 }
 
 impl Source for Mysql {
     fn probe(&self, context: &Context) -> Result<Facts, Error> {
         let (_, mut live, chosen) =
-            live::choose(self.product, &self.servers, &self.engines, context)?;
+            live::choose(self.product, &self.servers, &self.equality, &self.engines, context)?;
         let taken = chosen.map_or_else(Vec::new, |chosen| chosen.notes(context.clock.now()));
+        let waived = match &self.equality {
+            Equality::Required => None,
+            Equality::NotRequired { reason } => Some(format!(
+                "where the server allows no exact point drills may pass without comparing rows: {reason}"
+            )),
+        };
         let tables = live.tables().map_err(|error| live::engine_error(&live.login, error))?;
         let gaps = live.gaps(&tables);
         let doubtful = tables.iter().filter(|table| table.hold == tables::Hold::Written);
@@ -110,6 +123,7 @@ impl Source for Mysql {
             scratch_bytes: live.bytes().saturating_mul(2),
             warnings: taken
                 .into_iter()
+                .chain(waived)
                 .chain(gaps.iter().map(|gap| format!("not covered: {gap}")))
                 .chain(doubtful)
                 .collect(),
@@ -125,7 +139,8 @@ impl Source for Mysql {
     }
 
     fn capture(&self, context: &Context, out: &dyn Sink) -> Result<Capture, Error> {
-        capture::capture(&self.name, self.product, &self.servers, &self.engines, context, out)
+        let Self { name, product, servers, equality, engines } = self;
+        capture::capture(name, *product, servers, equality, engines, context, out)
     }
 
     fn prepare(

@@ -8,6 +8,7 @@ use super::Product;
 use super::grant::{Grant, On, is_like};
 use super::names::identifier;
 use super::session::{Error, Session};
+use crate::policy::sources::Equality;
 
 /// What each database needs.
 pub(super) const OF_DATABASE: [&str; 4] = ["SELECT", "SHOW VIEW", "TRIGGER", "EVENT"];
@@ -16,11 +17,13 @@ pub(super) const OF_DATABASE: [&str; 4] = ["SELECT", "SHOW VIEW", "TRIGGER", "EV
 pub(super) const OF_SYSTEM: [&str; 1] = ["SELECT"];
 
 /// What is said where the login lacks something; none where it has all. Of what it sees `there` is
-/// everything that there is, where it sees all databases.
+/// everything that there is, where it sees all databases. What only an exact point needs may be lacking
+/// where the policy does without one.
 pub(super) fn lacking(
     session: &mut Session,
     databases: &[String],
     there: &[&str],
+    equality: &Equality,
 ) -> Result<Option<String>, Error> {
     let user = session.value("SELECT CURRENT_USER()")?;
     let mut lines = session.column("SHOW GRANTS")?;
@@ -38,7 +41,7 @@ pub(super) fn lacking(
     let sees_all = granted.has_everywhere("SHOW DATABASES");
     let is_there = |name: &&String| !sees_all || there.contains(&name.as_str());
     let databases: Vec<String> = databases.iter().filter(is_there).cloned().collect();
-    Ok(told(product, &user, &granted, &databases))
+    Ok(told(product, &user, &granted, &databases, equality))
 }
 
 /// What an account is granted, and what of it MySQL took back for single databases.
@@ -47,8 +50,18 @@ struct Granted {
     revoked: Vec<Grant>,
 }
 
-fn told(product: Product, user: &str, grants: &Granted, databases: &[String]) -> Option<String> {
-    let global = |privilege: &&&str| !grants.has_everywhere(privilege);
+fn told(
+    product: Product,
+    user: &str,
+    grants: &Granted,
+    databases: &[String],
+    equality: &Equality,
+) -> Option<String> {
+    let dispensable = match equality {
+        Equality::Required => &[][..],
+        Equality::NotRequired { .. } => product.privileges_of_moment(),
+    };
+    let global = |one: &&&str| !grants.has_everywhere(one) && !dispensable.contains(*one);
     let missing: Vec<&str> = product.global_privileges().iter().filter(global).copied().collect();
     let (mut what, mut remedies) = (Vec::new(), Vec::new());
     if !missing.is_empty() {
@@ -133,7 +146,27 @@ mod tests {
 
     fn of(product: Product, lines: &[&str]) -> Option<String> {
         let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
-        told(product, "backup@%", &Granted::of(&lines), &["shop".to_owned()])
+        told(product, "backup@%", &Granted::of(&lines), &["shop".to_owned()], &Equality::Required)
+    }
+
+    #[test]
+    fn what_only_an_exact_point_needs_may_be_lacking_where_the_policy_does_without() {
+        let lines = [
+            "GRANT SELECT, SHOW DATABASES, SHOW VIEW, EVENT, TRIGGER ON *.* TO `backup`@`%`",
+            "GRANT SHOW_ROUTINE ON *.* TO `backup`@`%`",
+        ];
+        let granted = Granted::of(&lines.map(str::to_owned));
+        let told = |granted: &Granted, equality: &Equality| {
+            told(Product::Mysql, "backup@%", granted, &["shop".to_owned()], equality)
+        };
+        let waived = Equality::NotRequired { reason: "it is managed".into() };
+
+        assert_eq!(told(&granted, &waived), None);
+        let lacks = told(&granted, &Equality::Required).unwrap();
+        assert!(lacks.contains("it lacks RELOAD, REPLICATION CLIENT, BACKUP_ADMIN."), "{lacks}");
+        // What hides data is never dispensable.
+        let blind = Granted::of(&["GRANT SELECT ON *.* TO `backup`@`%`".to_owned()]);
+        assert!(told(&blind, &waived).unwrap().contains("SHOW VIEW, TRIGGER, EVENT"));
     }
 
     #[test]
