@@ -1,8 +1,9 @@
-//! How much memory the largest things take: one file of 20 GiB, a million files, ten million blobs.
+//! What the largest things take: one file of 20 GiB, a million files, ten million blobs, a ledger of
+//! 200,000 records.
 //!
-//! `cargo bench --bench limits [-- large GIBIBYTES | many FILES | blobs MILLIONS]` makes each in a
-//! temporary folder (`TMPDIR`), lets lifeboat back it up and restore it, or opens its index, each in a
-//! process of its own, and prints wall and CPU seconds and the peak of its memory. A third of the large
+//! `cargo bench --bench limits [-- large GIBIBYTES | many FILES | blobs MILLIONS | records THOUSANDS]` makes
+//! each in a temporary folder (`TMPDIR`), lets lifeboat back it up and restore it, opens its index, or reads
+//! and verifies it, each in a process of its own, and prints wall and CPU seconds and the peak of its memory. A third of the large
 //! file is noise, the rest are holes; it takes as much room as that three times.
 
 #[path = "peers/measure.rs"]
@@ -14,8 +15,13 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use lifeboat::ground::clock::SystemClock;
 use lifeboat::ground::digest::Digest;
+use lifeboat::ground::ids::RunId;
+use lifeboat::ledger::record::{Actor, Body, Event};
+use lifeboat::ledger::sign::{Signer, generate_key};
+use lifeboat::ledger::{Ledger, Verify};
 use lifeboat::repo::{BlobId, BlobKind, IndexFile, IndexPack, PackId, PackedBlob, Repository};
 use lifeboat::seal::Cost;
 use lifeboat::store::Local;
@@ -33,6 +39,11 @@ fn main() {
     {
         return open_index(Path::new(store));
     }
+    if let [mode, store] = words.as_slice()
+        && mode.starts_with("--ledger")
+    {
+        return read_ledger(Path::new(store), mode);
+    }
     println!("| what | step | wall s | CPU s | peak MiB |\n|---|---|---|---|---|");
     if is_meant("large") {
         let gibibytes = number(20);
@@ -46,6 +57,9 @@ fn main() {
     }
     if is_meant("blobs") {
         blobs(number(10));
+    }
+    if is_meant("records") {
+        records(number(200) * 1000);
     }
 }
 
@@ -170,4 +184,64 @@ fn open_index(store: &Path) {
     let index = runtime.block_on(opened.load_index()).expect("an index");
     let some = BlobId(Digest::of(&7_u64.to_le_bytes()));
     assert!(index.lookup(BlobKind::Data, &some).is_some(), "a blob is not found");
+}
+
+/// Appends so many records, two at a time as a short run does, and signs them.
+fn records(count: u64) {
+    let folder = tempfile::Builder::new().prefix("limits-").tempdir().expect("a folder");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let store = Arc::new(Local::open(folder.path()).expect("our folder"));
+        let cost = Cost { log_n: 4, ..Cost::DEFAULT };
+        let password = PASSWORD.to_owned().into();
+        let created = Repository::create(store, &password, cost, &SystemClock);
+        let ledger = ledger(folder.path(), &created.await.expect("a repository"));
+        for first in (0..count).step_by(2) {
+            ledger.append(vec![beat(first), beat(first + 1)]).await.expect("room");
+        }
+        let signer = Signer::open(&generate_key("bench").expect("a key").private).expect("a key");
+        ledger.checkpoint(&signer, None).await.expect("a ledger that holds together");
+    });
+    for (mode, step) in [("--ledger-read", "read"), ("--ledger-verify", "verify")] {
+        let mut command = Command::new(std::env::current_exe().expect("our own name"));
+        command.arg(mode).arg(folder.path());
+        tell(&format!("{count} records, two to a segment"), step, command);
+    }
+}
+
+fn beat(second: u64) -> Event {
+    Event {
+        time: Timestamp::from_second(1_767_225_600 + second as i64).expect("a time"),
+        actor: Actor { name: "daemon".into(), host: "quay.acme.internal".into() },
+        body: Body::Verify {
+            policy: "shop".parse().expect("a name"),
+            run: RunId::draw(),
+            read_data: true,
+            errors: 0,
+            damaged: Vec::new(),
+            part: None,
+        },
+    }
+}
+
+fn ledger(folder: &Path, repository: &Repository) -> Ledger {
+    let store = Local::open(&folder.join("ledger")).expect("our folder");
+    Ledger::open(Arc::new(store), repository.key().clone())
+}
+
+fn read_ledger(folder: &Path, mode: &str) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let store = Arc::new(Local::open(folder).expect("a store"));
+        let password = PASSWORD.to_owned().into();
+        let opened = Repository::open(store, &password).await.expect("a repository");
+        let ledger = ledger(folder, &opened);
+        match mode {
+            "--ledger-read" => drop(ledger.records().await.expect("a ledger that holds together")),
+            _ => {
+                let (verified, _) = ledger.verify(Verify::default()).await.expect("a ledger");
+                assert_eq!(verified.first_bad, None);
+            }
+        }
+    });
 }

@@ -73,20 +73,26 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// A walk from the first record.
-    pub fn new() -> Self {
+    /// A walk over what follows `tail`.
+    pub fn on(tail: Tail) -> Self {
         Self {
-            expected: Some(1),
-            prev: Some(Digest::ZERO),
+            expected: Some(tail.seq + 1),
+            prev: Some(tail.digest),
             lines: Vec::new(),
             faults: BTreeMap::new(),
             unchained: Vec::new(),
         }
     }
 
+    /// A walk that goes on after `lines`, which hold together from the first record on.
+    pub fn after(lines: Vec<Line>) -> Self {
+        let tail = Tail::after(&lines).unwrap_or(Tail::START);
+        Self { lines, ..Self::on(tail) }
+    }
+
     /// A walk over a part that begins with record `first`; what that is chained to is not known.
     pub fn from(first: u64) -> Self {
-        Self { expected: Some(first), prev: None, ..Self::new() }
+        Self { expected: Some(first), prev: None, ..Self::on(Tail::START) }
     }
 
     /// The next lines are those of the segment that begins with record `first`.
@@ -203,7 +209,7 @@ mod tests {
     }
 
     fn faults(texts: &[String]) -> Vec<Fault> {
-        let mut walk = Walk::new();
+        let mut walk = Walk::on(Tail::START);
         walk.segment(1);
         walk.text((texts.join("\n") + "\n").as_bytes());
         walk.finish().1
@@ -291,7 +297,7 @@ mod tests {
         ) {
             let good = texts(3).join("\n") + "\n";
             for text in [text.as_bytes(), &good.as_bytes()[..cut.min(good.len())]] {
-                let mut walk = Walk::new();
+                let mut walk = Walk::on(Tail::START);
                 walk.segment(first);
                 walk.text(text);
                 walk.segment(first.wrapping_add(1));

@@ -15,7 +15,7 @@ use super::chain::Line;
 use super::merkle::Tree;
 use super::record::Record;
 use super::sign::{self, PublicKey, Signer};
-use super::{Created, Error, Ledger, object};
+use super::{Created, Error, Ledger, Reading, object};
 use crate::ground::digest::{Digest, Hasher};
 use crate::store::{self, ObjectName};
 
@@ -137,8 +137,8 @@ enum Segments {
 
 /// A ledger that is what was signed before.
 struct Agreed {
-    /// As recomputed from the segments.
-    lines: Vec<Line>,
+    /// As recomputed from the segments; without a fault.
+    reading: Reading,
     /// What checkpoints of them say, by size; the one of all lines is among them.
     computed: BTreeMap<u64, Checkpoint>,
     /// The size of the newest checkpoint that counts, if there is one.
@@ -156,10 +156,18 @@ impl Ledger {
         signer: &Signer,
         remembered: Option<Remembered>,
     ) -> Result<Checkpoint, Error> {
-        let Agreed { lines, mut computed, .. } =
+        let Agreed { reading, mut computed, .. } =
             self.agreed(&[signer.public_key().clone()], remembered, Segments::Stored).await?;
-        let checkpoint = computed.remove(&(lines.len() as u64)).ok_or(Error::Empty)?;
+        let size = reading.lines.len() as u64;
+        let checkpoint = computed.remove(&size).ok_or(Error::Empty)?;
         self.publish(&checkpoint, signer).await?;
+        if let Err(error) = self.bind(&reading).await {
+            // The next writer makes them; until then their segments are read.
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "no volumes of the ledger were made"
+            );
+        }
         Ok(checkpoint)
     }
 
@@ -170,8 +178,8 @@ impl Ledger {
         signers: &[PublicKey],
         remembered: Option<Remembered>,
     ) -> Result<Vec<Record>, Error> {
-        let Agreed { lines, .. } = self.agreed(signers, remembered, Segments::Stored).await?;
-        Ok(lines.into_iter().map(|line| line.record).collect())
+        let Agreed { reading, .. } = self.agreed(signers, remembered, Segments::Stored).await?;
+        Ok(reading.lines.into_iter().map(|line| line.record).collect())
     }
 
     /// As [`Self::proven`], but what is kept on this host is not fetched: that the store still has what
@@ -181,8 +189,8 @@ impl Ledger {
         signers: &[PublicKey],
         remembered: Option<Remembered>,
     ) -> Result<Vec<Record>, Error> {
-        let Agreed { lines, .. } = self.agreed(signers, remembered, Segments::Kept).await?;
-        Ok(lines.into_iter().map(|line| line.record).collect())
+        let Agreed { reading, .. } = self.agreed(signers, remembered, Segments::Kept).await?;
+        Ok(reading.lines.into_iter().map(|line| line.record).collect())
     }
 
     /// Every record, found to hold together and to be what this host signed last. What is kept on this
@@ -223,7 +231,7 @@ impl Ledger {
             Segments::Stored => self.read().await?,
             Segments::Kept => self.read_quickly().await?,
         };
-        let lines = reading.sound()?;
+        let reading = reading.without_faults()?;
         let (mut known, mut newest_signed) = (Vec::new(), None);
         for size in sizes.into_iter().rev() {
             let Some(stored) = self.stored_checkpoint(size).await? else { continue };
@@ -237,16 +245,16 @@ impl Ledger {
                 break;
             }
         }
-        let size = lines.len() as u64;
+        let size = reading.lines.len() as u64;
         let wanted = known.iter().map(|stored| stored.size).chain(remembered.map(|one| one.size));
-        let computed = Checkpoint::at(&lines, &wanted.chain([size]).collect());
+        let computed = Checkpoint::at(&reading.lines, &wanted.chain([size]).collect());
         for stored in &known {
             stored
                 .agrees(computed.get(&stored.size))
                 .map_err(|what| Error::Inconsistent { size: stored.size, what })?;
         }
         is_as_remembered(remembered, &computed)?;
-        Ok(Agreed { lines, computed, newest_signed })
+        Ok(Agreed { reading, computed, newest_signed })
     }
 
     /// Stores the text, then its signature; either may be there already from a run that died.

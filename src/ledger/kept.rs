@@ -1,4 +1,4 @@
-//! Segments kept on this host: they never change in the bucket, so a run need not fetch them again.
+//! Segments and volumes kept on this host: they never change in the bucket, so a run need not fetch them again.
 //!
 //! In: sealed segments of a ledger that held together. Out: the same bytes, and no promise: whoever
 //! reads holds them against the chain as if they came from the bucket. Blocking.
@@ -22,6 +22,11 @@ impl Kept {
         Self { folder: folder.to_owned() }
     }
 
+    /// The place beside them for volumes.
+    pub fn volumes(&self) -> Self {
+        Self { folder: self.folder.join("volumes") }
+    }
+
     /// Those of `wanted`, by first record and sealed size, that are here at that size.
     pub fn get(&self, wanted: &[(u64, u64)]) -> BTreeMap<u64, Bytes> {
         let here = wanted.iter().filter_map(|(first, size)| {
@@ -40,6 +45,18 @@ impl Kept {
         let put = made.and_then(|()| segments.iter().try_for_each(|one| self.put_one(one)));
         if let Err(error) = put {
             tracing::debug!(folder = %self.folder.display(), %error, "segments are not kept");
+        }
+    }
+
+    /// Removes those that begin before record `first`. What cannot be removed only takes room.
+    pub fn remove_before(&self, first: u64) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let number = entry.file_name().to_str().and_then(|name| name.parse::<u64>().ok());
+            if number.is_some_and(|number| number < first)
+                && let Err(error) = fs::remove_file(entry.path())
+            {
+                tracing::debug!(file = %entry.path().display(), %error, "a segment stays kept");
+            }
         }
     }
 

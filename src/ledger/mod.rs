@@ -11,14 +11,17 @@ mod checkpoint;
 pub mod details;
 mod kept;
 mod merkle;
+mod numbered;
 pub mod outbox;
 mod owed;
+mod reading;
 pub mod record;
 mod seals;
 mod seen;
 mod segment;
 pub mod sign;
 mod verify;
+mod volume;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -29,7 +32,8 @@ use bytes::Bytes;
 
 pub use chain::{Fault, Line};
 pub use checkpoint::{Checkpoint, NotACheckpoint, Remembered};
-pub use segment::{Reading, is_empty};
+pub use reading::Reading;
+pub use segment::is_empty;
 pub use verify::{Verified, Verify};
 
 use crate::ground::digest::Digest;

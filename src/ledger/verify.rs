@@ -71,6 +71,7 @@ impl Ledger {
         for stray in reading.strays.iter().chain(&foreign) {
             audit.problems.push(format!("{stray} does not belong to the ledger"));
         }
+        audit.problems.extend(reading.amiss);
         audit.problems.extend(self.bad_details(&reading.lines).await?);
         let records = reading.lines.len() as u64;
         let verified = audit.finish(records, against.earlier.is_some());

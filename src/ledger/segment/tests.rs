@@ -9,7 +9,7 @@ use crate::seal::MasterKey;
 use crate::store::{Act, Fault, Faulty, Harm, Memory, Put, Store};
 
 async fn plain(bucket: &Bucket, key: &MasterKey, first: u64) -> String {
-    let sealed = bucket.inner.get(&name(first), None).await.unwrap();
+    let sealed = bucket.inner.get(&SEGMENTS.object(first), None).await.unwrap();
     String::from_utf8(key.open(&sealed).unwrap()).unwrap()
 }
 
@@ -26,7 +26,7 @@ async fn what_is_appended_is_read_back_chained_and_sealed() {
     assert_eq!(records, [first, second].concat());
     let text = plain(&bucket, &key, 1).await;
     assert_eq!(Digest::of(text.lines().next().unwrap().as_bytes()), records[1].prev);
-    let sealed = bucket.inner.get(&name(1), None).await.unwrap();
+    let sealed = bucket.inner.get(&SEGMENTS.object(1), None).await.unwrap();
     assert!(!sealed.windows(5).any(|five| five == b"alice"), "a name lies in the clear");
 }
 
@@ -39,7 +39,12 @@ async fn records_that_a_listing_leaves_out_are_read_all_the_same() {
     }
     let records = whole.records().await.unwrap();
 
-    for hidden in [FOLDER, name(1).as_str(), name(5).as_str(), name(9).as_str()] {
+    for hidden in [
+        SEGMENTS.name,
+        SEGMENTS.object(1).as_str(),
+        SEGMENTS.object(5).as_str(),
+        SEGMENTS.object(9).as_str(),
+    ] {
         let hide = Harm::Hide;
         let fault = Fault { act: Act::List, name: hidden.into(), calls: 0..u64::MAX, harm: hide };
         let liar: store::Shared = Arc::new(Faulty::new(memory.clone(), vec![fault]));
@@ -50,7 +55,7 @@ async fn records_that_a_listing_leaves_out_are_read_all_the_same() {
         assert!(!is_empty(&*liar).await.unwrap(), "{hidden}");
         let added = ledger.append(events(1)).await.unwrap();
         assert_eq!(added[0].seq, 11, "{hidden}");
-        memory.delete(&name(11)).await.unwrap();
+        memory.delete(&SEGMENTS.object(11)).await.unwrap();
     }
 }
 
@@ -121,9 +126,9 @@ async fn a_missing_damaged_or_foreign_segment_is_named() {
     for _ in 0..4 {
         ledger.append(events(2)).await.unwrap();
     }
-    bucket.inner.delete(&name(3)).await.unwrap();
+    bucket.inner.delete(&SEGMENTS.object(3)).await.unwrap();
     let foreign = MasterKey::generate().seal(plain(&bucket, &key, 5).await.as_bytes());
-    bucket.inner.put(&name(5), foreign.into(), Put::Overwrite).await.unwrap();
+    bucket.inner.put(&SEGMENTS.object(5), foreign.into(), Put::Overwrite).await.unwrap();
     let stray = object("segments/7");
     bucket.inner.put(&stray, Bytes::new(), Put::Create).await.unwrap();
 
@@ -143,7 +148,11 @@ async fn segments_that_overlap_are_named() {
     let ledger = bucket.ledger(&key);
     ledger.append(events(3)).await.unwrap();
     let repeated = plain(&bucket, &key, 1).await.lines().nth(1).unwrap().to_owned() + "\n";
-    bucket.inner.put(&name(2), key.seal(repeated.as_bytes()).into(), Put::Create).await.unwrap();
+    bucket
+        .inner
+        .put(&SEGMENTS.object(2), key.seal(repeated.as_bytes()).into(), Put::Create)
+        .await
+        .unwrap();
 
     let reading = ledger.read().await.unwrap();
 
@@ -226,7 +235,7 @@ async fn what_is_proven_by_kept_segments_fetches_only_the_others_and_is_held_aga
     let other = Remembered { root: Digest::ZERO, ..signed.remembered() };
     let alarm = ledger().proven_by_kept(&[], Some(other)).await.unwrap_err();
     assert!(matches!(alarm, Error::Inconsistent { size: 1000, .. }), "{alarm:?}");
-    bucket.inner.delete(&name(9)).await.unwrap();
+    bucket.inner.delete(&SEGMENTS.object(9)).await.unwrap();
     let lost = ledger().proven_by_kept(&[], None).await.unwrap_err();
     assert!(matches!(lost, Error::Broken { seq: 9, .. }), "{lost:?}");
 }
@@ -262,8 +271,8 @@ async fn a_segment_chained_to_something_else_is_found_whatever_was_read_before()
     other.ledger(&key).append(events(1)).await.unwrap();
     other.ledger(&key).append(events(1)).await.unwrap();
     other.ledger(&key).append(events(1)).await.unwrap();
-    let foreign = other.inner.get(&name(3), None).await.unwrap();
-    bucket.inner.put(&name(3), foreign, Put::Create).await.unwrap();
+    let foreign = other.inner.get(&SEGMENTS.object(3), None).await.unwrap();
+    bucket.inner.put(&SEGMENTS.object(3), foreign, Put::Create).await.unwrap();
 
     let reading = ledger.read_quickly().await.unwrap();
 
@@ -296,14 +305,14 @@ async fn segments_that_the_bucket_lost_or_others_replaced_are_found_whatever_is_
     let (bucket, key, folder) = thousand().await;
     let ledger = || bucket.ledger(&key).keeping_in(folder.path());
     ledger().read_quickly().await.unwrap();
-    let other = bucket.inner.get(&name(3), None).await.unwrap();
-    bucket.inner.put(&name(9), other, Put::Overwrite).await.unwrap();
+    let other = bucket.inner.get(&SEGMENTS.object(3), None).await.unwrap();
+    bucket.inner.put(&SEGMENTS.object(9), other, Put::Overwrite).await.unwrap();
 
     let swapped = bucket.ledger(&key).verify(super::super::Verify::default()).await.unwrap().0;
-    bucket.inner.delete(&name(9)).await.unwrap();
+    bucket.inner.delete(&SEGMENTS.object(9)).await.unwrap();
     let gone = ledger().read_quickly().await.unwrap();
     for first in [997, 999] {
-        bucket.inner.delete(&name(first)).await.unwrap();
+        bucket.inner.delete(&SEGMENTS.object(first)).await.unwrap();
     }
     let lost = ledger().verify(super::super::Verify::default()).await.unwrap().0;
 
