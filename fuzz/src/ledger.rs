@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use lifeboat::evidence::campaigns::{self, Populations};
 use lifeboat::evidence::due;
 use lifeboat::ground::digest::Digest;
 use lifeboat::ledger::canonical;
-use lifeboat::ledger::details::{self, Backup, Drill, Prune};
+use lifeboat::ledger::details::{self, Backup, Drill, Population, Prune};
 use lifeboat::ledger::outbox::Outbox;
 use lifeboat::ledger::record::{Actor, Body, DrillFinished, Event, Record};
 use lifeboat::ledger::sign::{self, Signer};
@@ -61,8 +62,9 @@ pub fn segment(input: &[u8]) {
     });
 }
 
-/// What was due and is not on record, of a short time: a schedule may have a slot every second.
+/// Campaigns; and what was due and is not on record, of a short time: a schedule may have a slot every second.
 fn missing(records: &[Record]) {
+    let _ = campaigns::audit(records, &Populations::new());
     let times = || records.iter().map(|record| record.event.time);
     let (Some(begin), Some(end)) = (times().min(), due::horizon(records, None)) else { return };
     if end.duration_since(begin) <= SignedDuration::from_hours(1) {
@@ -96,6 +98,10 @@ pub fn checkpoint(input: &[u8]) {
 /// The details that records name, and the pages that are made of them.
 pub fn details(input: &[u8]) {
     let _ = bounded(input, 64, || serde_json::from_slice::<Backup>(input));
+    if let Ok(population) = bounded(input, 64, || serde_json::from_slice::<Population>(input)) {
+        let text = details::to_text(&population).unwrap();
+        assert_eq!(serde_json::from_str::<Population>(&text).unwrap(), population);
+    }
     if let Ok(prune) = bounded(input, 64, || serde_json::from_slice::<Prune>(input)) {
         let text = details::to_text(&prune).unwrap();
         assert_eq!(serde_json::from_str::<Prune>(&text).unwrap(), prune);
@@ -148,6 +154,7 @@ fn finished(drill: &Drill, details: Digest) -> DrillFinished {
         instead_of: None,
         named: false,
         searched_for: None,
+        draw: None,
     }
 }
 

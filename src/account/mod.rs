@@ -29,7 +29,7 @@ pub use founding::Founding;
 pub use lease::Leased;
 pub use lock::Locked;
 pub use place::Place;
-pub use published::{announced, published, published_by, unfinished};
+pub use published::{announced, published, published_by, recovery_points, unfinished};
 pub use readings::Readings;
 pub use rooms::{Interrupted, Rooms};
 pub use scratch::{scratch, sweep};

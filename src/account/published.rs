@@ -12,6 +12,14 @@ pub fn published(records: &[Record]) -> Vec<SnapshotId> {
     published_where(records, |_| true)
 }
 
+/// The recovery points of `policy`, in their order: published, and neither given up nor about to go.
+pub fn recovery_points(records: &[Record], policy: &Name) -> Vec<SnapshotId> {
+    let mut points = published_by(records, policy);
+    let announced = announced(records);
+    points.retain(|id| !announced.contains(id));
+    points
+}
+
 /// Those of [`published`] that are `policy`'s.
 pub fn published_by(records: &[Record], policy: &Name) -> Vec<SnapshotId> {
     published_where(records, |finished| finished.policy == *policy)

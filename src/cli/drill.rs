@@ -1,11 +1,15 @@
 //! `lifeboat drill`: rehearse one recovery now, and after a fail look for an older point that passes.
 
+mod campaign;
+
 use jiff::SignedDuration;
 use serde::Serialize;
 
+pub(super) use self::campaign::NothingDrawn;
+use self::campaign::SeedArgs;
 use super::output::styled;
 use super::{App, Exit};
-use crate::drill;
+use crate::drill::{self, Asked, Campaign, Wanted};
 use crate::ground::digest::Digest;
 use crate::ground::ids::RunId;
 use crate::ledger::details;
@@ -16,7 +20,9 @@ use crate::report::{self, Line, Tone};
 /// Restore a snapshot into a scratch environment and prove that it is what was captured
 ///
 /// Ends with 0 (pass), 4 (fail) or 5 (inconclusive) once the result is on the ledger. Where the data of
-/// the latest snapshot failed, older ones are drilled until the newest that comes back is known.
+/// the latest snapshot failed, older ones are drilled until the newest that comes back is known. A drill with
+/// pick = { random = … } draws that many snapshots, drills one after the other, and states from it how many
+/// of all are restorable, at least; 0 then means that every draw passed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// What to rehearse: POLICY or CUSTOMER/POLICY (its only drill, or all rungs), or
@@ -28,6 +34,8 @@ pub(super) struct Args {
     /// Look for no older snapshot that comes back when the latest does not
     #[arg(long)]
     no_search: bool,
+    #[command(flatten)]
+    seed: SeedArgs,
 }
 
 /// The answer of `drill --json`: the record's own fields, and what it was made of.
@@ -79,9 +87,19 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let setup = app.setup_for(&args.drill.policy).await?;
     let (policy, drill) = setup.drill(&args.drill)?;
     let rooms = app.rooms(&setup).await?;
-    let snapshot = args.snapshot.as_deref();
-    let (slot, searched_for) = (None, None);
-    let request = drill::Request { setup: &setup, policy, drill, snapshot, slot, searched_for };
+    let wanted = match (args.snapshot.as_deref(), Asked::by(drill)) {
+        (Some("latest"), _) => Wanted::Latest,
+        (Some(id), _) => Wanted::Named(id),
+        (None, Asked::One(wanted)) => wanted,
+        (None, Asked::Sample { drill, size }) => {
+            let seed = args.seed.outside();
+            let (setup, seed) = (&setup, seed.as_ref());
+            let campaign = Campaign { setup, policy, drill, size, seed, slot: None };
+            return campaign::run(campaign, app, &rooms).await;
+        }
+    };
+    args.seed.refuse()?;
+    let request = drill::Request { setup: &setup, policy, drill, wanted, slot: None };
     let done = drill::run(request, &rooms).await?;
     let searched = match args.no_search {
         true => None,

@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use super::advice;
 use super::app::NoSite;
+use super::drill::NothingDrawn;
 use super::man::NoSuchCommand;
 use crate::ledger::record::Word;
 use crate::retain::forget;
-use crate::{account, policy, repo, restore, source};
+use crate::{account, drill, policy, repo, restore, source};
 
 /// The exit statuses, as `lifeboat --help` ends with them.
 pub(super) const HELP: &str = "\
@@ -52,6 +53,8 @@ impl Exit {
             || link.is::<NoSuchCommand>()
             || link.is::<policy::Diagnostics>()
             || link.is::<policy::NoSuch>()
+            || link.is::<NothingDrawn>()
+            || matches!(link.downcast_ref(), Some(drill::Error::Unsigned))
             || matches!(link.downcast_ref(), Some(forget::Error::KeepsAll { .. }));
         if unusable {
             return Some(Self::Invalid);

@@ -1,25 +1,21 @@
 //! `lifeboat ledger`: read the record of what was due and what happened, and verify it.
 
 mod log;
-
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+mod verify;
 
 use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
-use ssh_key::PublicKey;
 
 use super::hint::Hinting;
-use super::output::{visible, visible_lines};
+use super::output::visible_lines;
 use super::{App, Exit};
 use crate::account::{self, Account, Rooms};
-use crate::evidence::due::{self, Missing};
-use crate::ground::digest::Digest;
 use crate::ground::ids::Name;
 use crate::ledger::record::Record;
-use crate::ledger::{Checkpoint, Verified, Verify, canonical};
 use crate::policy::{PolicyName, Setup};
+
+pub(super) use verify::populations;
 
 /// Read or verify the ledger
 #[derive(Debug, clap::Args)]
@@ -32,7 +28,7 @@ pub(super) struct Args {
 enum LedgerCommand {
     Log(LogArgs),
     Show(ShowArgs),
-    Verify(VerifyArgs),
+    Verify(verify::Args),
     Retire(RetireArgs),
 }
 
@@ -59,23 +55,6 @@ struct ShowArgs {
     seq: u64,
 }
 
-/// Verify chain, root and signatures, and that nothing that was due is missing
-///
-/// Ends with 1 where anything is wrong; the first bad record is named.
-#[derive(Debug, clap::Args)]
-struct VerifyArgs {
-    /// Customer, or POLICY or CUSTOMER/POLICY: the customer's whole ledger is verified [default: the
-    /// only customer]
-    #[arg(value_name = "POLICY|CUSTOMER")]
-    of: Option<PolicyName>,
-    /// A checkpoint that you kept from before: the ledger must still begin as it says
-    #[arg(long, value_name = "FILE")]
-    earlier: Option<PathBuf>,
-    /// Accept signatures of these keys only (ssh-keygen's format) [default: the site's signing key]
-    #[arg(long, value_name = "FILE")]
-    allowed_signers: Option<PathBuf>,
-}
-
 /// Record that a policy is given up: from now on nothing of it is due
 ///
 /// For a policy whose file is gone; until then `ledger verify` lists its slots as missing, for
@@ -92,7 +71,7 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     match args.command {
         LedgerCommand::Log(args) => list(args, app).await,
         LedgerCommand::Show(args) => show(args, app).await,
-        LedgerCommand::Verify(args) => verify(args, app).await,
+        LedgerCommand::Verify(args) => verify::run(args, app).await,
         LedgerCommand::Retire(args) => retire(args, app).await,
     }
 }
@@ -160,43 +139,6 @@ async fn show(args: ShowArgs, app: &App) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The answer of `ledger verify --json`.
-#[derive(Debug, Serialize)]
-struct Answer {
-    #[serde(flatten)]
-    ledger: Verified,
-    /// Slots that were due and of which the ledger says nothing.
-    missing: Vec<Missing>,
-    /// The first record's digest: which ledger this is.
-    origin: Option<Digest>,
-    /// Entries of this host that are not on the ledger yet: they wait in its outbox.
-    waiting: usize,
-}
-
-async fn verify(args: VerifyArgs, app: &App) -> anyhow::Result<Exit> {
-    let Opened { setup, customer, account, rooms, .. } = open(args.of.as_ref(), app).await?;
-    let signers = match &args.allowed_signers {
-        Some(file) => allowed(file)?,
-        None => account::signer(&setup)?.iter().map(|s| s.public_key().clone()).collect(),
-    };
-    let earlier = args.earlier.as_deref().map(kept).transpose()?;
-    let ledger = account.journal.ledger().context("the ledger is out of reach")?;
-    let remembered = account.remembered(&rooms).await?;
-    let against = Verify { signers: &signers, earlier: earlier.as_ref(), remembered };
-    let (mut verified, records) = ledger.verify(against).await?;
-    let newest = verified.newest.as_ref().map(|checkpoint| checkpoint.size);
-    let missing = match due::horizon(&records, newest) {
-        Some(upto) => due::missing(&records, upto)?,
-        None => Vec::new(),
-    };
-    verified.ok &= missing.is_empty();
-    let origin = records.first().map(canonical::digest).transpose()?;
-    let waiting = rooms.waiting(&customer).await?;
-    let answer = Answer { ledger: verified, missing, origin, waiting };
-    app.out.answer(&answer, &told(&answer))?;
-    Ok(if answer.ledger.ok { Exit::Done } else { Exit::Failed })
-}
-
 /// The answer of `ledger retire --json`.
 #[derive(Debug, Serialize)]
 struct Retired {
@@ -229,64 +171,4 @@ async fn retire(args: RetireArgs, app: &App) -> anyhow::Result<Exit> {
     };
     app.out.answer(&Retired { policy: of.to_string(), retired }, &text)?;
     Ok(Exit::Done)
-}
-
-fn told(answer: &Answer) -> String {
-    let Verified { records, ok, first_bad, checkpoints, newest, against_earlier, problems, .. } =
-        &answer.ledger;
-    let signed = match (checkpoints, newest) {
-        (0, _) | (_, None) => "none of them signed yet".to_owned(),
-        (1, Some(newest)) => format!("1 signed checkpoint, of {} records", newest.size),
-        (_, Some(newest)) => {
-            format!("{checkpoints} signed checkpoints, the newest of {} records", newest.size)
-        }
-    };
-    let mut text = format!("{records} records, {signed}\n");
-    if let Some(bad) = first_bad {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "first bad record: {}: {}", bad.seq, visible(&bad.what));
-    }
-    for problem in problems {
-        let _ = writeln!(text, "problem: {}", visible(problem));
-    }
-    for Missing { policy, drill, slot } in &answer.missing {
-        let of = drill.as_ref().map_or("backup".to_owned(), |drill| format!("drill {drill}"));
-        let _ = writeln!(text, "missing: the {of} of {policy} that was due at {slot}");
-    }
-    if answer.waiting > 0 {
-        let _ = writeln!(text, "note: not on it yet, in this host's outbox: {}", answer.waiting);
-    }
-    let _ = match (ok, against_earlier) {
-        (true, true) => writeln!(text, "nothing is wrong, and nothing was cut off since then"),
-        (true, false) => writeln!(
-            text,
-            "nothing is wrong; that nothing was cut off at the end is shown only against a \
-             checkpoint kept elsewhere (--earlier)"
-        ),
-        (false, _) => writeln!(text, "the ledger is not as it was written"),
-    };
-    text
-}
-
-fn kept(file: &Path) -> anyhow::Result<Checkpoint> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("cannot read the checkpoint {}", file.display()))?;
-    Ok(text.parse()?)
-}
-
-/// The keys of an `allowed_signers` file (ssh-keygen(1)): principals and options are left aside.
-fn allowed(file: &Path) -> anyhow::Result<Vec<PublicKey>> {
-    let text =
-        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let keys: Vec<_> = lines
-        .filter(|line| !line.starts_with('#'))
-        .map(|line| {
-            let begin = line.find("ssh-ed25519 ").context("a line without an ssh-ed25519 key")?;
-            Ok(PublicKey::from_openssh(&line[begin..])?)
-        })
-        .collect::<anyhow::Result<_>>()
-        .with_context(|| format!("cannot understand {}", file.display()))?;
-    anyhow::ensure!(!keys.is_empty(), "{} holds no key", file.display());
-    Ok(keys)
 }

@@ -1,5 +1,7 @@
 //! `lifeboat report`: what the ledger says, as a page for people.
 
+mod campaign;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +12,7 @@ use super::hint::Hinting;
 use super::{App, Exit};
 use crate::account::Account;
 use crate::ledger::record::{Body, DrillFinished, Record};
-use crate::ledger::{Verify, details, sign};
+use crate::ledger::{Verified, Verify, details, sign};
 use crate::policy::{Customer, Policy, PolicyName};
 use crate::report::{self, Proof, SignedCheckpoint};
 
@@ -23,15 +25,22 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum ReportCommand {
-    Drill(DrillArgs),
+    /// Write the report of one drill: a self-contained HTML page for screen and paper
+    ///
+    /// By default of the newest finished drill that is no draw of a campaign.
+    Drill(PageArgs),
+    /// Write the report of one sampling campaign: what was drawn, and what its drills say of all recovery
+    /// points
+    ///
+    /// By default of the newest; another is named by its `campaign-started`.
+    Campaign(PageArgs),
 }
 
-/// Write the report of one drill: a self-contained HTML page for screen and paper
 #[derive(Debug, clap::Args)]
-struct DrillArgs {
-    /// Policy whose drill to report: POLICY or CUSTOMER/POLICY
+struct PageArgs {
+    /// Policy to report: POLICY or CUSTOMER/POLICY
     policy: PolicyName,
-    /// Number of the drill's record on the ledger [default: the newest finished drill]
+    /// Number of the record on the ledger [default: the newest]
     #[arg(long, value_name = "SEQ", value_parser = clap::value_parser!(u64).range(1..))]
     record: Option<u64>,
     /// Language [default: the customer's]
@@ -40,6 +49,13 @@ struct DrillArgs {
     /// File to write; one that exists is replaced [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+}
+
+/// What is reported.
+#[derive(Debug, Clone, Copy)]
+enum Of {
+    Drill,
+    Campaign,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -59,7 +75,7 @@ impl From<Lang> for crate::report::Lang {
     }
 }
 
-/// The answer of `report drill --json`; none where the page itself goes to standard output.
+/// The answer of `report … --json`; none where the page itself goes to standard output.
 #[derive(Debug, Serialize)]
 struct Answer {
     record: u64,
@@ -68,7 +84,10 @@ struct Answer {
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
-    let ReportCommand::Drill(args) = args.command;
+    let (of, args) = match args.command {
+        ReportCommand::Drill(args) => (Of::Drill, args),
+        ReportCommand::Campaign(args) => (Of::Campaign, args),
+    };
     let setup = app.setup().await?;
     let policy = setup.policy(&args.policy)?;
     let customer = setup.customer_of(policy);
@@ -77,7 +96,10 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     let lang = args
         .lang
         .map_or_else(|| report::Lang::of_locale(customer.locale.tag()), report::Lang::from);
-    let (record, page) = page(&account, customer, policy, args.record, lang).await?;
+    let (record, page) = match of {
+        Of::Drill => page(&account, customer, policy, args.record, lang).await?,
+        Of::Campaign => campaign::page(&account, &setup, policy, args.record, lang).await?,
+    };
     let Some(file) = args.out else {
         app.out.raw(page.as_bytes())?;
         return Ok(Exit::Done);
@@ -116,7 +138,7 @@ pub(super) async fn page(
         records.iter().filter_map(|record| of_policy(record, policy)).collect();
     let chosen = drills.iter().rev().find(|(record, drill)| match wanted {
         Some(seq) => record.seq == seq,
-        None => drill.searched_for.is_none(),
+        None => !drill.is_part(),
     });
     let (record, finished) = chosen
         .with_context(|| match wanted {
@@ -126,15 +148,21 @@ pub(super) async fn page(
         .hint("`lifeboat drill` makes one; `lifeboat ledger log` lists the records")?;
     let details: details::Drill = ledger.details(&finished.details).await?;
     let history: Vec<_> = drills.iter().map(|(_, finished)| (*finished).clone()).collect();
+    let signers: Vec<_> = account.signer().iter().map(|one| one.public_key().clone()).collect();
+    let (verified, _) = ledger.verify(Verify { signers: &signers, ..Verify::default() }).await?;
+    let proof = proof(account, customer, &verified)?;
+    Ok((record.seq, report::drill(record, finished, &details, &history, &proof, lang)))
+}
+
+/// What a reader needs to verify the ledger.
+fn proof(account: &Account, customer: &Customer, verified: &Verified) -> anyhow::Result<Proof> {
     let signer = account
         .signer()
         .context("the site declares no signing key, so there is nothing to verify a report with")
         .hint("add [signing] to the site file; `lifeboat init` shows how")?;
-    let signers = [signer.public_key().clone()];
-    let (verified, _) = ledger.verify(Verify { signers: &signers, ..Verify::default() }).await?;
-    let proof = Proof {
+    Ok(Proof {
         customer: customer.id.to_string(),
-        checkpoint: verified.newest.map(|checkpoint| SignedCheckpoint {
+        checkpoint: verified.newest.as_ref().map(|checkpoint| SignedCheckpoint {
             name: format!("ledger/checkpoints/{:020}", checkpoint.size),
             size: checkpoint.size,
         }),
@@ -143,8 +171,7 @@ pub(super) async fn page(
             .trim_end()
             .to_owned(),
         public_key: signer.public_key().to_openssh().context("the public key cannot be written")?,
-    };
-    Ok((record.seq, report::drill(record, finished, &details, &history, &proof, lang)))
+    })
 }
 
 fn of_policy<'a>(record: &'a Record, policy: &Policy) -> Option<(&'a Record, &'a DrillFinished)> {

@@ -3,6 +3,7 @@
 mod aborted;
 mod last;
 mod present;
+mod sampled;
 mod stored;
 
 use std::collections::BTreeMap;

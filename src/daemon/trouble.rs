@@ -73,6 +73,8 @@ fn told(link: &(dyn Error + 'static)) -> Option<Trouble> {
         return match error {
             drill::Error::Account(error) => told_by_account(error),
             drill::Error::Interrupted(_) => Some(Trouble::Interrupted),
+            drill::Error::Overtaken => Some(Trouble::Passing),
+            drill::Error::Unsigned => Some(Trouble::Lasting),
             drill::Error::Scratch(_) | drill::Error::Thread(_) => None,
         };
     }

@@ -11,10 +11,12 @@ use super::queue::Task;
 use super::trouble::Trouble;
 use crate::account::{self, Place, Rooms, journal};
 use crate::backup::{self, Published};
-use crate::drill;
+use crate::drill::{self, Asked, Campaign, Concluded};
 use crate::ground::causes::chain;
 use crate::ledger::record::Word;
 use crate::policy::{Drill, Policy, Setup};
+use crate::report::Lang;
+use crate::report::campaign::{Conclusion, statement};
 use crate::retain::forget::{self, Forgotten, How};
 
 /// How long retention waits for what else uses the repository.
@@ -50,11 +52,8 @@ pub(super) async fn run(
         None => backup(&setup, policy, slot, &rooms, &is_ending).await,
         Some(drill) => match reach(&setup, policy).await {
             Ok(()) => {
-                let (setup, drill) = (&setup, Some(drill));
-                let (snapshot, searched_for) = (None, None);
-                let request = drill::Request { setup, policy, drill, snapshot, slot, searched_for };
-                let done = rehearse(request, &rooms, &is_ending).await.map_err(boxed);
-                done.map(|()| None)
+                let done = rehearse(&setup, policy, drill, slot, &rooms, &is_ending).await;
+                done.map(|()| None).map_err(boxed)
             }
             Err(error) => Err(boxed(error)),
         },
@@ -104,12 +103,25 @@ async fn retain(setup: &Setup, policy: &Policy, rooms: &Rooms) -> Retention {
     Err(error)
 }
 
-/// Drills, and after a failed one looks for an older recovery point that would come back.
+/// Drills what the drill picks or draws, and after a failed one of the latest looks for an older recovery
+/// point that would come back.
 async fn rehearse(
-    request: drill::Request<'_>,
+    setup: &Setup,
+    policy: &Policy,
+    drill: &Drill,
+    slot: Option<Timestamp>,
     rooms: &Rooms,
     is_ending: &AtomicBool,
 ) -> Result<(), drill::Error> {
+    let wanted = match Asked::by(Some(drill)) {
+        Asked::One(wanted) => wanted,
+        Asked::Sample { drill, size } => {
+            let campaign = Campaign { setup, policy, drill, size, seed: None, slot };
+            told_of_campaign(&campaign.run(rooms).await?);
+            return Ok(());
+        }
+    };
+    let request = drill::Request { setup, policy, drill: Some(drill), wanted, slot };
     let done = drill::run(request, rooms).await?;
     told_of_drill(&done);
     if let Some(searched) = drill::search_back(request, &done, rooms, is_ending).await {
@@ -158,6 +170,19 @@ fn told_of_drill(done: &drill::Done) {
         Word::Fail => tracing::error!(%run, record, verdict = "fail", why, "drilled"),
         Word::Inconclusive => {
             tracing::warn!(%run, record, verdict = "inconclusive", why, "drilled");
+        }
+    }
+}
+
+fn told_of_campaign(done: &Concluded) {
+    let Concluded { started, finished, record, .. } = done;
+    let (run, record) = (started.run, record.as_ref().map(|record| record.seq));
+    let said = statement(started, Conclusion::Finished(finished), Lang::En);
+    match finished.verdict {
+        Word::Pass => tracing::info!(%run, record, verdict = "pass", said, "sampled"),
+        Word::Fail => tracing::error!(%run, record, verdict = "fail", said, "sampled"),
+        Word::Inconclusive => {
+            tracing::warn!(%run, record, verdict = "inconclusive", said, "sampled");
         }
     }
 }

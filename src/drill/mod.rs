@@ -5,6 +5,7 @@
 //! that there is no verdict: no key opens the repository, it is missing, or no record could be kept.
 
 mod assertions;
+mod campaign;
 mod controls;
 mod examine;
 mod fetch;
@@ -16,10 +17,13 @@ mod queue;
 mod search_back;
 mod starting;
 mod up;
+mod wanted;
 mod write_down;
 
+pub use campaign::{Campaign, Concluded, OutsideSeed};
 pub use independent::find_restic;
 pub use search_back::{Found, Searched, search_back};
+pub use wanted::{Asked, Wanted};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +32,7 @@ use jiff::Timestamp;
 use tracing::Instrument as _;
 
 use self::fetch::Came;
-use crate::account::journal::{self, Act};
+use crate::account::journal::{self, Act, Recorded};
 use crate::account::{self, Account, Leased, Rooms};
 use crate::check::{Completeness, Id, Measured, Outcomes, Plan, Verdict, Why};
 use crate::ground::causes::chain;
@@ -37,7 +41,7 @@ use crate::ground::ids::RunId;
 use crate::ledger::record::{DrillFinished, Record, Word};
 use crate::ledger::{canonical, details};
 use crate::policy::sources::Equality;
-use crate::policy::{self, Drill, Policy, Setup};
+use crate::policy::{Drill, Policy, Setup};
 use crate::repo;
 use crate::sandbox::{self, Scratch};
 use crate::source::Kind;
@@ -52,6 +56,12 @@ pub enum Error {
     Scratch(#[from] sandbox::Error),
     #[error(transparent)]
     Interrupted(#[from] account::Interrupted),
+    #[error(
+        "the site declares no signing key, and without one nobody can see what was drawn before it is restored"
+    )]
+    Unsigned,
+    #[error("recovery points came or went while they were drawn from")]
+    Overtaken,
     #[error("a thread of the drill ended early")]
     Thread(#[source] tokio::task::JoinError),
 }
@@ -63,22 +73,19 @@ pub struct Request<'a> {
     pub policy: &'a Policy,
     /// None: all rungs, without a declared drill.
     pub drill: Option<&'a Drill>,
-    /// A snapshot by (the beginning of) its id, instead of the drill's own pick.
-    pub snapshot: Option<&'a str>,
+    pub wanted: Wanted<'a>,
     /// The scheduled time that this run answers; none by hand.
     pub slot: Option<Timestamp>,
-    /// The failed drill after which `snapshot` is tried; none unless one is.
-    pub searched_for: Option<RunId>,
 }
 
 impl Request<'_> {
-    fn pick(&self) -> policy::Pick {
-        self.drill.map_or(policy::Pick::Latest, |drill| drill.pick)
-    }
-
-    /// Whether a person, and not the drill, says which point is restored.
-    fn names_the_point(&self) -> bool {
-        self.searched_for.is_none() && self.snapshot.is_some_and(|wanted| wanted != "latest")
+    /// How the ledger knows it.
+    fn kind(&self) -> journal::Kind {
+        let drill = self.drill.map(|drill| drill.name.clone());
+        match (self.wanted.draw(), drill) {
+            (Some(draw), Some(drill)) => journal::Kind::Draw { drill, draw },
+            (_, drill) => journal::Kind::Drill(drill),
+        }
     }
 
     /// The most that scratch environments may hold.
@@ -92,7 +99,7 @@ impl Request<'_> {
         let objectives = crate::check::Objectives {
             rto: self.policy.objectives.rto,
             rpo: self.policy.objectives.rpo,
-            picks_latest: self.snapshot.is_none() && self.pick() == policy::Pick::Latest,
+            picks_latest: self.wanted == Wanted::Latest,
         };
         let plan = Plan::new(
             self.policy.sources.iter().map(|source| (&source.name, Kind::of(&source.kind))),
@@ -131,12 +138,7 @@ pub async fn run(request: Request<'_>, rooms: &Rooms) -> Result<Done, Error> {
     if let Err(error) = account::sweep(setup, rooms).await {
         rooms.progress.note(&chain(&error));
     }
-    let act = Act {
-        policy: policy.name.clone(),
-        kind: journal::Kind::Drill(request.drill.map(|drill| drill.name.clone())),
-        run,
-        slot: request.slot,
-    };
+    let act = Act { policy: policy.name.clone(), kind: request.kind(), run, slot: request.slot };
     let outcome = match Account::open(setup, setup.customer_of(policy), rooms).await {
         Ok(account) => {
             let span = tracing::info_span!("drill", policy = policy.full_name(), %run);
@@ -209,22 +211,34 @@ async fn rehearse(
     let recorded = account.journal.drill_finished(finished.clone(), &details).await;
     let recorded = recorded.map_err(account::Error::from)?;
     account::tell(&recorded, &*rooms.progress);
-    if recorded.held.is_none() {
-        match account.sign(rooms).await {
-            // The record is made and tells of a ledger in disorder; nothing passed.
-            Err(error @ account::Error::Checkpoint(_)) if finished.verdict != Word::Pass => {
-                rooms.progress.note(&chain(&error));
-            }
-            // Out of reach: the next drill signs what this one wrote.
-            Err(account::Error::Checkpoint(error)) if error.is_out_of_reach() => {
-                rooms.progress.note(&chain(&error));
-            }
-            signed => signed?,
-        }
-    }
+    sign(account, &recorded, finished.verdict, rooms).await?;
     let record = recorded.records.into_iter().next_back();
     let finished = write_down::as_recorded(record.as_ref()).unwrap_or(finished);
     Ok(Done { finished, details, record })
+}
+
+/// Signs what was just `recorded`, unless it waits in the outbox.
+async fn sign(
+    account: &Account,
+    recorded: &Recorded,
+    verdict: Word,
+    rooms: &Rooms,
+) -> Result<(), Error> {
+    if recorded.held.is_some() {
+        return Ok(());
+    }
+    match account.sign(rooms).await {
+        // The record is made and tells of a ledger in disorder; nothing passed.
+        Err(error @ account::Error::Checkpoint(_)) if verdict != Word::Pass => {
+            rooms.progress.note(&chain(&error));
+        }
+        // Out of reach: the next drill signs what this one wrote.
+        Err(account::Error::Checkpoint(error)) if error.is_out_of_reach() => {
+            rooms.progress.note(&chain(&error));
+        }
+        signed => signed?,
+    }
+    Ok(())
 }
 
 /// The repository could not be opened. A wrong key and a missing repository fail the drill on

@@ -6,13 +6,12 @@
 
 use jiff::Timestamp;
 
-use super::Request;
+use super::{Request, Wanted};
 use crate::account;
 use crate::check::{Outcome, Why};
 use crate::ground::digest::Digest;
 use crate::ground::ids::RunId;
 use crate::ledger::record::{BackupFinished, Body, Record, publications};
-use crate::policy::Pick;
 use crate::repo::{Snapshot, SnapshotId};
 use crate::source::Place;
 use crate::source::manifest::policy_tag;
@@ -45,9 +44,16 @@ pub(super) fn pick(
     living: &[RunId],
     now: Timestamp,
 ) -> Result<Picked, NoPoint> {
-    if let Some(wanted) = request.snapshot.filter(|wanted| *wanted != "latest") {
-        let how = request.searched_for.map_or("named", |_| "searched");
-        return named(wanted, how, all);
+    match request.wanted {
+        Wanted::Latest | Wanted::Oldest | Wanted::Before(_) => {}
+        Wanted::Named(id) => return named(id, all),
+        Wanted::Searched { snapshot, .. } => {
+            let candidates = all.len() as u64;
+            return this(snapshot, "searched", candidates, all);
+        }
+        Wanted::Drawn { draw, population } => {
+            return this(SnapshotId(draw.snapshot), "drawn", population, all);
+        }
     }
     let tag = policy_tag(&request.policy.name);
     let of_living = |snapshot: &Snapshot| {
@@ -59,13 +65,13 @@ pub(super) fn pick(
         .filter(|(id, snapshot)| !of_living(snapshot) || publication(records, *id).is_some())
         .collect();
     let count = candidates.len() as u64;
-    let (chosen, how) = match request.pick() {
-        Pick::Latest => (candidates.pop(), "latest".to_owned()),
-        Pick::Oldest => (candidates.into_iter().next(), "oldest".to_owned()),
-        Pick::Before(moment) => (
+    let (chosen, how) = match request.wanted {
+        Wanted::Oldest => (candidates.into_iter().next(), "oldest".to_owned()),
+        Wanted::Before(moment) => (
             candidates.into_iter().rfind(|(_, snapshot)| snapshot.time < moment),
             format!("before {moment}"),
         ),
+        _ => (candidates.pop(), "latest".to_owned()),
     };
     match chosen {
         Some((id, snapshot)) => Ok(Picked { id, snapshot, how, candidates: count }),
@@ -74,12 +80,25 @@ pub(super) fn pick(
     }
 }
 
-fn named(wanted: &str, how: &str, all: Vec<(SnapshotId, Snapshot)>) -> Result<Picked, NoPoint> {
+/// The one with this id.
+fn this(
+    id: SnapshotId,
+    how: &str,
+    candidates: u64,
+    all: Vec<(SnapshotId, Snapshot)>,
+) -> Result<Picked, NoPoint> {
+    match all.into_iter().find(|(other, _)| *other == id) {
+        Some((id, snapshot)) => Ok(Picked { id, snapshot, how: how.to_owned(), candidates }),
+        None => Err(NoPoint::Named(format!("snapshot {id} is not there any more"))),
+    }
+}
+
+fn named(wanted: &str, all: Vec<(SnapshotId, Snapshot)>) -> Result<Picked, NoPoint> {
     let candidates = all.len() as u64;
     let mut fitting = all.into_iter().filter(|(id, _)| id.to_string().starts_with(wanted));
     match (fitting.next(), fitting.next()) {
         (Some((id, snapshot)), None) => {
-            Ok(Picked { id, snapshot, how: how.to_owned(), candidates })
+            Ok(Picked { id, snapshot, how: "named".to_owned(), candidates })
         }
         (None, _) => Err(NoPoint::Named(format!("no snapshot's id begins with {wanted}"))),
         (Some(_), Some(_)) => {
@@ -118,8 +137,8 @@ pub(super) fn lost(
     .collect()
 }
 
-/// Whether a snapshot that cannot be read may be the one that is wanted: nothing else was picked, its id
-/// was named, or by the ledger it goes before the picked one. What the ledger does not name counts for
+/// Whether a snapshot that cannot be read may be the one that is wanted: nothing else was picked and its id
+/// is not known, its id was named, or by the ledger it goes before the picked one. What the ledger does not name counts for
 /// nothing, whatever it holds.
 pub(super) fn may_be_meant(
     request: Request<'_>,
@@ -127,8 +146,12 @@ pub(super) fn may_be_meant(
     records: &[Record],
     unreadable: SnapshotId,
 ) -> bool {
-    let is_named =
-        request.snapshot.is_some_and(|wanted| unreadable.to_string().starts_with(wanted));
+    let is_named = match request.wanted {
+        Wanted::Drawn { draw, .. } => return SnapshotId(draw.snapshot) == unreadable,
+        Wanted::Searched { snapshot, .. } => snapshot == unreadable,
+        Wanted::Named(wanted) => unreadable.to_string().starts_with(wanted),
+        _ => false,
+    };
     let announced = account::announced(records);
     let is_rival = || {
         rivals(request, picked, records).any(|(_, other)| SnapshotId(other.snapshot) == unreadable)
@@ -144,9 +167,9 @@ pub(super) fn first_meant(
 ) -> Option<Digest> {
     let mut published = publications(records).map(|(_, backup)| backup.snapshot);
     let is_meant = |id: &Digest| meant.contains(&SnapshotId(*id));
-    match request.pick() {
-        Pick::Oldest => published.find(is_meant),
-        Pick::Latest | Pick::Before(_) => published.rfind(is_meant),
+    match request.wanted {
+        Wanted::Oldest => published.find(is_meant),
+        _ => published.rfind(is_meant),
     }
 }
 
@@ -193,7 +216,8 @@ fn publication(records: &[Record], id: SnapshotId) -> Option<(&Record, &BackupFi
     publications(records).find(|(_, finished)| finished.snapshot == id.0)
 }
 
-/// Snapshots of the policy that, by the times of their records, go before the picked one.
+/// Snapshots of the policy that, by the times of their records or because they were drawn, go before the
+/// picked one.
 fn rivals<'a>(
     request: Request<'a>,
     picked: Option<&Picked>,
@@ -204,16 +228,16 @@ fn rivals<'a>(
         let known = publication(records, picked.id);
         known.map_or(picked.snapshot.time, |(record, _)| record.event.time)
     });
-    let is_named = request.snapshot.is_some_and(|wanted| wanted != "latest");
-    let goes_before = move |time: Timestamp| match request.pick() {
-        _ if is_named => false,
-        Pick::Latest => at.is_none_or(|at| time > at),
-        Pick::Oldest => at.is_none_or(|at| time < at),
-        Pick::Before(moment) => time < moment && at.is_none_or(|at| time > at),
+    let goes_before = move |snapshot: Digest, time: Timestamp| match request.wanted {
+        Wanted::Named(_) | Wanted::Searched { .. } => false,
+        Wanted::Drawn { draw, .. } => snapshot == draw.snapshot,
+        Wanted::Latest => at.is_none_or(|at| time > at),
+        Wanted::Oldest => at.is_none_or(|at| time < at),
+        Wanted::Before(moment) => time < moment && at.is_none_or(|at| time > at),
     };
     publications(records).filter(move |(record, finished)| {
         finished.policy == request.policy.name
             && Some(finished.snapshot) != id
-            && goes_before(record.event.time)
+            && goes_before(finished.snapshot, record.event.time)
     })
 }

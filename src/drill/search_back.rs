@@ -9,13 +9,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Done, Error, Request};
+use super::{Done, Error, Request, Wanted};
 use crate::account::{self, Account, Rooms};
 use crate::ground::causes::chain;
 use crate::ground::digest::Digest;
 use crate::ground::ids::Name;
 use crate::ledger::record::{Parts, Record, publications};
-use crate::policy::Pick;
 use crate::repo::SnapshotId;
 
 /// What a search found.
@@ -49,8 +48,7 @@ pub async fn search_back(
     rooms: &Rooms,
     stop: &AtomicBool,
 ) -> Option<Searched> {
-    let is_latest = !request.names_the_point() && request.pick() == Pick::Latest;
-    if !is_latest || !failed.finished.parts.refute_the_snapshot() {
+    if request.wanted != Wanted::Latest || !failed.finished.parts.refute_the_snapshot() {
         return None;
     }
     let mut searched = Searched { older: 0, tried: 0, found: None, ended: None };
@@ -81,16 +79,16 @@ async fn search(
             searched.ended = Some("an end was asked for".to_owned());
             return Ok(());
         }
-        let id = points[nth].to_string();
+        let snapshot = points[nth];
         let note = format!(
             "searching back: snapshot {}, {} of {} older ones",
-            points[nth].0.short(),
+            snapshot.0.short(),
             nth + 1,
             points.len()
         );
         rooms.progress.note(&note);
-        let searched_for = Some(failed.finished.run);
-        let one = Request { snapshot: Some(&id), slot: None, searched_for, ..request };
+        let wanted = Wanted::Searched { snapshot, failed: failed.finished.run };
+        let one = Request { wanted, slot: None, ..request };
         let done = super::run(one, rooms).await?;
         searched.tried += 1;
         let came = Came::of(&done.finished.parts);

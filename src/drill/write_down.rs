@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ignore::gitignore::GitignoreBuilder;
 
-use super::{Rehearsal, Request};
+use super::{Rehearsal, Request, Wanted};
 use crate::account::Rooms;
 use crate::account::journal::Act;
 use crate::check::{
@@ -178,8 +178,9 @@ fn line(
         details: Digest::ZERO,
         signed: None,
         instead_of: rehearsal.instead_of,
-        named: request.names_the_point(),
-        searched_for: request.searched_for,
+        named: matches!(request.wanted, Wanted::Named(_)),
+        searched_for: request.wanted.searched_for(),
+        draw: request.wanted.draw(),
     }
 }
 

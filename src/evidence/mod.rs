@@ -2,4 +2,5 @@
 //!
 //! In: records. Out: statements that an auditor can recompute from the same records.
 
+pub mod campaigns;
 pub mod due;

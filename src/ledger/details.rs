@@ -99,7 +99,7 @@ pub struct Point {
     pub time: Timestamp,
     /// Earliest moment whose state a source captured; what a replica was behind is taken off.
     pub consistent_time: Option<Timestamp>,
-    /// How it was chosen: `latest`, `oldest`, `before …`, `named`, `searched`.
+    /// How it was chosen: `latest`, `oldest`, `before …`, `named`, `searched`, `drawn`.
     pub pick: String,
     /// How many snapshots of the policy there were to choose from.
     pub candidates: u64,
@@ -289,6 +289,16 @@ pub struct Prune {
     pub run: RunId,
     pub index_files: Vec<Digest>,
     pub packs: Vec<Digest>,
+}
+
+/// The recovery points that a sampling campaign speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Population {
+    pub format: u32,
+    pub lifeboat: String,
+    pub run: RunId,
+    /// Sorted.
+    pub snapshots: Vec<Digest>,
 }
 
 impl Ledger {

@@ -2,6 +2,7 @@
 //!
 //! RFC 8785 JSON, integers only, durations in `_ms`.
 
+mod campaign;
 mod drilled;
 
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use super::Remembered;
 use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
 
+pub use campaign::{CampaignFinished, CampaignStarted, Draw, Earlier};
 pub use drilled::{Answer, DrillFinished, Parts, Word};
 
 /// A record as it stands on the ledger.
@@ -98,6 +100,9 @@ pub enum Body {
         run: RunId,
         slot: Option<Timestamp>,
         policy_digest: Digest,
+        /// The draw that it rehearses, if it is part of a sampling campaign.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        draw: Option<Draw>,
     },
     DrillFinished(DrillFinished),
     DrillAborted {
@@ -111,6 +116,16 @@ pub enum Body {
         policy: Name,
         drill: Name,
         slot: Timestamp,
+    },
+    CampaignStarted(CampaignStarted),
+    CampaignFinished(CampaignFinished),
+    /// It states nothing, and nobody goes on with it: whoever wants a statement draws anew, on record.
+    CampaignAborted {
+        policy: Name,
+        drill: Name,
+        run: RunId,
+        slot: Option<Timestamp>,
+        reason: String,
     },
     Restore {
         policy: Name,
@@ -281,6 +296,8 @@ impl Body {
         match self {
             Self::BackupFinished(finished) => Some(&finished.policy),
             Self::DrillFinished(finished) => Some(&finished.policy),
+            Self::CampaignStarted(started) => Some(&started.policy),
+            Self::CampaignFinished(finished) => Some(&finished.policy),
             Self::PolicyVersion { policy, .. }
             | Self::PolicyRetired { policy }
             | Self::BackupDue { policy, .. }
@@ -291,6 +308,7 @@ impl Body {
             | Self::DrillStarted { policy, .. }
             | Self::DrillAborted { policy, .. }
             | Self::DrillMissed { policy, .. }
+            | Self::CampaignAborted { policy, .. }
             | Self::Restore { policy, .. }
             | Self::Verify { policy, .. }
             | Self::ForgetStarted { policy, .. }
@@ -307,6 +325,7 @@ impl Body {
     pub fn signed(&self) -> Option<Remembered> {
         match self {
             Self::DrillFinished(finished) => finished.signed,
+            Self::CampaignFinished(finished) => finished.signed,
             Self::Heartbeat { signed, .. } => *signed,
             _ => None,
         }
@@ -314,7 +333,14 @@ impl Body {
 
     /// Whether whoever writes it signs the ledger next.
     pub fn is_signed_next(&self) -> bool {
-        matches!(self, Self::DrillFinished(_) | Self::Heartbeat { .. } | Self::PolicyRetired { .. })
+        matches!(
+            self,
+            Self::DrillFinished(_)
+                | Self::CampaignStarted(_)
+                | Self::CampaignFinished(_)
+                | Self::Heartbeat { .. }
+                | Self::PolicyRetired { .. }
+        )
     }
 
     /// The details that it names.
@@ -322,6 +348,7 @@ impl Body {
         match self {
             Self::BackupFinished(finished) => Some(finished.details),
             Self::DrillFinished(finished) => Some(finished.details),
+            Self::CampaignStarted(started) => Some(started.details),
             Self::PruneStarted { details, .. } | Self::IndexRepaired { details, .. } => {
                 Some(*details)
             }

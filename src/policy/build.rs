@@ -397,6 +397,7 @@ pub(super) fn drill(raw: raw::Drill, of: &Policy, zone: &Zone, root: &Path) -> D
             raw::Pick::Latest => Pick::Latest,
             raw::Pick::Oldest => Pick::Oldest,
             raw::Pick::Before(moment) => Pick::Before(moment.0),
+            raw::Pick::Random(size) => Pick::Random(size),
         },
         controls: raw.controls,
         independent: raw.independent,

@@ -281,6 +281,7 @@ fn drill_value(drill: &Drill) -> Value {
             Pick::Latest => json!("latest"),
             Pick::Oldest => json!("oldest"),
             Pick::Before(moment) => json!({ "before": moment }),
+            Pick::Random(size) => json!({ "random": size }),
         },
         "controls": drill.controls,
         "checks": drill.checks.iter().map(check_value).collect::<Vec<_>>(),

@@ -1,8 +1,7 @@
 //! What later versions will carry out: named, so that a policy of the future is told from a typo.
 
 /// Keys by the table they stand in: a JSON pointer with `*` for indices.
-const KEYS: [(&str, &[&str]); 2] =
-    [("site:/customer/*", &["copies"]), ("drill:/pick", &["random"])];
+const KEYS: [(&str, &[&str]); 1] = [("site:/customer/*", &["copies"])];
 
 /// The message for something that is declared but not built yet.
 pub(super) fn not_yet(what: &str) -> String {

@@ -1,6 +1,7 @@
 //! Policies and drills, checked: what is protected, what is promised, how it is rehearsed.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -154,6 +155,8 @@ pub enum Pick {
     Oldest,
     /// The newest taken before this moment.
     Before(Timestamp),
+    /// So many of all, drawn at random: a sampling campaign.
+    Random(NonZeroU32),
 }
 
 /// One assertion on restored data.

@@ -3,6 +3,7 @@
 //! Nothing here is checked beyond single values; `references` checks what they say of each other.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -501,6 +502,8 @@ pub(super) enum Pick {
     Oldest,
     /// The newest taken before this moment
     Before(Instant),
+    /// So many, drawn at random among all there are, one drill each: a sampling campaign
+    Random(#[schemars(range(min = 1, max = 500))] NonZeroU32),
 }
 
 /// One assertion on restored data

@@ -338,9 +338,34 @@ fn every_single_mistake_is_found_at_its_place_with_a_hint() {
         ("policy = \"acme/shop\"", "policy = \"shop\"", "not the name of a policy", "\"shop\""),
         (
             "name = \"weekly\"",
-            "name = \"weekly\"\npick = { random = 30 }",
-            "does not carry out `random`",
-            "random",
+            "name = \"weekly\"\npick = { random = 0 }",
+            "a whole number from 1 to 500",
+            "0",
+        ),
+        ("name = \"weekly\"", "name = \"weekly\"\npick = { random = 501 }", "out of range", "501"),
+        (
+            "name = \"weekly\"",
+            "name = \"weekly\"\npick = { random = -3 }",
+            "a whole number from 1 to 500",
+            "-3",
+        ),
+        (
+            "name = \"weekly\"",
+            "name = \"weekly\"\npick = { random = \"30\" }",
+            "expected a whole number",
+            "\"30\"",
+        ),
+        (
+            "name = \"weekly\"",
+            "name = \"weekly\"\npick = { random = 3, before = \"2026-01-01T00:00:00Z\" }",
+            "exactly one key is expected",
+            "{ random = 3, before = ",
+        ),
+        (
+            "name = \"weekly\"",
+            "name = \"weekly\"\npick = \"random\"",
+            "allowed: latest, oldest",
+            "\"random\"",
         ),
         (
             "name = \"weekly\"",

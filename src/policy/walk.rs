@@ -325,11 +325,12 @@ impl<'a> Walker<'a> {
         number: Option<i64>,
         span: Range<usize>,
     ) -> Option<Value> {
+        let least = schema["minimum"].as_u64().unwrap_or(0);
         let most = schema["maximum"].as_u64().unwrap_or(u64::from(u32::MAX));
         match number.and_then(|number| u64::try_from(number).ok()) {
-            Some(number) if number <= most => Some(Value::from(number)),
+            Some(number) if (least..=most).contains(&number) => Some(Value::from(number)),
             _ => {
-                let hint = format!("a whole number from 0 to {most}");
+                let hint = format!("a whole number from {least} to {most}");
                 self.error(span, "the number is out of range", &hint);
                 None
             }

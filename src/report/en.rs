@@ -73,6 +73,10 @@ pub(super) const TEXTS: Texts = Texts {
     consistent_time: "State of the data as of",
     picked: "How it was picked",
     picked_how: |pick, candidates| format!("{pick}, out of {candidates} recovery points"),
+    campaign: "Sampling campaign",
+    drawn_by: |campaign| {
+        format!("{campaign}; what it states of all recovery points stands on its own page")
+    },
     complete: "Completeness",
     is_complete: "complete: every selected item is stored",
     is_incomplete: "incomplete: some selected items are not stored (listed below)",

@@ -18,7 +18,7 @@ pub(super) struct EarlierView {
     pub checks: String,
 }
 
-/// The drills before this one, newest first, without those that a search made.
+/// The drills before this one, newest first, without those of a search or a campaign.
 pub(super) fn earlier(
     finished: &DrillFinished,
     history: &[DrillFinished],
@@ -28,7 +28,7 @@ pub(super) fn earlier(
         .iter()
         .rev()
         .skip_while(|drill| drill.run != finished.run && contains(history, finished))
-        .filter(|drill| drill.run != finished.run && drill.searched_for.is_none())
+        .filter(|drill| drill.run != finished.run && !drill.is_part())
         .take(EARLIER_LISTED)
         .map(|drill| row(drill, texts))
         .collect()

@@ -65,6 +65,9 @@ pub(super) fn facts(
                 fact(t.consistent_time, when(time), false);
             }
             fact(t.picked, vec![(t.picked_how)(&pick, &amount::count(point.candidates))], false);
+            if let Some(draw) = finished.draw {
+                fact(t.campaign, vec![(t.drawn_by)(&draw.campaign.to_string())], false);
+            }
             let complete = if point.complete { t.is_complete } else { t.is_incomplete };
             fact(t.complete, vec![complete.to_owned()], false);
             let origin = if point.manifest { t.made_by_lifeboat } else { t.made_by_other };

@@ -6,6 +6,7 @@
 
 mod amount;
 mod bar;
+pub mod campaign;
 mod en;
 mod escaper;
 mod evidence;

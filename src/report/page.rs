@@ -62,7 +62,7 @@ pub fn drill(
         not_covered: details.not_covered.iter().map(|g| evidence::gap(g, texts, lang)).collect(),
         earlier: history::earlier(finished, history, texts),
         limits: verdict::limits(finished, details, texts),
-        verify: verify::steps(record, details, proof, texts),
+        verify: verify::steps(record, &details.scratch.store, proof, texts),
     };
     page.render().expect("rendering into a string fails only where a value's Display does")
 }

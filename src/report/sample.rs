@@ -268,6 +268,7 @@ fn finished(details: &Drill) -> DrillFinished {
         instead_of: None,
         named: false,
         searched_for: None,
+        draw: None,
     }
 }
 

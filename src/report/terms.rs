@@ -135,10 +135,11 @@ const UNITS: [(&str, &str, &str, &str); 20] = [
     ("milliseconds", "毫秒", "ms", "ms"),
 ];
 
-const PICKS: [Row; 4] = [
+const PICKS: [Row; 5] = [
     ("latest", "最新", "the latest"),
     ("oldest", "最早", "the oldest"),
     ("named", "指定", "named by hand"),
+    ("drawn", "随机抽取", "drawn at random"),
     ("searched", "演练失败后向前查找", "searched for after a failed drill"),
 ];
 

@@ -59,6 +59,8 @@ pub(super) struct Texts {
     pub consistent_time: &'static str,
     pub picked: &'static str,
     pub picked_how: fn(pick: &str, candidates: &str) -> String,
+    pub campaign: &'static str,
+    pub drawn_by: fn(campaign: &str) -> String,
     pub complete: &'static str,
     pub is_complete: &'static str,
     pub is_incomplete: &'static str,

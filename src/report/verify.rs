@@ -2,7 +2,6 @@
 
 use super::texts::Texts;
 use super::{Proof, amount};
-use crate::ledger::details::Drill;
 use crate::ledger::record::Record;
 
 /// What there is to verify with, and the steps where they lead somewhere.
@@ -21,9 +20,10 @@ pub(super) struct CheckpointSteps {
     pub commands: [String; 2],
 }
 
+/// `store` is the place whose folder of the customer holds the ledger.
 pub(super) fn steps<'a>(
     record: &Record,
-    details: &Drill,
+    store: &str,
     proof: &'a Proof,
     texts: &'static Texts,
 ) -> Verify<'a> {
@@ -33,14 +33,14 @@ pub(super) fn steps<'a>(
     if checkpoint.size < record.seq {
         return Verify { proof, checkpoint: None, obstacle: Some(texts.verify_uncovered) };
     }
-    let folder = format!("{}/{}", details.scratch.store.trim_end_matches('/'), details.customer);
+    let folder = format!("{}/{}", store.trim_end_matches('/'), proof.customer);
     let file = checkpoint.name.rsplit('/').next().unwrap_or(&checkpoint.name).to_owned();
     let steps = CheckpointSteps {
         fetch: (texts.verify_fetch)(&folder),
         ledger: (texts.verify_ledger)(&amount::count(record.seq), &amount::count(checkpoint.size)),
         commands: [
-            format!("lifeboat ledger verify {} --earlier {file}", details.customer),
-            format!("lifeboat ledger show {} {}", details.customer, record.seq),
+            format!("lifeboat ledger verify {} --earlier {file}", proof.customer),
+            format!("lifeboat ledger show {} {}", proof.customer, record.seq),
         ],
         file,
     };

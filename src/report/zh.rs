@@ -68,6 +68,8 @@ pub(super) const TEXTS: Texts = Texts {
     consistent_time: "数据状态时间",
     picked: "恢复点选取方式",
     picked_how: |pick, candidates| format!("{pick}，候选恢复点共 {candidates} 个"),
+    campaign: "抽样演练",
+    drawn_by: |campaign| format!("{campaign}；其对全部恢复点的结论见抽样演练报告"),
     complete: "备份完整程度",
     is_complete: "完整：所选项目均已保存",
     is_incomplete: "不完整：部分所选项目未能保存（见下文清单）",

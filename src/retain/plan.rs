@@ -12,7 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::rules::{self, Point, Rule};
 use crate::ground::digest::Digest;
 use crate::ground::ids::Name;
-use crate::ledger::record::{Body, Record, found_damaged, publications};
+use crate::ledger::record::{
+    Body, CampaignFinished, CampaignStarted, Record, found_damaged, publications,
+};
 use crate::policy::Retention;
 use crate::repo::{Snapshot, SnapshotId};
 use crate::source::manifest::{INCOMPLETE, TAG, policy_tag};
@@ -46,6 +48,10 @@ pub enum Stays {
     Proven {
         seq: u64,
     },
+    /// A sampling campaign that is not over drew it, by that record of the ledger.
+    Drawn {
+        seq: u64,
+    },
     /// Incomplete, and no complete one is newer that can be restored.
     Newest,
     /// No backup is later on the ledger, whatever time it carries.
@@ -59,6 +65,7 @@ impl fmt::Display for Stays {
             Self::InPlace(rule) => write!(f, "{rule}, in the place of a damaged one"),
             Self::Pinned => f.write_str("pinned"),
             Self::Proven { seq } => write!(f, "newest proven by a drill (record {seq})"),
+            Self::Drawn { seq } => write!(f, "drawn by a campaign that is not over (record {seq})"),
             Self::Newest => f.write_str("incomplete, but none is newer and complete"),
             Self::LastPublished => f.write_str("the last backup on the ledger"),
         }
@@ -140,6 +147,7 @@ pub fn plan(
     };
     let newest_whole = ours.iter().zip(&points).position(is_whole).unwrap_or(points.len());
     let proven = proven(records, policy);
+    let drawn = drawn(records, policy);
     let newest_proven = ours.iter().position(|(id, _)| proven.contains_key(id));
     // By the ledger's order: a clock that was behind gave it an old time.
     let there: HashSet<_> = ours.iter().map(|(id, _)| *id).collect();
@@ -157,6 +165,7 @@ pub fn plan(
         if newest_proven == Some(nth) {
             stays.extend(proven.get(id).map(|seq| Stays::Proven { seq: *seq }));
         }
+        stays.extend(drawn.get(id).map(|seq| Stays::Drawn { seq: *seq }));
         if nth < newest_whole && !points[nth].is_complete {
             stays.push(Stays::Newest);
         }
@@ -273,4 +282,24 @@ fn proven(records: &[Record], policy: &Name) -> HashMap<SnapshotId, u64> {
         }
     }
     proven
+}
+
+/// What the policy's campaigns that are not over drew, each with the record that says so. One whose host is
+/// gone for good stays so until the drill's next campaign.
+fn drawn(records: &[Record], policy: &Name) -> HashMap<SnapshotId, u64> {
+    let mut open: HashMap<&Name, (u64, &CampaignStarted)> = HashMap::new();
+    for record in records {
+        match &record.event.body {
+            Body::CampaignStarted(campaign) if campaign.policy == *policy => {
+                open.insert(&campaign.drill, (record.seq, campaign));
+            }
+            Body::CampaignFinished(CampaignFinished { run, .. })
+            | Body::CampaignAborted { run, .. } => open.retain(|_, (_, open)| open.run != *run),
+            _ => {}
+        }
+    }
+    let drawn = |(seq, campaign): (u64, &CampaignStarted)| -> Vec<(SnapshotId, u64)> {
+        campaign.drawn.iter().map(|id| (SnapshotId(*id), seq)).collect()
+    };
+    open.into_values().flat_map(drawn).collect()
 }

@@ -9,7 +9,7 @@ use crate::account;
 use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
 use crate::ledger::record::{
-    Actor, Answer, BackupFinished, Body, DrillFinished, Event, Parts, Record, Word,
+    Actor, Answer, BackupFinished, Body, CampaignStarted, DrillFinished, Event, Parts, Record, Word,
 };
 use crate::policy::Retention;
 use crate::policy::leaf::Zone;
@@ -108,6 +108,7 @@ fn drill(seq: u64, snapshot: SnapshotId, restorable: Answer, intact: Answer) -> 
         instead_of: None,
         named: false,
         searched_for: None,
+        draw: None,
     };
     record(seq, Body::DrillFinished(finished))
 }
@@ -207,6 +208,43 @@ fn the_newest_that_a_drill_proved_stays_until_one_finds_it_broken() {
         drill.policy = "other".parse().unwrap();
     }
     assert_eq!(planned(&rules(1, 0), history(), &[of_other]).removed(), [id(3), id(2), id(1)]);
+}
+
+#[test]
+fn what_a_campaign_drew_stays_until_the_campaign_is_over() {
+    let history = || hours_old(&[(1, &OURS), (2, &OURS), (3, &OURS), (4, &OURS)]);
+    let campaign = |seq, run, drawn: SnapshotId| {
+        let started = CampaignStarted {
+            policy: shop(),
+            drill: "monthly".parse().unwrap(),
+            run,
+            slot: None,
+            policy_digest: Digest::ZERO,
+            population: 4,
+            population_digest: Digest::ZERO,
+            wanted: 1,
+            seed: "seed".into(),
+            seed_from: None,
+            drawn: vec![drawn.0],
+            details: Digest::ZERO,
+        };
+        record(seq, Body::CampaignStarted(started))
+    };
+    let [first, second] = [RunId::draw(), RunId::draw()];
+    let open = [campaign(7, first, id(2))];
+
+    let plan = planned(&rules(1, 0), history(), &open);
+    assert_eq!(plan.removed(), [id(3), id(1)]);
+    assert_eq!(plan.decisions[2].stays, [Stays::Drawn { seq: 7 }]);
+
+    let drill = "monthly".parse().unwrap();
+    let reason = "interrupted".to_owned();
+    let aborted = Body::CampaignAborted { policy: shop(), drill, run: first, slot: None, reason };
+    let over = [&open[..], &[record(8, aborted)]].concat();
+    assert_eq!(planned(&rules(1, 0), history(), &over).removed(), [id(3), id(2), id(1)]);
+
+    let superseded = [&open[..], &[campaign(8, second, id(3))]].concat();
+    assert_eq!(planned(&rules(1, 0), history(), &superseded).removed(), [id(2), id(1)]);
 }
 
 fn verified(seq: u64, read_data: bool, damaged: &[SnapshotId]) -> Record {

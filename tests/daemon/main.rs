@@ -11,6 +11,7 @@ mod ending;
 mod ledger;
 mod moments;
 mod retention;
+mod sampling;
 #[path = "../seaweed/mod.rs"]
 mod seaweed;
 #[path = "../servers/mod.rs"]
@@ -54,6 +55,7 @@ fn cases() -> Vec<(&'static str, fn())> {
         trouble::CASES,
         moments::CASES,
         retention::CASES,
+        sampling::CASES,
         service::CASES,
         unit::CASES,
         simulated::CASES,

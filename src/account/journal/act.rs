@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::slots::Slot;
 use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
-use crate::ledger::record::{Body, Record};
+use crate::ledger::record::{Body, CampaignStarted, Draw, Record};
 
-/// One run of a backup or of a drill.
+/// One run of a backup, of a drill or of a sampling campaign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Act {
     pub policy: Name,
@@ -27,6 +27,13 @@ pub enum Kind {
     Backup,
     /// None: all rungs without a declared drill; such a run answers no slot.
     Drill(Option<Name>),
+    /// A drill of what a sampling campaign drew; the campaign answers the slot.
+    Draw {
+        drill: Name,
+        draw: Draw,
+    },
+    /// A sampling campaign of the drill with this name.
+    Campaign(Name),
 }
 
 impl Act {
@@ -36,15 +43,21 @@ impl Act {
         match &self.kind {
             Kind::Backup => Some(Slot { time, drill: None }),
             Kind::Drill(drill) => Some(Slot { time, drill: Some(drill.clone()?) }),
+            Kind::Draw { .. } => None,
+            Kind::Campaign(drill) => Some(Slot { time, drill: Some(drill.clone()) }),
         }
     }
 
-    pub(super) fn started(&self, policy_digest: Digest) -> Body {
+    /// None for a campaign: its record holds what was drawn.
+    pub(super) fn started(&self, policy_digest: Digest) -> Option<Body> {
         let Self { policy, kind, run, slot } = self.clone();
-        match kind {
-            Kind::Backup => Body::BackupStarted { policy, run, slot, policy_digest },
-            Kind::Drill(drill) => Body::DrillStarted { policy, drill, run, slot, policy_digest },
-        }
+        let (drill, draw) = match kind {
+            Kind::Backup => return Some(Body::BackupStarted { policy, run, slot, policy_digest }),
+            Kind::Campaign(_) => return None,
+            Kind::Drill(drill) => (drill, None),
+            Kind::Draw { drill, draw } => (Some(drill), Some(draw)),
+        };
+        Some(Body::DrillStarted { policy, drill, run, slot, policy_digest, draw })
     }
 
     pub(super) fn aborted(&self, reason: &str) -> Body {
@@ -53,6 +66,10 @@ impl Act {
         match kind {
             Kind::Backup => Body::BackupAborted { policy, run, slot, reason },
             Kind::Drill(drill) => Body::DrillAborted { policy, drill, run, slot, reason },
+            Kind::Draw { drill, .. } => {
+                Body::DrillAborted { policy, drill: Some(drill), run, slot, reason }
+            }
+            Kind::Campaign(drill) => Body::CampaignAborted { policy, drill, run, slot, reason },
         }
     }
 }
@@ -72,6 +89,10 @@ pub fn unfinished(records: &[Record], host: &str) -> Vec<Act> {
             Body::DrillStarted { policy, drill, run, slot, .. } => {
                 started(policy, Kind::Drill(drill.clone()), run, slot)
             }
+            Body::CampaignStarted(campaign) => {
+                let CampaignStarted { policy, drill, run, slot, .. } = campaign;
+                started(policy, Kind::Campaign(drill.clone()), run, slot)
+            }
             _ => None,
         };
         open.extend(act.map(|act| (act.run, (record.seq, act))));
@@ -81,7 +102,10 @@ pub fn unfinished(records: &[Record], host: &str) -> Vec<Act> {
         match &record.event.body {
             Body::BackupFinished(finished) => open.remove(&finished.run),
             Body::DrillFinished(finished) => open.remove(&finished.run),
-            Body::BackupAborted { run, .. } | Body::DrillAborted { run, .. } => open.remove(run),
+            Body::CampaignFinished(finished) => open.remove(&finished.run),
+            Body::BackupAborted { run, .. }
+            | Body::DrillAborted { run, .. }
+            | Body::CampaignAborted { run, .. } => open.remove(run),
             _ => None,
         };
     }

@@ -8,6 +8,7 @@
 //! and never that it was missed, for the daemon may be about to run it.
 
 mod act;
+mod campaign;
 mod past;
 mod rival;
 mod settle;
@@ -146,18 +147,33 @@ impl Journal {
         effective: &Value,
         digest: Digest,
     ) -> Result<Recorded, Error> {
-        let policy = &act.policy;
-        let declared = Declared { policy, effective, digest };
-        let answers = act.answers();
+        let declared = Declared { policy: &act.policy, effective, digest };
         let _pen = self.pen().await?;
         let mut recorded = Recorded::default();
-        let mut bodies = Vec::new();
         let known = self.catch_up(&mut recorded).await;
+        let opening = self.opening(act, declared, known.as_deref(), &mut recorded).await?;
+        let (time, mut bodies) = opening;
+        bodies.extend(act.started(digest));
+        self.write(Entry { time, bodies, details: Vec::new() }, recorded).await
+    }
+
+    /// Takes the slot that `act` answers; answers what is to be written before it, and the moment up to
+    /// which that settles the past.
+    async fn opening(
+        &self,
+        act: &Act,
+        declared: Declared<'_>,
+        known: Option<&[Record]>,
+        recorded: &mut Recorded,
+    ) -> Result<(Timestamp, Vec<Body>), Error> {
+        let policy = declared.policy;
+        let answers = act.answers();
+        let mut bodies = Vec::new();
         if let Some(slot) = &answers {
-            self.claim(policy, slot, known.as_deref()).await?;
+            self.claim(policy, slot, known).await?;
         }
         let time = self.clock.now();
-        match known.as_deref() {
+        match known {
             Some(records) => {
                 let rival = Rival::of(records, policy, &self.actor.host, time);
                 recorded.warnings.extend(rival.map(|rival| rival.to_string()));
@@ -170,15 +186,14 @@ impl Journal {
                     None => false,
                 };
                 let owed = slots::owed(records, policy, time, answers.as_ref(), is_lost);
-                push(&mut bodies, owed, &mut recorded);
-                self.due_of_others(records, policy, &served, time, &mut bodies, &mut recorded);
+                push(&mut bodies, owed, recorded);
+                self.due_of_others(records, policy, &served, time, &mut bodies, recorded);
                 bodies.extend(declared.version_after(records));
             }
             // Whether the version is new cannot be known now; saying it twice does no harm.
             None => bodies.push(declared.version()),
         }
-        bodies.push(act.started(digest));
-        self.write(Entry { time, bodies, details: Vec::new() }, recorded).await
+        Ok((time, bodies))
     }
 
     /// Takes `slot` for a run, once and for all.

@@ -9,7 +9,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::ground::ids::Name;
-use crate::ledger::record::{Body, Record};
+use crate::ledger::record::{Body, CampaignStarted, Record};
 
 /// For so long after its last run the other host is told of.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -36,6 +36,9 @@ impl Rival {
                 Body::DrillStarted { policy, drill: Some(drill), slot: Some(slot), .. } => {
                     (policy, Some(drill.clone()), *slot)
                 }
+                Body::CampaignStarted(CampaignStarted {
+                    policy, drill, slot: Some(slot), ..
+                }) => (policy, Some(drill.clone()), *slot),
                 _ => continue,
             };
             let actor = &record.event.actor;

@@ -176,6 +176,9 @@ fn known(records: &[Record], policy: &Name) -> BTreeMap<Slot, Known> {
             Body::DrillDue { policy, drill, slot } => (policy, Some(drill), Some(*slot), None),
             Body::DrillMissed { policy, drill, slot } => (policy, Some(drill), Some(*slot), missed),
             Body::DrillStarted { policy, drill, slot, .. } => (policy, drill.as_ref(), *slot, run),
+            Body::CampaignStarted(campaign) => {
+                (&campaign.policy, Some(&campaign.drill), campaign.slot, run)
+            }
             _ => continue,
         };
         if let Some(time) = slot.filter(|_| of == policy) {

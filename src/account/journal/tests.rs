@@ -6,6 +6,7 @@ use super::slots::Slot;
 use super::*;
 use crate::ground::clock::SetClock;
 use crate::ground::ids::RunId;
+use crate::ledger::record::CampaignStarted;
 use crate::ledger::testing::{Bucket, Fault, backup_finished, signer};
 use crate::seal::MasterKey;
 
@@ -616,4 +617,79 @@ async fn another_host_that_answers_this_ones_slots_is_told_of_and_one_that_took_
     let week_later = at(600 + 7 * 24 * 600);
     assert_eq!(Rival::of(&records, &name("shop"), "quay", week_later), None);
     assert_eq!(Rival::of(&records, &name("other"), "quay", at(600)), None);
+}
+
+/// A campaign of the drill `weekly`, and what it writes.
+fn sampling(slot: Option<i64>) -> (Act, CampaignStarted, details::Population) {
+    let (run, slot) = (RunId::draw(), slot.map(at));
+    let act = Act { policy: name("shop"), kind: Kind::Campaign(name("weekly")), run, slot };
+    let started = CampaignStarted {
+        policy: name("shop"),
+        drill: name("weekly"),
+        run,
+        slot,
+        policy_digest: Digest::ZERO,
+        population: 0,
+        population_digest: Digest::ZERO,
+        wanted: 3,
+        seed: "seed".into(),
+        seed_from: None,
+        drawn: Vec::new(),
+        details: Digest::ZERO,
+    };
+    let lifeboat = "0".to_owned();
+    let population = details::Population { format: 1, lifeboat, run, snapshots: Vec::new() };
+    (act, started, population)
+}
+
+#[tokio::test]
+async fn a_campaign_answers_its_slot_once_and_is_aborted_when_its_process_dies() {
+    let bench = Bench::new().await;
+    let shop = policy(None, Some(HUNDRED), 0);
+    bench.begin(10, &shop, None).await;
+    bench.clock.set(at(101));
+    let journal = bench.journal();
+    let begin = async |slot| {
+        let (act, started, population) = sampling(slot);
+        let begun = journal.begin_campaign(&act, &shop, Digest::ZERO, |_| (started, population));
+        begun.await.map(|(started, _)| started)
+    };
+
+    let started = begin(Some(100)).await.unwrap();
+
+    let ledger = bench.bucket.ledger(&bench.key);
+    let stored: details::Population = ledger.details(&started.details).await.unwrap();
+    assert_eq!(stored.run, started.run);
+    let twice = begin(Some(100)).await.unwrap_err();
+    assert!(matches!(twice, Error::Answered { was_run: true, .. }), "{twice:?}");
+    begin(None).await.unwrap();
+    let kinds = bench.kinds().await;
+    // The backup at 10 died, too; no living process holds a lease for any of them.
+    let expected = [
+        "policy-version",
+        "backup-started",
+        "backup-aborted",
+        "drill-due 100",
+        "policy-version",
+        "campaign-started 100",
+        "campaign-aborted 100",
+        "campaign-started",
+    ];
+    assert_eq!(kinds, expected);
+    assert_eq!(bench.missing(150).await, []);
+}
+
+#[tokio::test]
+async fn a_campaign_that_cannot_be_on_the_ledger_first_is_none_and_nothing_waits() {
+    let bench = Bench::new().await;
+    bench.bucket.set_down(true);
+    let (act, started, population) = sampling(None);
+    let shop = policy(None, None, 0);
+
+    let journal = bench.journal();
+    let begun = journal.begin_campaign(&act, &shop, Digest::ZERO, |_| (started, population));
+
+    let error = begun.await.unwrap_err();
+    assert!(matches!(error, Error::NotOnLedger(_)), "{error:?}");
+    assert_eq!(bench.outbox.waiting(&name("acme")).unwrap(), 0);
 }

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use super::super::output::visible;
 use crate::ground::size::ByteSize;
-use crate::ledger::record::{BackupFinished, Body, DrillFinished, PartRead, Record};
+use crate::ledger::record::{
+    BackupFinished, Body, CampaignFinished, CampaignStarted, DrillFinished, PartRead, Record,
+};
 
 /// `records`, the newest of `all`.
 pub(super) fn text(records: &[Record], all: usize) -> String {
@@ -59,10 +61,27 @@ fn outcome(body: &Body) -> Option<String> {
             format!("INCOMPLETE, {skipped} skipped")
         }
         Body::DrillFinished(DrillFinished {
-            checks_held, checks_declared, searched_for, ..
+            checks_held,
+            checks_declared,
+            searched_for,
+            draw,
+            ..
         }) => {
             let search = searched_for.map_or("", |_| ", searching back after a fail");
-            format!("{checks_held} of {checks_declared} checks held{search}")
+            let draw =
+                draw.map_or_else(String::new, |draw| format!(", drawn by {}", draw.campaign));
+            format!("{checks_held} of {checks_declared} checks held{search}{draw}")
+        }
+        Body::CampaignStarted(CampaignStarted { population, drawn, .. }) => {
+            format!("{} of {population} recovery points drawn", drawn.len())
+        }
+        Body::CampaignFinished(campaign) => {
+            let CampaignFinished { drawn, population, passed, at_least, .. } = campaign;
+            let stated = match at_least {
+                Some(at_least) => format!("at least {at_least} of {population} restorable"),
+                None => "not completed, nothing is stated".to_owned(),
+            };
+            format!("{passed} of {drawn} passed: {stated}")
         }
         Body::Restore { files, bytes, reason, table, server, .. } => {
             let part = table.as_ref().or(server.as_ref());

@@ -43,19 +43,31 @@ impl Past {
                     }
                 }
                 Body::DrillStarted { run, .. } => drop(started.insert(*run, event.time)),
+                Body::CampaignStarted(campaign) => {
+                    started.insert(campaign.run, event.time);
+                }
+                // What it is part of is the run that took so long.
+                Body::DrillFinished(drill) if drill.is_part() => {}
                 Body::DrillFinished(drill) => {
-                    let (Some(name), Some(begun)) = (&drill.drill, started.remove(&drill.run))
-                    else {
-                        continue;
-                    };
-                    let took = event.time.duration_since(begun).max(SignedDuration::ZERO);
-                    let all = past.took.entry(series(&drill.policy, Some(name))).or_default();
-                    all.push(took.unsigned_abs());
+                    let Some(name) = &drill.drill else { continue };
+                    let begun = started.remove(&drill.run);
+                    past.ended(series(&drill.policy, Some(name)), begun, event.time);
+                }
+                Body::CampaignFinished(campaign) => {
+                    let series = series(&campaign.policy, Some(&campaign.drill));
+                    past.ended(series, started.remove(&campaign.run), event.time);
                 }
                 _ => {}
             }
         }
         past
+    }
+
+    fn ended(&mut self, series: Series, begun: Option<Timestamp>, ended: Timestamp) {
+        if let Some(begun) = begun {
+            let took = ended.duration_since(begun).max(SignedDuration::ZERO);
+            self.took.entry(series).or_default().push(took.unsigned_abs());
+        }
     }
 
     /// How long a run of `series` takes; none where there was none.

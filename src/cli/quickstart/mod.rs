@@ -100,14 +100,8 @@ pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
     shop::carry_on(&folder.join("shop"))?;
     let second = backup::run(&setup, policy, None, &rooms).await?;
     let drill = setup.drills_of(policy).next();
-    let request = drill::Request {
-        setup: &setup,
-        policy,
-        drill,
-        snapshot: None,
-        slot: None,
-        searched_for: None,
-    };
+    let request =
+        drill::Request { setup: &setup, policy, drill, wanted: drill::Wanted::Latest, slot: None };
     let done = drill::run(request, &rooms).await?;
     let reports = write_reports(&folder, &setup, policy, &rooms).await?;
     let answer = Answer {

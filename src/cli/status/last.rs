@@ -102,7 +102,7 @@ pub(super) fn last_drills(records: &[Record], policy: &Policy) -> Vec<LastDrill>
     let (mut last, mut searched): (Vec<LastDrill>, _) = (Vec::new(), Vec::new());
     for record in records.iter().rev() {
         let Body::DrillFinished(drill) = &record.event.body else { continue };
-        if drill.policy != policy.name {
+        if drill.policy != policy.name || drill.draw.is_some() {
             continue;
         }
         if drill.searched_for.is_some() {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::super::output::visible;
 use super::aborted::Aborted;
 use super::last::{LastDrill, LastVerification, last_drills, verified};
+use super::sampled::{LastCampaign, last_campaigns};
 use crate::account::journal::Rival;
 use crate::account::{self, Account, Rooms, Testimony};
 use crate::ground::causes::chain;
@@ -44,6 +45,8 @@ pub(super) struct Stored {
     last_drill: Option<LastDrill>,
     /// The newest of each declared drill, and of those without one; newest first.
     drills: Vec<LastDrill>,
+    /// The newest sampling campaign of each drill that draws, newest first.
+    campaigns: Vec<LastCampaign>,
     /// Snapshots that the ledger says were published and that are not there: somebody removed them.
     gone: Vec<Digest>,
     /// Snapshots with a time that is still to come: they do not count.
@@ -139,6 +142,7 @@ impl Stored {
             last_verification: testimony.records.iter().rev().find_map(verified),
             last_drill: drills.iter().find(|drill| !drill.named).or(drills.first()).cloned(),
             drills,
+            campaigns: last_campaigns(&testimony.records, policy),
             aborted: Aborted::since_success(&testimony.records, policy),
             still_to_come: to_come.into_iter().map(|(id, _)| id.0).collect(),
             alarm: testimony.doubt.clone(),
@@ -228,11 +232,14 @@ impl Stored {
                 first.short()
             );
         }
-        if self.drills.is_empty() {
+        if self.drills.is_empty() && self.campaigns.is_empty() {
             let _ = writeln!(text, "  drill   none yet: nothing shows that it would come back");
         }
         for last in &self.drills {
             let _ = writeln!(text, "  drill   {}", last.text());
+        }
+        for last in &self.campaigns {
+            let _ = writeln!(text, "  sample  {}", visible(&last.text()));
         }
         if let Some(rival) = &self.rival {
             let _ = writeln!(text, "  note    {}", visible(rival));

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Draw;
 use crate::ground::digest::Digest;
 use crate::ground::ids::{Name, RunId};
 use crate::ledger::Remembered;
@@ -41,12 +42,20 @@ pub struct DrillFinished {
     /// The failed drill after which this older recovery point was tried: says nothing of the latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub searched_for: Option<RunId>,
+    /// The draw of a sampling campaign that it rehearsed: says nothing of the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draw: Option<Draw>,
 }
 
 impl DrillFinished {
     /// The recovery point that its verdict is about.
     pub fn about(&self) -> Option<Digest> {
         self.instead_of.or(self.snapshot)
+    }
+
+    /// Whether it was part of something larger, a search or a campaign, and is no news of its series.
+    pub fn is_part(&self) -> bool {
+        self.searched_for.is_some() || self.draw.is_some()
     }
 
     /// Whether it shows that an older point comes back in the place of the one that `failed` drilled. Of
