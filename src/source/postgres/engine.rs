@@ -195,7 +195,7 @@ fn outmost(folders: BTreeSet<PathBuf>) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
 
     use super::*;
 
@@ -277,8 +277,14 @@ mod tests {
             fs::write(folder.path().join(program), "").unwrap();
         }
         let config = folder.path().join("pg_config");
-        fs::write(&config, "#!/bin/sh\necho PostgreSQL 16.3\necho /a\necho /b\necho /c\n").unwrap();
-        fs::set_permissions(&config, fs::Permissions::from_mode(0o755)).unwrap();
+        // Not by this process: what another test starts meanwhile holds the open file for a moment, and
+        // what is open for writing cannot be run.
+        let script = "#!/bin/sh\necho PostgreSQL 16.3\necho /a\necho /b\necho /c\n";
+        let made = Command::new("/bin/sh")
+            .args(["-c", "printf '%s' \"$1\" > \"$2\" && chmod 755 \"$2\"", "sh", script])
+            .arg(&config)
+            .status();
+        assert!(made.unwrap().success());
 
         let other = declared(18, folder.path()).find(18).unwrap_err();
 
