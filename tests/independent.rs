@@ -58,6 +58,17 @@ impl Shop {
         let policy = fs::read_to_string(bench.path("policies/shop.toml")).unwrap();
         bench.write("policies/shop.toml", policy + &sources);
         bench.edit("drills/weekly.toml", "controls = true", "independent = true");
+        // What a program does to a scratch server is not held against the data.
+        let program = bench.path("programs/spoil");
+        fs::create_dir(bench.path("programs")).unwrap();
+        let spoil = "#!/bin/sh\nset -e\n/usr/lib/postgresql/15/bin/psql -X -q -h \"$LIFEBOAT_LEDGER_HOST\" -p \"$LIFEBOAT_LEDGER_PORT\" \
+                     -U \"$LIFEBOAT_LEDGER_USER\" -d books -c 'TRUNCATE \"Odd one\".entries'\n\
+                     echo compared 1\n";
+        bench.write("programs/spoil", spoil.to_owned());
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let drill = fs::read_to_string(bench.path("drills/weekly.toml")).unwrap();
+        let check = "\n[[check]]\nname = \"spoils\"\nrun = [\"programs/spoil\"]\n";
+        bench.write("drills/weekly.toml", drill + check);
         bench.backup();
         Self { bench, sales, ledger, carts }
     }

@@ -83,6 +83,7 @@ impl Bench {
         for source in &mut up {
             source.judge(content.as_ref(), rehearsal);
         }
+        let asked = self.fetched.copied.as_ref().map(|_| up.iter_mut().map(Asked::of).collect());
         // Programs last: what one does to a scratch copy must not be what another check looks at.
         let mut checks: Vec<_> = self.checks.iter().enumerate().collect();
         checks.sort_by_key(|(_, check)| matches!(check.asks, Asks::Program(_)));
@@ -92,7 +93,6 @@ impl Bench {
             let judged = self.ask(&id, check, &mut up, rehearsal);
             rehearsal.settle_check(id, judged, check, begun.elapsed());
         }
-        let asked = self.fetched.copied.as_ref().map(|_| up.iter_mut().map(Asked::of).collect());
         let controls = !rehearsal.plan.controls().is_empty();
         let (mut standing, rest): (Vec<_>, Vec<_>) =
             up.into_iter().partition(|up| controls && up.recovered.undoes_faults());
