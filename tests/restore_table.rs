@@ -201,6 +201,9 @@ fn a_table_of_postgresql_comes_out_with_all_that_belongs_to_it() {
            AS 'BEGIN NEW.a := NEW.a + 1; RETURN NEW; END';
          CREATE TABLE audit.orders (a int, mood audit.mood); CREATE TABLE empty (a int);
          INSERT INTO audit.orders VALUES (1, 'cross');
+         CREATE TABLE logs (day date) PARTITION BY RANGE (day);
+         CREATE TABLE logs_2026 PARTITION OF logs FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+         INSERT INTO logs VALUES ('2026-11-26');
          CREATE TRIGGER stamp BEFORE INSERT ON audit.orders
            FOR EACH ROW EXECUTE FUNCTION audit.stamp();
          INSERT INTO orders (total, note, customer)
@@ -216,6 +219,10 @@ fn a_table_of_postgresql_comes_out_with_all_that_belongs_to_it() {
         bench.run(&["restore", "shop", "--source", "sales", "--table", name, "--to-sql", &to])
     };
 
+    let parted = table("shop.logs").exits(1).stderr;
+    assert!(parted.contains("take its partitions one by one"), "{parted}");
+    assert!(parted.contains("public.logs_2026") && !fs::exists(&to).unwrap(), "{parted}");
+    table("logs_2026").exits(0);
     let ran = table("shop.orders").exits(0);
     assert!(ran.stdout.contains("2000 rows"), "{}", ran.stdout);
     server.psql("postgres", "CREATE DATABASE past");

@@ -32,6 +32,11 @@ pub enum NoTable {
     Kind { source_name: Name, kind: Kind },
     #[error("the snapshot holds no table {named} of {source_name}; it holds: {known}")]
     Unknown { named: String, source_name: Name, known: String },
+    #[error(
+        "{named} of {source_name} has no rows of its own: of a partitioned table take its partitions one by \
+         one; the snapshot holds: {known}"
+    )]
+    NoRows { named: String, source_name: Name, known: String },
     #[error("several tables are called {named}: {known}")]
     Several { named: String, known: String },
 }
@@ -78,8 +83,12 @@ impl Table {
                 Err(NoTable::Several { named: named.to_owned(), known: told(&found) })
             }
             (None, _) => {
-                let known = told(&all);
-                Err(NoTable::Unknown { named: named.to_owned(), source_name, known })
+                let (known, named) = (told(&all), named.to_owned());
+                let mut defined = capture.fingerprint.schema.keys();
+                if defined.any(|object| Self::of(capture, object, 0).is_some_and(|it| fits(&&it))) {
+                    return Err(NoTable::NoRows { named, source_name, known });
+                }
+                Err(NoTable::Unknown { named, source_name, known })
             }
         }
     }
