@@ -19,6 +19,7 @@ use super::pictures::{Decoded, Pictures};
 use super::{Judged, NotRun, Outcome, Why};
 use crate::ground::causes::chain;
 use crate::ground::digest::{Digest, Hasher};
+use crate::ground::size::Count;
 use crate::policy::expect::Scalar;
 use crate::policy::{ExpectedFiles, FilesAsked};
 use crate::sandbox::{Launcher, Scratch};
@@ -38,7 +39,7 @@ pub fn files(
 ) -> Judged {
     let looking = Looking::at(asked, folder, limit, scratch, launcher);
     let (outcome, found) = match looking.and_then(Looking::through) {
-        Ok(looked) => (looked.outcome(asked), Some(format!("{} files", looked.matching))),
+        Ok(looked) => (looked.outcome(asked), Some(Count(looked.matching, "file").to_string())),
         Err(outcome) => (outcome, None),
     };
     Judged { outcome, found, at_capture: None }

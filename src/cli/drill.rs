@@ -12,6 +12,7 @@ use super::{App, Exit};
 use crate::drill::{self, Asked, Campaign, Wanted};
 use crate::ground::digest::Digest;
 use crate::ground::ids::RunId;
+use crate::ground::size::Count;
 use crate::ledger::details;
 use crate::ledger::record::{Parts, Word};
 use crate::policy::DrillName;
@@ -176,7 +177,18 @@ impl Searched {
             1 => "; one between it and the failed one was not".to_owned(),
             untried => format!("; {untried} between it and the failed one were not"),
         };
-        line(Tone::Faint, format!("  {tried} of {older} older snapshots were drilled{newer}"));
+        line(
+            Tone::Faint,
+            match older {
+                0 => "  there is no older snapshot".to_owned(),
+                older => {
+                    format!(
+                        "  drilled: {tried} of {}{newer}",
+                        Count(*older as u64, "older snapshot")
+                    )
+                }
+            },
+        );
         if let Some(ended) = ended {
             line(Tone::Doubt, format!("  the search ended early: {ended}"));
         }

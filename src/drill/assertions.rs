@@ -7,6 +7,7 @@ use super::up::Up;
 use super::{Rehearsal, programs};
 use crate::check::{self, Id, Judged, Outcome, Then, Why};
 use crate::ground::ids::Name;
+use crate::ground::size::Count;
 use crate::policy::{Asks, Assertion, CheckSettings, Query};
 use crate::source::Answered;
 
@@ -64,7 +65,7 @@ impl Bench {
             }
             (Assertion::FilesIn(_), Some(folder)) => Judged {
                 outcome: check::files_in(&rows, &folder),
-                found: Some(format!("{} names", rows.rows.len())),
+                found: Some(Count(rows.rows.len() as u64, "name").to_string()),
                 at_capture: None,
             },
             (Assertion::FilesIn(wanted), None) => not_up(wanted).into(),

@@ -11,6 +11,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ByteSize(pub u64);
 
+/// So many of something, for messages: `1 file`, `2 files`. For words whose plural ends in s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count(pub u64, pub &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, one) = *self;
+        write!(f, "{number} {one}{}", if number == 1 { "" } else { "s" })
+    }
+}
+
 /// Text that is not a size.
 #[derive(Debug, thiserror::Error)]
 #[error("{found:?} is not a size: expected a number and B, KB, KiB, MB, MiB, GB, GiB, TB or TiB")]
@@ -165,6 +176,12 @@ mod tests {
         for text in ["", "MiB", "-1B", "1e9", "99999999999TiB", "1.2.3MB", "5 parsecs"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_counted_is_one_or_several() {
+        let shown = [0, 1, 2].map(|number| Count(number, "older snapshot").to_string());
+        assert_eq!(shown, ["0 older snapshots", "1 older snapshot", "2 older snapshots"]);
     }
 
     #[test]
