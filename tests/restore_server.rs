@@ -28,6 +28,31 @@ fn restore(bench: &Bench, more: &[&str]) -> Ran {
     bench.run(&[&arguments[..], more].concat())
 }
 
+/// Puts `script`, in which CLIENT is the real one, in the place of the server's own client.
+fn loading_by(bench: &Bench, product: mariadb::Product, script: &str) -> tempfile::TempDir {
+    let programs = tempfile::tempdir().unwrap();
+    let (client, version) = match product {
+        mariadb::Product::Mysql => ("mysql", "9.7"),
+        mariadb::Product::Mariadb => ("mariadb", "10.11"),
+    };
+    let real = product.root().join("bin").join(client).display().to_string();
+    let script = format!("#!/bin/sh\n{}\n", script.replace("CLIENT", &real));
+    mariadb::programs_with(product, programs.path(), client, &script);
+    let place = programs.path().display();
+    let engine =
+        format!("[[engine]]\nkind = \"{client}\"\nversion = \"{version}\"\npath = \"{place}\"\n");
+    let site = fs::read_to_string(bench.path("lifeboat.toml")).unwrap();
+    let (before, rest) = site.split_once("[[engine]]").unwrap();
+    let (_, rest) = rest.split_once("[[server]]").unwrap();
+    bench.write("lifeboat.toml", format!("{before}{engine}\n[[server]]{rest}"));
+    programs
+}
+
+/// Where a server of MySQL's family is, and who logs in.
+fn place_of(kind: &str, server: &mariadb::Server) -> String {
+    format!("kind = \"{kind}\"\nhost = \"{}\"\nuser = \"root\"\n", server.socket().display())
+}
+
 /// What is true of both products of MySQL's family.
 fn comes_back(product: mariadb::Product, kind: &str) {
     let (live, standby) = (mariadb::Server::start(product), mariadb::Server::start(product));
@@ -40,11 +65,9 @@ fn comes_back(product: mariadb::Product, kind: &str) {
          CREATE FUNCTION doubled(a INT) RETURNS INT DETERMINISTIC RETURN a * 2;
          CREATE VIEW seen AS SELECT id FROM orders",
     );
-    let of = |server: &mariadb::Server| {
-        format!("kind = \"{kind}\"\nhost = \"{}\"\nuser = \"root\"\n", server.socket().display())
-    };
     let databases = "databases = [\"shop\"]\n";
-    let bench = protecting(&format!("{}{databases}", of(&live)), &of(&standby));
+    let bench =
+        protecting(&format!("{}{databases}", place_of(kind, &live)), &place_of(kind, &standby));
     standby.sql("CREATE DATABASE other; CREATE TABLE other.kept (a INT)");
     standby.sql("CREATE DATABASE shop COLLATE latin1_bin");
     let unlike = restore(&bench, &[]).exits(1).stderr;
@@ -58,6 +81,7 @@ fn comes_back(product: mariadb::Product, kind: &str) {
     assert_eq!(standby.count("shop.seen") + standby.count("other.kept"), 3);
     let log = bench.run(&["ledger", "log"]).exits(0).stdout;
     assert!(log.contains("sales: standby: shop, ") && log.contains("ticket 4711"), "{log}");
+    assert!(log.contains("equal to the captured moment: 5 rows or counters"), "{log}");
 
     // What holds something is spared.
     standby.sql("INSERT INTO shop.paid VALUES (7)");
@@ -75,23 +99,13 @@ fn comes_back(product: mariadb::Product, kind: &str) {
 
     // A server that takes the rows and changes them is found out.
     standby.sql("DROP DATABASE shop");
-    let lying = "[[engine]]\nkind = \"KIND\"\nversion = \"VERSION\"\npath = \"PATH\"\n";
-    let programs = tempfile::tempdir().unwrap();
-    let (client, version) = if kind == "mysql" { ("mysql", "9.7") } else { ("mariadb", "10.11") };
-    let real = product.root().join("bin").join(client);
-    let script = format!(
-        "#!/bin/sh\nsed 's/INSERT INTO `paid` VALUES/INSERT INTO `paid` VALUES (8),/' | {} \"$@\"\n",
-        real.display()
-    );
-    mariadb::programs_with(product, programs.path(), client, &script);
-    let lying = lying.replace("KIND", kind).replace("VERSION", version);
-    let lying = lying.replace("PATH", &programs.path().display().to_string());
-    let site = fs::read_to_string(bench.path("lifeboat.toml")).unwrap();
-    let (before, rest) = site.split_once("[[engine]]").unwrap();
-    let (_, rest) = rest.split_once("[[server]]").unwrap();
-    bench.write("lifeboat.toml", format!("{before}{lying}\n[[server]]{rest}"));
+    let lying = "sed 's/INSERT INTO `paid` VALUES/INSERT INTO `paid` VALUES (8),/' | CLIENT \"$@\"";
+    let _programs = loading_by(&bench, product, lying);
     let differs = restore(&bench, &[]).exits(1).stdout;
     assert!(differs.contains("DIFFERS: shop: table paid: has 2 rows instead of 1"), "{differs}");
+    let log = bench.run(&["ledger", "log"]).exits(0).stdout;
+    assert!(log.contains("restore-compared") && log.contains("DIFFERS in 1 place"), "{log}");
+    bench.run(&["ledger", "verify", "acme"]).exits(0);
     assert_eq!(bench.leftovers(), Vec::<std::path::PathBuf>::new());
 }
 
@@ -164,4 +178,84 @@ fn a_server_that_cannot_take_the_data_and_options_that_do_not_belong_together_ar
     }
     let log = bench.run(&["ledger", "log"]).exits(0).stdout;
     assert!(!log.contains("restore"), "nothing was restored: {log}");
+}
+
+#[test]
+fn a_restore_that_is_killed_ends_its_client_and_a_rerun_that_replaces_comes_back_equal() {
+    let product = mariadb::Product::Mariadb;
+    let (live, standby) = (mariadb::Server::start(product), mariadb::Server::start(product));
+    live.sql(
+        "CREATE DATABASE shop; USE shop; CREATE TABLE orders (id INT PRIMARY KEY);
+         INSERT INTO orders VALUES (1), (2); CREATE TABLE paid (id INT PRIMARY KEY);
+         INSERT INTO paid VALUES (7)",
+    );
+    let source = format!("{}databases = [\"shop\"]\n", place_of("mariadb", &live));
+    let bench = protecting(&source, &place_of("mariadb", &standby));
+    let told = bench.path("client");
+    let slow = format!(
+        "sed '/Table structure for table `paid`/,$d' | CLIENT \"$@\"; echo $$ > {0}.new; mv {0}.new {0}; \
+         exec sleep 600",
+        told.display()
+    );
+    let programs = loading_by(&bench, product, &slow);
+    let command = ["restore", "shop", "--to-server", "standby", "--reason", "ticket 4711"];
+    let mut restoring = bench.command(&command).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    let waits = || assert!(begun.elapsed().as_secs() < 60, "nothing happens");
+    while !told.exists() {
+        waits();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let client = fs::read_to_string(&told).unwrap();
+
+    restoring.kill().unwrap();
+    restoring.wait().unwrap();
+
+    // Nobody is its parent any more but who takes all orphans; what is gone may be one that nobody buried.
+    let state = std::path::Path::new("/proc").join(client.trim()).join("stat");
+    while fs::read_to_string(&state).is_ok_and(|stat| !stat.contains(") Z ")) {
+        waits();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(standby.count("shop.orders"), 2, "what was loaded is there");
+    let log = bench.run(&["ledger", "log"]).exits(0).stdout;
+    assert!(log.contains("ticket 4711") && !log.contains("restore-compared"), "{log}");
+    drop(programs);
+    let programs = loading_by(&bench, product, "exec CLIENT \"$@\"");
+    let spared = restore(&bench, &[]).exits(1).stderr;
+    assert!(spared.contains("--replace shop"), "{spared}");
+
+    let again = restore(&bench, &["--replace", "shop", "--json"]).exits(0).json();
+
+    assert_eq!((&again["compared"], standby.count("shop.paid")), (&3.into(), 1), "{again:#}");
+    assert_eq!(bench.leftovers(), Vec::<std::path::PathBuf>::new(), "the killed one's, too");
+    drop(programs);
+}
+
+#[test]
+fn an_event_whose_only_time_has_passed_is_told_to_be_missing_and_why() {
+    let product = mariadb::Product::Mariadb;
+    let (live, standby) = (mariadb::Server::start(product), mariadb::Server::start(product));
+    live.sql(
+        "CREATE DATABASE shop; USE shop; CREATE TABLE orders (id INT PRIMARY KEY);
+         INSERT INTO orders VALUES (1);
+         CREATE EVENT soon ON SCHEDULE AT '2037-01-01 00:00:00' DO DELETE FROM orders;
+         SET timestamp = 1000000000;
+         CREATE EVENT once ON SCHEDULE AT '2001-09-10 00:00:00' DO DELETE FROM orders",
+    );
+    let source = format!("{}databases = [\"shop\"]\n", place_of("mariadb", &live));
+    let bench = protecting(&source, &place_of("mariadb", &standby));
+
+    let told = restore(&bench, &[]).exits(1).stdout;
+
+    assert!(told.contains("DIFFERS: shop: event once: is missing from the schema"), "{told}");
+    assert!(!told.contains("event soon"), "{told}");
+    assert!(
+        told.contains("whose time has come since the capture is dropped, or disabled"),
+        "{told}"
+    );
+    assert_eq!(standby.count("shop.orders"), 1, "it did not run");
+    // A drill of the same compares it all: there no time passes.
+    let (code, drill) = bench.drill();
+    assert_eq!((code, &drill["verdict"]), (0, &"pass".into()), "{drill:#}");
 }

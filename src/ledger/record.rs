@@ -144,6 +144,19 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         server: Option<String>,
     },
+    /// What the server of the restore of this run held afterwards; none where it did not come so far.
+    RestoreCompared {
+        policy: Name,
+        run: RunId,
+        snapshot: Digest,
+        /// Rows and counters that are as they were captured, where all of it is.
+        equal: Option<u64>,
+        /// Places that differ.
+        differs: u64,
+        /// Why nothing was compared.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unknown: Option<String>,
+    },
     Verify {
         policy: Name,
         run: RunId,
@@ -310,6 +323,7 @@ impl Body {
             | Self::DrillMissed { policy, .. }
             | Self::CampaignAborted { policy, .. }
             | Self::Restore { policy, .. }
+            | Self::RestoreCompared { policy, .. }
             | Self::Verify { policy, .. }
             | Self::ForgetStarted { policy, .. }
             | Self::ForgetFinished { policy, .. }

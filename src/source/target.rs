@@ -4,9 +4,13 @@
 //! holds once all databases are in, taken as it was at capture, so that the two can be compared.
 //! Nothing that is there is touched, but for databases that are named to be replaced. Blocking.
 
+use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+
+use rustix::process::Signal;
 
 use super::{Capture, Context, Error, Fingerprint, Host, mysql, postgres};
 use crate::ground::process;
@@ -84,12 +88,26 @@ pub(super) fn spared(server: &str, occupied: &[String], replaced: &[String]) -> 
 }
 
 /// Runs a client to its end, without a limit; fails with what `told` makes of its words.
+///
+/// It ends with this process, however that ends: a client that went on would write into a server that
+/// somebody restores into anew.
 pub(super) fn run(
-    command: Command,
+    mut command: Command,
     what: &str,
     context: &Context,
     told: fn(&str) -> String,
 ) -> Result<(), Error> {
+    let parent = rustix::process::Pid::as_raw(Some(rustix::process::getpid()));
+    let end_with_parent = move || {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // It may have ended before it could be told of.
+        match rustix::process::Pid::as_raw(rustix::process::getppid()) == parent {
+            true => Ok(()),
+            false => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    };
+    // SAFETY: between fork and exec only prctl and getppid are called, which are safe there.
+    unsafe { command.pre_exec(end_with_parent) };
     let stop = || context.check_interrupted().is_err();
     match process::output_of(&stop, command, PATIENCE) {
         Ok(_) => Ok(()),

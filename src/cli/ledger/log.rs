@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::output::visible;
-use crate::ground::size::ByteSize;
+use crate::ground::size::{ByteSize, Count};
 use crate::ledger::record::{
     BackupFinished, Body, CampaignFinished, CampaignStarted, DrillFinished, PartRead, Record,
 };
@@ -85,32 +85,44 @@ fn outcome(body: &Body) -> Option<String> {
         }
         Body::Restore { files, bytes, reason, table, server, .. } => {
             let part = table.as_ref().or(server.as_ref());
-            let what = part.map_or_else(|| format!("{files} files"), Clone::clone);
+            let what = part.map_or_else(|| Count(*files, "file").to_string(), Clone::clone);
             let why = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
             format!("{what}, {}{why}", ByteSize(*bytes))
         }
+        Body::RestoreCompared { equal, differs, unknown, .. } => match (equal, unknown) {
+            (Some(rows), _) => {
+                format!("equal to the captured moment: {} or counters", Count(*rows, "row"))
+            }
+            (None, Some(why)) => format!("NOT COMPARED: {why}"),
+            (None, None) => format!("DIFFERS in {}", Count(*differs, "place")),
+        },
         Body::Verify { read_data, errors, part, .. } => {
             verified(*read_data, *errors, part.as_ref())
         }
         Body::ForgetStarted { snapshots, why, .. } => {
-            format!("{} snapshots to go: {why}", snapshots.len())
+            format!("{} to go: {why}", Count(snapshots.len() as u64, "snapshot"))
         }
         Body::ForgetFinished { snapshots, left, .. } => {
-            format!("{} snapshots removed, {left} left", snapshots.len())
+            format!("{} removed, {left} left", Count(snapshots.len() as u64, "snapshot"))
         }
         Body::PruneStarted { packs, index_files, bytes, .. } => {
             let bytes = ByteSize(*bytes);
-            format!("{packs} packs of {bytes} and {index_files} index files to go")
+            let (packs, files) = (Count(*packs, "pack"), Count(*index_files, "index file"));
+            format!("{packs} of {bytes} and {files} to go")
         }
         Body::PruneFinished { removed_packs, repacked_packs, freed_bytes, .. } => {
             let freed = ByteSize(*freed_bytes);
-            format!("{removed_packs} packs removed, {repacked_packs} packed anew, {freed} freed")
+            let removed = Count(*removed_packs, "pack");
+            format!("{removed} removed, {repacked_packs} packed anew, {freed} freed")
         }
         Body::IndexRepaired { index_files, forgotten_packs, .. } => {
-            format!("{index_files} index files to go, {forgotten_packs} packs in none any more")
+            let (files, packs) =
+                (Count(*index_files, "index file"), Count(*forgotten_packs, "pack"));
+            format!("{files} to go, {packs} in none any more")
         }
         Body::SnapshotRepaired { original, files, folders, .. } => {
-            format!("left of {}: {files} files and {folders} folders LOST", original.short())
+            let (files, folders) = (Count(*files, "file"), Count(*folders, "folder"));
+            format!("left of {}: {files} and {folders} LOST", original.short())
         }
         Body::Heartbeat { policies, .. } => format!("{} policies", policies.len()),
         _ => return None,

@@ -18,6 +18,7 @@ use super::point::{OnLedger, Point};
 use super::{Args, fetched};
 use crate::account::{self, Rooms};
 use crate::check::{self, Outcome, Why};
+use crate::ground::causes::chain;
 use crate::ground::ids::{Name, RunId};
 use crate::ground::size::ByteSize;
 use crate::ledger::record::Body;
@@ -56,6 +57,10 @@ pub(super) async fn run(args: &Args, named: &Name, app: &App) -> anyhow::Result<
     let opened = app.open(&args.policy).await?;
     let Opened { setup, policy, account, rooms } = &opened;
     let server = setup.target(named, policy)?;
+    // A restore that was killed leaves what it had fetched.
+    if let Err(error) = account::sweep(setup, rooms).await {
+        rooms.progress.note(&chain(&error));
+    }
     let scratch = Arc::new(account::scratch(&setup.site.scratch, rooms)?);
     let fetch = async |reading: &Reading| {
         let manifest = reading.manifest().await?;
@@ -78,9 +83,10 @@ pub(super) async fn run(args: &Args, named: &Name, app: &App) -> anyhow::Result<
     let Point { id: snapshot, on_ledger, warnings, .. } = point;
     tracing::info!(phase = "record");
     let databases = capture.databases();
+    let run = RunId::draw();
     let body = Body::Restore {
         policy: policy.name.clone(),
-        run: RunId::draw(),
+        run,
         snapshot: snapshot.0,
         files: capture.entries,
         bytes: capture.bytes,
@@ -114,22 +120,38 @@ pub(super) async fn run(args: &Args, named: &Name, app: &App) -> anyhow::Result<
         unknown: None,
         notes: vec![accounts_by_hand(&capture)],
     };
-    let exit = match compared(&capture, &found) {
-        Outcome::Held { compared } => {
-            answer.compared = Some(compared.get());
-            Exit::Done
-        }
+    let mut differs = 0;
+    match compared(&capture, &found) {
+        Outcome::Held { compared } => answer.compared = Some(compared.get()),
         Outcome::Broke(broken) => {
+            differs = broken.total().get();
             answer.differs = broken.places().to_vec();
-            Exit::Failed
         }
-        Outcome::NotRun(not_run) => {
-            answer.unknown = Some(not_run.what);
-            Exit::Failed
-        }
+        Outcome::NotRun(not_run) => answer.unknown = Some(not_run.what),
+    }
+    answer.notes.extend(of_events(&answer.differs));
+    let body = Body::RestoreCompared {
+        policy: policy.name.clone(),
+        run,
+        snapshot: snapshot.0,
+        equal: answer.compared,
+        differs,
+        unknown: answer.unknown.clone(),
     };
+    let recorded = account.journal.record(vec![body]).await?;
+    account::tell(&recorded, &*rooms.progress);
     app.out.answer(&answer, &text(&answer))?;
-    Ok(exit)
+    Ok(if answer.compared.is_some() { Exit::Done } else { Exit::Failed })
+}
+
+/// What may be the matter where an event is among the differences: a server that takes an event back in
+/// whose only time has passed drops it, or switches it off, as its definition says.
+fn of_events(differs: &[Place]) -> Option<String> {
+    differs.iter().any(|place| place.object.contains(": event ")).then(|| {
+        "an event that was to run once (AT …) and whose time has come since the capture is dropped, or \
+         disabled, by a server that takes it back: whether it has run, and is still to run, is yours to say"
+            .to_owned()
+    })
 }
 
 /// The source that is meant: the one that is named, or the only one that the server can take.
