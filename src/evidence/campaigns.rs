@@ -33,7 +33,7 @@ pub struct Campaign {
     pub run: RunId,
     pub population: u64,
     pub drawn: u64,
-    /// None: lifeboat drew the seed, and its operator could have drawn again.
+    /// None: lifeboat drew the seed, and its operator could have tried others.
     pub seed_from: Option<String>,
     /// The newest campaign before it that drew from the very same recovery points, by its record.
     pub same_population_as: Option<u64>,

@@ -21,7 +21,7 @@ pub struct Seed(String);
 pub struct NotASeed;
 
 impl Seed {
-    /// One that nobody could foresee, though whoever runs lifeboat may draw again: 256 bits.
+    /// One that nobody could foresee, though whoever runs lifeboat may try others: 256 bits.
     pub fn drawn_here() -> Self {
         Self(hex::encode(rand::random::<[u8; 32]>()))
     }

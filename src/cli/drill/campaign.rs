@@ -79,7 +79,7 @@ struct Told<'a> {
     /// Whether all were drilled, so that nothing is inferred.
     is_census: bool,
     seed: &'a str,
-    /// None: lifeboat drew it, and whoever ran it could have drawn again.
+    /// None: lifeboat drew it, and whoever ran it could have tried others.
     seed_from: Option<&'a str>,
     statement: String,
     /// Campaigns of this drill that began before, and how many of them state something.

@@ -25,7 +25,7 @@ pub struct CampaignStarted {
     /// One line of text.
     pub seed: String,
     /// Where the seed came from, in the words of whoever gave it; none: lifeboat drew it, so that the
-    /// operator could have drawn again.
+    /// operator could have tried others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed_from: Option<String>,
     /// In the order of the draw: as many as are wanted, or all there are.

@@ -45,7 +45,7 @@ pub fn campaign_text(
         None => Line {
             tone: Tone::Doubt,
             text: format!(
-                "  {:<16} lifeboat: operator-chosen, for whoever ran it could have drawn again \
+                "  {:<16} lifeboat: operator-chosen, for whoever ran it could have tried others \
                  (--seed takes somebody else's)",
                 "seed from"
             ),
@@ -54,10 +54,8 @@ pub fn campaign_text(
     if earlier.begun > 0 {
         let [begun, completed] =
             [earlier.begun, earlier.completed].map(|number| amount::count(number as u64));
-        let text = format!(
-            "  {:<16} {begun} campaigns of this drill, {completed} of them completed",
-            "earlier"
-        );
+        let said = format!("campaigns of this drill begun: {begun}, completed: {completed}");
+        let text = format!("  {:<16} {said}", "earlier");
         lines.push(Line { tone: Tone::Faint, text });
     }
     lines

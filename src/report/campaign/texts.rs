@@ -85,8 +85,8 @@ pub(in crate::report) const EN: Texts = Texts {
     seed_from: |from| {
         format!("The draw follows from a seed that, by the record, came from outside: {from}.")
     },
-    operator_chosen: "Operator-chosen: lifeboat drew the seed itself, so that whoever ran it could have \
-                      drawn again. Every campaign that was begun is on the ledger.",
+    operator_chosen: "Operator-chosen: lifeboat drew the seed itself, and nothing shows that whoever ran it did not \
+                      try others before this one was written down.",
     figures: "In figures",
     population: "Recovery points there were",
     drawn_figure: "Drawn and drilled",
@@ -140,8 +140,8 @@ pub(in crate::report) const EN: Texts = Texts {
         "This page is a rendering, not itself signed. It supports the evaluation of backup and recovery \
          controls; it does not by itself satisfy any.",
     ],
-    limit_operator: "The seed was drawn on the operator's own machine. That no other draw was thrown away \
-                     is shown only by the ledger, held against checkpoints that were kept elsewhere.",
+    limit_operator: "The seed was drawn on the operator's own machine. Who knew which recovery points are bad could \
+                     have tried seeds until none of these was drawn. Only a seed from outside rules that out.",
     limit_outside: "Where the seed came from is told in the operator's words. Compare it with what was handed over, \
                     and when: a seed that was known before the population was fixed leaves room to add recovery \
                     points until the draw pleases.",
@@ -168,7 +168,7 @@ pub(in crate::report) const ZH: Texts = Texts {
     unended: ["已中止", "未结束"],
     contradicted: "台账与本次抽样相矛盾。请勿采信本页内容：",
     seed_from: |from| format!("抽样由种子确定；按记录，种子来自外部：{from}。"),
-    operator_chosen: "种子由运维方自选：由 lifeboat 自行生成，运行者可以重新抽取。凡已开始的抽样均记入台账。",
+    operator_chosen: "种子由运维方自选：由 lifeboat 自行生成，无法证明运行者在写入记录之前未曾试用其他种子。",
     figures: "数字概览",
     population: "当时的恢复点总数",
     drawn_figure: "抽取并演练",
@@ -217,7 +217,8 @@ pub(in crate::report) const ZH: Texts = Texts {
         "本页是台账内容的呈现，自身未经签名。本报告可为备份与恢复控制措施的测评提供支持，但不能单独构成\
          对任何要求的符合。",
     ],
-    limit_operator: "种子在运维方自己的机器上生成。是否曾舍弃其他抽样，只能由台账与留存于他处的检查点比对来说明。",
+    limit_operator: "种子在运维方自己的机器上生成。若事先知道哪些恢复点已损坏，可以反复试用种子，直到不抽中它们。\
+                     只有来自外部的种子才能排除这种可能。",
     limit_outside: "种子来源由运维方自行陈述。请与实际交付的内容及时间核对：若种子在总体确定之前已为人所知，\
                     则可能通过增加恢复点来左右抽样结果。",
 };
