@@ -107,6 +107,54 @@ fn a_check_that_does_not_hold_and_a_missing_engine_are_told_apart() {
     assert_eq!(outcome(&report, "start of orders"), "not-run", "{report:#}");
 }
 
+#[test]
+fn an_upgrade_is_rehearsed_and_says_so_and_is_no_proof_for_the_points_own_engine() {
+    let server = Server::start(15);
+    let bench = shop(&server);
+    bench.backup();
+    let upgrade = "[[upgrade]]\nsource = \"orders\"\nversion = \"17\"\n";
+    bench.write(
+        "drills/upgrade.toml",
+        format!("policy = \"acme/shop\"\nname = \"upgrade\"\ncontrols = true\n\n{upgrade}"),
+    );
+    let rehearse = || bench.run(&["drill", "acme/shop/upgrade", "--json"]);
+    let missing = rehearse().exits(5).json();
+    assert!(missing.to_string().contains("install postgresql-17"), "{missing:#}");
+
+    let bin = servers::postgres::bin(17);
+    let engine = format!(
+        "[[engine]]\nkind = \"postgres\"\nversion = \"17\"\npath = \"{}\"\n\n[signing]",
+        bin.display()
+    );
+    bench.edit("lifeboat.toml", "[signing]", &engine);
+    let rehearsed = rehearse().exits(0).json();
+    assert_eq!(rehearsed["parts"]["intact"], "yes", "{rehearsed:#}");
+    let status = || bench.run(&["status", "--json"]).json().to_string();
+    assert!(status().contains("\"upgrade\":true"), "{}", status());
+
+    // A view, which the newer version tells in other words.
+    server.psql("shop", "CREATE VIEW large AS SELECT orders.id FROM orders WHERE orders.id > 400");
+    bench.backup();
+    let drilled = bench.run(&["drill", "acme/shop/weekly", "--json"]).exits(0).json();
+    assert_eq!(drilled["parts"]["intact"], "yes", "{drilled:#}");
+    let told = bench.run(&["drill", "acme/shop/upgrade"]).exits(0).stdout;
+    for word in
+        ["upgrade rehearsal", "orders on major version 17", "in other words", "view public.large"]
+    {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    for (language, word) in [("en", "upgrade rehearsal"), ("zh", "升级演练")] {
+        let page = bench.run(&["report", "drill", "shop", "--lang", language]).exits(0).stdout;
+        assert!(page.contains(word) && page.contains("view public.large"), "{language}");
+    }
+    let log = bench.run(&["ledger", "log", "shop"]).stdout;
+    assert!(log.contains("an upgrade rehearsal"), "{log}");
+    // The last word of the point is its own engine's.
+    let shown = bench.run(&["status", "--json"]).json();
+    let shown = shown.as_array().map_or(&shown, |all| &all[0]);
+    assert_eq!(shown["last_drill"]["drill"], "weekly", "{shown:#}");
+}
+
 /// How one assertion of a drill ended.
 fn outcome<'a>(report: &'a Value, name: &str) -> &'a str {
     let checks = report["checks"].as_array().unwrap();

@@ -13,3 +13,5 @@ mod servers;
 mod sound;
 #[path = "postgres_recovery/unable.rs"]
 mod unable;
+#[path = "postgres_recovery/upgrade.rs"]
+mod upgrade;

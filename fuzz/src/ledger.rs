@@ -155,6 +155,7 @@ fn finished(drill: &Drill, details: Digest) -> DrillFinished {
         named: false,
         searched_for: None,
         draw: None,
+        upgrade: drill.sources.iter().any(|source| source.upgraded.is_some()),
     }
 }
 

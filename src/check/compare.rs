@@ -59,6 +59,47 @@ pub fn compare(kind: Kind, captured: &Fingerprint, restored: &Fingerprint) -> Ou
     Outcome::of(compared, places)
 }
 
+/// Compares as [`compare`] does where the restored side is of a newer major version: definitions that
+/// this one tells in other words (`is_retold`) are left out where both sides have the object, and named.
+pub fn compare_upgraded(
+    kind: Kind,
+    captured: &Fingerprint,
+    restored: &Fingerprint,
+    is_retold: impl Fn(&str) -> bool,
+) -> (Outcome, Vec<String>) {
+    let differs = |object: &&String| {
+        let is = restored.schema.get(*object);
+        is.is_some_and(|is| captured.schema.get(*object) != Some(is)) && is_retold(object)
+    };
+    let retold: Vec<String> = captured.schema.keys().filter(differs).cloned().collect();
+    let (mut was, mut is) = (captured.clone(), restored.clone());
+    for object in &retold {
+        was.schema.remove(object);
+        is.schema.remove(object);
+    }
+    let outcome = match compare(kind, &was, &is) {
+        Outcome::Held { .. } if !retold.is_empty() => {
+            Outcome::not_run(Why::Retold, told_otherwise(&retold))
+        }
+        outcome => outcome,
+    };
+    (outcome, retold)
+}
+
+/// Names of definitions that are listed.
+const MOST_RETOLD: usize = 10;
+
+fn told_otherwise(retold: &[String]) -> String {
+    let listed = retold.iter().take(MOST_RETOLD).cloned().collect::<Vec<_>>().join(", ");
+    let more = retold.len().saturating_sub(MOST_RETOLD);
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    format!(
+        "rows and all else are equal, and {} definitions are told in other words by the newer version, \
+         so that they cannot be compared: {listed}{more}",
+        retold.len()
+    )
+}
+
 fn of_other_version(kind: Kind, captured: &Fingerprint) -> Option<Outcome> {
     let (was, is) = (captured.version, kind.fingerprint_version());
     let what_to_do = match was.cmp(&is) {
@@ -112,6 +153,30 @@ mod tests {
 
         let Outcome::Held { compared } = compare(Kind::Sqlite, &print, &print) else { panic!() };
         assert_eq!(compared.get(), 7);
+    }
+
+    #[test]
+    fn a_newer_version_may_tell_views_otherwise_and_nothing_else() {
+        let captured =
+            print(Kind::Postgres, &[("a", 3, "x")], &[("view v", "long"), ("table a", "t")]);
+        let is_view = |object: &str| object.starts_with("view ");
+        let upgraded =
+            |restored: &Fingerprint| compare_upgraded(Kind::Postgres, &captured, restored, is_view);
+
+        assert_eq!(upgraded(&captured), (Outcome::of(3, []), vec![]));
+        let retold =
+            print(Kind::Postgres, &[("a", 3, "x")], &[("view v", "short"), ("table a", "t")]);
+        let (outcome, named) = upgraded(&retold);
+        assert!(matches!(outcome, Outcome::NotRun(NotRun { why: Why::Retold, .. })), "{outcome:?}");
+        assert_eq!(named, ["view v"]);
+        for (parts, schema) in [
+            (("a", 3, "y"), [("view v", "short"), ("table a", "t")]),
+            (("a", 3, "x"), [("view w", "short"), ("table a", "t")]),
+            (("a", 3, "x"), [("view v", "short"), ("table a", "u")]),
+        ] {
+            let (outcome, _) = upgraded(&print(Kind::Postgres, &[parts], &schema));
+            assert!(matches!(outcome, Outcome::Broke(_)), "{parts:?} {schema:?}: {outcome:?}");
+        }
     }
 
     #[test]

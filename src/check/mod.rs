@@ -16,7 +16,7 @@ mod plan;
 mod then;
 mod verdict;
 
-pub use compare::compare;
+pub use compare::{compare, compare_upgraded};
 pub use expect::{Judged, expect};
 pub use files::files;
 pub use files_in::files_in;

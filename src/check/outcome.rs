@@ -55,6 +55,9 @@ pub enum Why {
     /// No exact point could be had at capture, so that rows cannot be equal; whatever else was
     /// captured is.
     NoExactPoint,
+    /// Everything is equal but definitions that another major version tells in other words, as an
+    /// upgrade rehearsal meets them.
+    Retold,
     /// There was not one thing to look at.
     NothingToCompare,
     /// It was reported more than once.

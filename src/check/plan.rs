@@ -114,6 +114,8 @@ pub struct Plan {
     objectives: Objectives,
     /// Sources whose equality the policy does not require where it cannot be had, and why not.
     waived: BTreeMap<Name, String>,
+    /// Sources that are brought up on a newer major version than their own.
+    upgraded: BTreeSet<Name>,
 }
 
 impl Plan {
@@ -131,6 +133,7 @@ impl Plan {
             controls: Vec::new(),
             objectives,
             waived: BTreeMap::new(),
+            upgraded: BTreeSet::new(),
         };
         for (source, kind) in sources {
             plan.sources += 1;
@@ -187,6 +190,17 @@ impl Plan {
     /// Why equality of `source` is not required where no exact point could be had; none where it is.
     pub fn waiver(&self, source: &Name) -> Option<&str> {
         self.waived.get(source).map(String::as_str)
+    }
+
+    /// The same, with these sources brought up on a newer major version.
+    pub fn upgrading<'a>(mut self, sources: impl IntoIterator<Item = &'a Name>) -> Self {
+        self.upgraded.extend(sources.into_iter().cloned());
+        self
+    }
+
+    /// Whether `source` is brought up on a newer major version.
+    pub fn upgrades(&self, source: &Name) -> bool {
+        self.upgraded.contains(source)
     }
 
     /// Every declared assertion, in the order in which they run.

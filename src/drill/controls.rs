@@ -32,7 +32,7 @@ pub(super) fn run(bench: &Bench, up: &mut [Up], down: &[Down], rehearsal: &mut R
 /// A control proves nothing where its assertion did not hold before.
 fn baseline(control: &Control, rehearsal: &Rehearsal) -> Option<ControlOutcome> {
     match rehearsal.outcomes.get(&control.must_fail) {
-        Some(Outcome::Held { .. }) => None,
+        Some(Outcome::Held { .. } | Outcome::NotRun(NotRun { why: Why::Retold, .. })) => None,
         _ => Some(not_run(Why::Skipped, format!("{} did not hold before it", control.must_fail))),
     }
 }

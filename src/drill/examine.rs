@@ -130,7 +130,7 @@ impl Bench {
     }
 
     fn bring_up(&self, name: Name, begun: Begun) -> Result<Up, Trouble> {
-        let Begun { source, capture, ready } = begun;
+        let Begun { source, capture, onto, ready } = begun;
         let data = real_folder(self.fetched.request.to.join(name.as_str()))?;
         let mut recovered = match ready {
             Some(ready) => ready?.recover(&data, &self.scratch)?,
@@ -138,7 +138,7 @@ impl Bench {
         };
         // Recovery ends with an answer, not with a process that runs.
         recovered.first_answer()?;
-        Ok(Up { name, source, capture, data, recovered })
+        Ok(Up { name, source, capture, onto, data, recovered })
     }
 
     /// The restore rung: everything on the scratch disk, read back, is what the trees record.
@@ -188,7 +188,7 @@ pub(super) fn joined(confinements: impl Iterator<Item = String>) -> Option<Strin
 /// Stops every source; one that does not end leaves its start in doubt.
 fn stop(up: Vec<Up>, rehearsal: &mut Rehearsal) -> Vec<Down> {
     let mut down = Vec::new();
-    for Up { name, source, capture, data, recovered } in up {
+    for Up { name, source, capture, data, recovered, .. } in up {
         if let Err(trouble) = recovered.stop() {
             let id = Id::Start(name.clone());
             let outcome = Outcome::of_trouble(&id, &trouble);

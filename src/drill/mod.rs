@@ -41,7 +41,7 @@ use crate::ground::ids::RunId;
 use crate::ledger::record::{DrillFinished, Record, Word};
 use crate::ledger::{canonical, details};
 use crate::policy::sources::Equality;
-use crate::policy::{Drill, Policy, Setup};
+use crate::policy::{Drill, Policy, Setup, Upgrade};
 use crate::repo;
 use crate::sandbox::{self, Scratch};
 use crate::source::Kind;
@@ -93,6 +93,11 @@ impl Request<'_> {
         self.setup.site.scratch.max.map(|size| size.0)
     }
 
+    /// What is brought up on a newer major version than its own; usually nothing.
+    fn upgrades(&self) -> &[Upgrade] {
+        self.drill.map_or(&[][..], |drill| &drill.upgrades)
+    }
+
     /// Everything this drill declares, before anything runs.
     fn plan(&self) -> Plan {
         let checks = self.drill.map_or(&[][..], |drill| &drill.checks);
@@ -107,6 +112,7 @@ impl Request<'_> {
             objectives,
             self.drill.is_some_and(|drill| drill.controls),
         )
+        .upgrading(self.upgrades().iter().map(|one| &one.source))
         .waiving(self.policy.sources.iter().filter_map(|source| match &source.equality {
             Equality::Required => None,
             Equality::NotRequired { reason } => Some((&source.name, reason.as_str())),

@@ -48,7 +48,7 @@ pub async fn search_back(
     rooms: &Rooms,
     stop: &AtomicBool,
 ) -> Option<Searched> {
-    if request.wanted != Wanted::Latest || !failed.finished.parts.refute_the_snapshot() {
+    if request.wanted != Wanted::Latest || !failed.finished.refutes_the_snapshot() {
         return None;
     }
     let mut searched = Searched { older: 0, tried: 0, found: None, ended: None };

@@ -29,6 +29,8 @@ pub(super) struct Starting {
 pub(super) struct Begun {
     pub(super) source: Box<dyn Source>,
     pub(super) capture: Capture,
+    /// The newer major version that it is to come up on, in an upgrade rehearsal.
+    pub(super) onto: Option<u32>,
     /// None for a kind that has nothing to make ready.
     pub(super) ready: Option<Result<Box<dyn Ready>, Trouble>>,
 }
@@ -45,14 +47,19 @@ pub(super) fn prepare(
     rooms: &Rooms,
 ) -> Preparing {
     let sources = request.policy.sources.iter();
-    let held: Vec<_> =
-        sources.map(|settings| (settings.clone(), held(settings, manifest))).collect();
+    let upgrades = request.upgrades();
+    let onto = |settings: &SourceSettings| {
+        upgrades.iter().find(|one| one.source == settings.name).map(|one| one.major)
+    };
+    let held: Vec<_> = sources
+        .map(|settings| (settings.clone(), onto(settings), held(settings, manifest)))
+        .collect();
     let (host, scratch) = (rooms.host.clone(), scratch.clone());
     let span = tracing::Span::current();
     Preparing(tokio::task::spawn_blocking(move || {
         span.in_scope(|| {
-            let each = held.into_iter().map(|(settings, held)| Starting {
-                begun: held.map(|capture| begin(&settings, capture, &host, &scratch)),
+            let each = held.into_iter().map(|(settings, onto, held)| Starting {
+                begun: held.and_then(|capture| begin(&settings, onto, capture, &host, &scratch)),
                 name: settings.name,
             });
             each.collect()
@@ -73,10 +80,20 @@ impl Preparing {
     }
 }
 
-fn begin(settings: &SourceSettings, capture: Capture, host: &Host, scratch: &Scratch) -> Begun {
-    let source = source::of(settings, host);
+fn begin(
+    settings: &SourceSettings,
+    onto: Option<u32>,
+    capture: Capture,
+    host: &Host,
+    scratch: &Scratch,
+) -> Result<Begun, &'static str> {
+    let source = match onto {
+        None => source::of(settings, host),
+        Some(major) => source::upgraded(settings, major, host)
+            .ok_or("this kind of source cannot be brought up on another major version")?,
+    };
     let ready = source.prepare(&capture, scratch).transpose();
-    Begun { source, capture, ready }
+    Ok(Begun { source, capture, onto, ready })
 }
 
 /// What was captured of a source, where that is what the policy declares today.

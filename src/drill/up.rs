@@ -8,7 +8,7 @@ use super::Rehearsal;
 use super::examine::whole;
 use crate::check::{self, Id, NotRun, Outcome, Why};
 use crate::ground::ids::Name;
-use crate::ledger::details::{self, Finding, PartCompared, SourceRecovered, Waived};
+use crate::ledger::details::{self, Finding, PartCompared, SourceRecovered, Upgraded, Waived};
 use crate::restore::Compared;
 use crate::source::{self, Capture, Fingerprint, Place, Recovered, Source};
 
@@ -17,6 +17,8 @@ pub(super) struct Up {
     pub(super) name: Name,
     pub(super) source: Box<dyn Source>,
     pub(super) capture: Capture,
+    /// The newer major version that it came up on, in an upgrade rehearsal.
+    pub(super) onto: Option<u32>,
     pub(super) data: PathBuf,
     pub(super) recovered: Box<dyn Recovered>,
 }
@@ -35,13 +37,22 @@ impl Up {
         let begun = Instant::now();
         let id = Id::Equality(self.name.clone());
         let restored = self.recovered.fingerprint();
+        let mut retold = Vec::new();
         let outcome = match &restored {
+            Ok(restored) if self.onto.is_some() => {
+                let Capture { kind, fingerprint, .. } = &self.capture;
+                let is_retold = |object: &str| self.capture.is_retold(object);
+                let compared = check::compare_upgraded(*kind, fingerprint, restored, is_retold);
+                retold = compared.1;
+                compared.0
+            }
             Ok(restored) => self.equality(restored, content, rehearsal.plan.waiver(&self.name)),
             Err(trouble) => Outcome::of_trouble(&id, trouble),
         };
         let waived = self.waived(&outcome, rehearsal.plan.waiver(&self.name));
         let compared = self.compared(restored.ok().as_ref(), content);
-        rehearsal.sources.push(SourceRecovered { waived, ..compared });
+        let upgraded = self.onto.map(|major| Upgraded { major, retold });
+        rehearsal.sources.push(SourceRecovered { waived, upgraded, ..compared });
         rehearsal.settle(id, outcome, self.unit(), begun.elapsed());
     }
 
@@ -160,6 +171,7 @@ impl Up {
             captured_on: self.capture.host.clone(),
             served: self.capture.served.as_ref().map(served),
             waived: None,
+            upgraded: None,
             consistent_time: Some(self.capture.state_time()),
             entries: self.capture.entries,
             bytes: self.capture.bytes,

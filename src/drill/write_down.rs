@@ -181,6 +181,7 @@ fn line(
         named: matches!(request.wanted, Wanted::Named(_)),
         searched_for: request.wanted.searched_for(),
         draw: request.wanted.draw(),
+        upgrade: !request.upgrades().is_empty(),
     }
 }
 

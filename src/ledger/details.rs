@@ -144,6 +144,9 @@ pub struct SourceRecovered {
     /// That its rows were not compared, and the policy does not require it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waived: Option<Waived>,
+    /// That it was brought up on a newer major version than its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgraded: Option<Upgraded>,
     /// The moment whose state was captured; what a replica was behind is taken off.
     pub consistent_time: Option<Timestamp>,
     pub entries: u64,
@@ -158,6 +161,15 @@ pub struct Waived {
     pub reason: String,
     /// Why they could not be.
     pub why: String,
+}
+
+/// A source in an upgrade rehearsal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgraded {
+    /// The major version that it was brought up on.
+    pub major: u32,
+    /// Definitions that this version tells in other words, so that they were not compared.
+    pub retold: Vec<String>,
 }
 
 /// A server that was taken of several.

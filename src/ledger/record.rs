@@ -291,9 +291,9 @@ pub fn found_damaged(records: &[Record]) -> HashMap<Digest, u64> {
             }
             Body::DrillFinished(drill) => {
                 let Some(snapshot) = drill.about() else { continue };
-                if drill.parts.prove_the_snapshot() {
+                if drill.proves_the_snapshot() {
                     found.remove(&snapshot);
-                } else if drill.parts.restorable == Answer::No {
+                } else if drill.parts.restorable == Answer::No && !drill.upgrade {
                     found.insert(snapshot, record.seq);
                 }
             }

@@ -16,7 +16,7 @@ use super::expect::Expected;
 use super::leaf::{Pattern, Period, SnapshotPrefix, Words, Zone};
 use super::plan::{
     Asks, Assertion, CheckSettings, Drill, FilesAsked, Hooks, Limits, Objectives, Pick, Policy,
-    Query, Retention,
+    Query, Retention, Upgrade,
 };
 use super::raw;
 use super::redis;
@@ -400,6 +400,11 @@ pub(super) fn drill(raw: raw::Drill, of: &Policy, zone: &Zone, root: &Path) -> D
             raw::Pick::Random(size) => Pick::Random(size),
         },
         controls: raw.controls,
+        upgrades: raw
+            .upgrade
+            .into_iter()
+            .map(|raw::Upgrade { source, version }| Upgrade { source, major: version.number() })
+            .collect(),
         independent: raw.independent,
         checks: raw.check.into_iter().filter_map(|raw| check(raw, root)).collect(),
     }

@@ -13,6 +13,7 @@ use super::candidates::{Candidates, Primary, Servers};
 use super::expect::Expectation;
 use super::plan::{
     Asks, Assertion, CheckSettings, Drill, FilesAsked, Limits, Pick, Policy, Query, Retention,
+    Upgrade,
 };
 use super::raw::Locale;
 use super::schedule::Schedule;
@@ -289,6 +290,10 @@ fn drill_value(drill: &Drill) -> Value {
     // Those that do without stay what they were.
     if drill.independent {
         told["independent"] = true.into();
+    }
+    if !drill.upgrades.is_empty() {
+        let one = |one: &Upgrade| json!({ "source": one.source, "version": one.major });
+        told["upgrade"] = drill.upgrades.iter().map(one).collect();
     }
     told
 }

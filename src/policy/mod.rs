@@ -40,7 +40,7 @@ pub use self::expect::{Expectation, ExpectedFiles};
 pub use self::load::{Caller, load, load_for};
 pub use self::plan::{
     Asks, Assertion, CheckSettings, Drill, FilesAsked, Hooks, Limits, Objectives, Pick, Policy,
-    Query, Retention,
+    Query, Retention, Upgrade,
 };
 pub use self::raw::{Locale, TargetKind};
 pub use self::schedule::{Cron, Schedule};

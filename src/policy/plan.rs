@@ -145,7 +145,16 @@ pub struct Drill {
     pub controls: bool,
     /// Restore once more, by other programs, and compare totals.
     pub independent: bool,
+    /// Sources that are brought up on a newer major version than their own; usually none.
+    pub upgrades: Vec<Upgrade>,
     pub checks: Vec<CheckSettings>,
+}
+
+/// A source of kind postgres, brought up on a newer major version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade {
+    pub source: Name,
+    pub major: u32,
 }
 
 /// Which recovery point is rehearsed.

@@ -485,6 +485,9 @@ pub(super) struct Drill {
     /// Prove that the checks can fail (default: false)
     #[serde(default)]
     pub controls: bool,
+    /// Rehearse an upgrade: these sources are brought up on a newer major version
+    #[serde(default)]
+    pub upgrade: Vec<Upgrade>,
     /// Restore once more with stock restic and the engines' own clients, and compare totals (default:
     /// false)
     #[serde(default)]
@@ -543,6 +546,16 @@ impl MysqlSeries {
             Self::V9_7 => "9.7",
         }
     }
+}
+
+/// A source that is brought up on a newer major version than its own
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Upgrade {
+    /// One of the policy's, of kind postgres
+    pub source: Name,
+    /// The major version to rehearse on
+    pub version: PostgresMajor,
 }
 
 impl PostgresMajor {

@@ -260,8 +260,34 @@ fn one_drill(policies: &Policies, drill: &mut Document) {
     unique_within(drill, "/check", "name");
     known_name(drill, "/policy", "policy", &policies.names);
     let sources = drill.text_at("/policy").and_then(|policy| policies.sources.get(policy));
+    unique_within(drill, "/upgrade", "source");
+    if drill.length_of("/upgrade") > 0 && drill.value["independent"] == true {
+        let hint = "make two drills of it: other programs restore onto the source's own version";
+        drill.error("/independent", "an upgrade that is restored independently", hint.to_owned());
+    }
+    if drill.length_of("/upgrade") > 0 && drill.stands("/pick/random") {
+        let hint = "make two drills of it: what is drawn says how many points come back on their own \
+                    engine";
+        drill.error("/pick/random", "an upgrade in a sampling campaign", hint.to_owned());
+    }
+    for index in 0..drill.length_of("/upgrade") {
+        upgrade(sources, drill, &format!("/upgrade/{index}/source"));
+    }
     for index in 0..drill.length_of("/check") {
         checks::check(sources, drill, &format!("/check/{index}"));
+    }
+}
+
+/// Adds what is wrong with the source at `place` that a drill brings up on a newer version.
+fn upgrade(sources: Option<&Sources>, drill: &mut Document, place: &str) {
+    let Some(sources) = sources else { return };
+    known_name(drill, place, "source", &sources.names);
+    let facts = drill.text_at(place).and_then(|name| sources.facts.get(name));
+    let kind = facts.and_then(|facts| facts.kind.clone());
+    if let Some(kind) = kind.filter(|kind| kind != "postgres") {
+        let hint = "only sources of kind postgres are brought up on a newer major version: of the \
+                    others lifeboat works with one series each";
+        drill.error(place, format!("a source of {kind} in an upgrade"), hint.to_owned());
     }
 }
 

@@ -940,6 +940,39 @@ fn checks_by_programs_name_them_by_their_path_and_nothing_else() {
 }
 
 #[test]
+fn an_upgrade_names_a_source_of_postgres_and_a_version_that_lifeboat_works_with() {
+    let policy = format!("{POLICY}{SERVER}");
+    let upgrade = |source: &str, version: &str| {
+        format!("{DRILL}\n[[upgrade]]\nsource = \"{source}\"\nversion = \"{version}\"\n")
+    };
+    let bench = Bench::new(SITE, &policy, &upgrade("ledger", "17"));
+    let setup = bench.load().map_err(|found| found.render(false)).unwrap();
+    let ledger = "ledger".parse().unwrap();
+    assert_eq!(setup.drills[0].upgrades, [Upgrade { source: ledger, major: 17 }]);
+    let effective = setup.effective(&setup.policies[0])["drills"][0].clone();
+    assert_eq!(effective["upgrade"], json!([{ "source": "ledger", "version": 17 }]));
+    let usual = Bench::new(SITE, &policy, DRILL).load().unwrap();
+    assert_eq!(usual.effective(&usual.policies[0])["drills"][0].get("upgrade"), None);
+
+    for (drill, what) in [
+        (upgrade("orders", "17"), "a source of sqlite in an upgrade"),
+        (upgrade("ledgr", "17"), "did you mean \"ledger\""),
+        (upgrade("ledger", "16"), "allowed: 15, 17, 18"),
+        (
+            upgrade("ledger", "17").replacen("schedule", "independent = true\nschedule", 1),
+            "independently",
+        ),
+        (
+            upgrade("ledger", "17").replacen("schedule", "pick = { random = 3 }\nschedule", 1),
+            "campaign",
+        ),
+    ] {
+        let shown = Bench::new(SITE, &policy, &drill).shown();
+        assert!(shown.contains(what), "{what}: {shown}");
+    }
+}
+
+#[test]
 fn an_independent_restore_is_declared_and_drills_without_one_stay_what_they_were() {
     let drill = |text: &str| {
         let setup = Bench::new(SITE, POLICY, text).load().unwrap();

@@ -17,6 +17,14 @@ pub(super) const TEXTS: Texts = Texts {
              was compared equals what had been captured, and every declared check held."
         )
     },
+    passed_in_part: |point| {
+        format!(
+            "The recovery point of {point} was restored in a scratch environment and everything that \
+             was compared equals what had been captured, but not everything could be compared: the \
+             reason stands beside the part that is not applicable."
+        )
+    },
+    is_upgrade: "This is an upgrade rehearsal.",
     failed: |parts| format!("This recovery does not do what was promised. Answered no: {parts}."),
     undecided: |parts| {
         format!("This drill could not decide, and that is not a pass. Not answered: {parts}.")
@@ -101,6 +109,14 @@ pub(super) const TEXTS: Texts = Texts {
     taken_from_replica: |host, lag| format!("from the replica {host}, at most {lag} behind"),
     taken_from_primary: |host| format!("from {host}, which is no replica"),
     passed_over: |host, why| format!("{host} did not qualify: {why}"),
+    upgraded: |major| {
+        format!(
+            "upgrade rehearsal: brought up on major version {major}; no proof for its own engine"
+        )
+    },
+    retold: |objects| {
+        format!("told in other words by the newer version, so not compared: {objects}")
+    },
     equality_not_required: |reason, why| {
         format!("rows were not compared, which the policy does not require: {reason} ({why})")
     },
@@ -219,6 +235,10 @@ pub(super) const TEXTS: Texts = Texts {
                         fail.",
     limit_not_latest: "The newest recovery point was not the one rehearsed; data age is therefore \
                        not judged.",
+    limit_upgrade: "Data was brought up on a newer major version than its own. That it comes back on its \
+                    own is shown by other drills.",
+    limit_in_part: "What could not be compared is not known to be equal, and the recovery point does not \
+                    count as proven.",
     limit_incomplete: "The recovery point is incomplete: the items listed above cannot be recovered \
                        from it.",
     limit_foreign: "The recovery point was not made by lifeboat. There is no fingerprint from \

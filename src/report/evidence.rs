@@ -8,6 +8,7 @@ use super::{Lang, amount};
 use crate::ground::size::ByteSize;
 use crate::ledger::details::{
     Check, CheckOutcome, Control, Finding, NotCovered, PartCompared, Served, SourceRecovered,
+    Upgraded,
 };
 
 /// More equal parts of one source than this are counted instead of listed.
@@ -43,6 +44,7 @@ pub(super) fn source(found: &SourceRecovered, texts: &Texts, lang: Lang) -> Sour
     if let Some(served) = &found.served {
         about.extend(taken_from(served, texts));
     }
+    about.extend(found.upgraded.iter().flat_map(|upgraded| rehearsed(upgraded, texts)));
     let waived = found.waived.as_ref();
     about.extend(waived.map(|one| (texts.equality_not_required)(&one.reason, &one.why)));
     about.extend(found.consistent_time.map(|time| (texts.as_of)(&amount::utc(time))));
@@ -56,6 +58,13 @@ pub(super) fn source(found: &SourceRecovered, texts: &Texts, lang: Lang) -> Sour
         parts: listed.map(|compared| part(compared, texts)).collect(),
         more_equal: (beyond > 0).then(|| (texts.more_equal)(&amount::count(beyond as u64))),
     }
+}
+
+/// What an upgrade rehearsal brought a source up on, and what it could not compare.
+fn rehearsed(upgraded: &Upgraded, texts: &Texts) -> Vec<String> {
+    let Upgraded { major, retold } = upgraded;
+    let retold = (!retold.is_empty()).then(|| (texts.retold)(&retold.join(", ")));
+    std::iter::once((texts.upgraded)(&major.to_string())).chain(retold).collect()
 }
 
 /// Which server was asked, and why not those before it.

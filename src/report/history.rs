@@ -18,7 +18,8 @@ pub(super) struct EarlierView {
     pub checks: String,
 }
 
-/// The drills before this one, newest first, without those of a search or a campaign.
+/// The drills before this one, newest first, without those of a search or a campaign; rehearsals of an
+/// upgrade among themselves.
 pub(super) fn earlier(
     finished: &DrillFinished,
     history: &[DrillFinished],
@@ -29,6 +30,7 @@ pub(super) fn earlier(
         .rev()
         .skip_while(|drill| drill.run != finished.run && contains(history, finished))
         .filter(|drill| drill.run != finished.run && !drill.is_part())
+        .filter(|drill| drill.upgrade == finished.upgrade)
         .take(EARLIER_LISTED)
         .map(|drill| row(drill, texts))
         .collect()

@@ -81,6 +81,10 @@ pub fn drill_text(finished: &DrillFinished, details: &Drill) -> Vec<Line> {
         fact(&mut lines, "compared", text);
     }
     for source in &details.sources {
+        if let Some(upgraded) = &source.upgraded {
+            let text = format!("{} on major version {}", source.source, upgraded.major);
+            fact(&mut lines, "upgrade rehearsal", text);
+        }
         if let Some(waived) = &source.waived {
             let text = format!("rows of {}: {}", source.source, waived.reason);
             fact(&mut lines, "not required", text);

@@ -204,6 +204,7 @@ fn details() -> Drill {
                 captured_on: "db1.acme.example".into(),
                 served: None,
                 waived: None,
+                upgraded: None,
                 consistent_time: Some(taken),
                 entries: 1,
                 bytes: 12_900_000,
@@ -221,6 +222,7 @@ fn details() -> Drill {
                 captured_on: "web1.acme.example".into(),
                 served: None,
                 waived: None,
+                upgraded: None,
                 consistent_time: Some(taken),
                 entries: 318,
                 bytes: 88_000_000,
@@ -269,6 +271,7 @@ fn finished(details: &Drill) -> DrillFinished {
         named: false,
         searched_for: None,
         draw: None,
+        upgrade: false,
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Texts {
     /// Pass, fail, inconclusive.
     pub words: [&'static str; 3],
     pub passed: fn(point: &str) -> String,
+    pub passed_in_part: fn(point: &str) -> String,
+    pub is_upgrade: &'static str,
     pub failed: fn(parts: &str) -> String,
     pub undecided: fn(parts: &str) -> String,
     /// For the customer's management, of a passed drill of the latest point.
@@ -82,6 +84,8 @@ pub(super) struct Texts {
     pub taken_from_replica: fn(host: &str, lag: &str) -> String,
     pub taken_from_primary: fn(host: &str) -> String,
     pub passed_over: fn(host: &str, why: &str) -> String,
+    pub upgraded: fn(major: &str) -> String,
+    pub retold: fn(objects: &str) -> String,
     pub equality_not_required: fn(reason: &str, why: &str) -> String,
     pub as_of: fn(time: &str) -> String,
     pub table_or_path: &'static str,
@@ -168,6 +172,8 @@ pub(super) struct Texts {
     pub limit_no_controls: &'static str,
     pub limit_not_latest: &'static str,
     pub limit_incomplete: &'static str,
+    pub limit_upgrade: &'static str,
+    pub limit_in_part: &'static str,
     pub limit_foreign: &'static str,
 
     pub verify: &'static str,

@@ -46,17 +46,26 @@ pub(super) fn sentence(finished: &DrillFinished, details: &Drill, texts: &Texts)
         names.join(texts.separator)
     };
     match (finished.verdict, &details.point) {
-        (Word::Pass, Some(point)) => (texts.passed)(&amount::utc(point.time)),
+        (Word::Pass, Some(point)) => {
+            let point = amount::utc(point.time);
+            let passed = match finished.parts.intact {
+                Answer::Yes => (texts.passed)(&point),
+                _ => (texts.passed_in_part)(&point),
+            };
+            if finished.upgrade { format!("{} {passed}", texts.is_upgrade) } else { passed }
+        }
         (Word::Pass, None) => texts.contradiction.to_owned(),
         (Word::Fail, _) => (texts.failed)(&named(Answer::No)),
         (Word::Inconclusive, _) => (texts.undecided)(&named(Answer::Unknown)),
     }
 }
 
-/// The sentence for the management: only on the evidence of a passed drill of the latest point.
+/// The sentence for the management: only on the evidence of a passed drill of the latest point, in which
+/// everything was compared, on its own engine.
 pub(super) fn disaster(finished: &DrillFinished, details: &Drill, texts: &Texts) -> Option<String> {
     let latest = details.point.as_ref().is_some_and(|point| point.pick == "latest");
-    if finished.verdict != Word::Pass || !latest {
+    let is_proof = finished.verdict == Word::Pass && finished.proves_the_snapshot();
+    if !is_proof || !latest {
         return None;
     }
     let (recovery, age) = finished.recovery_ms.zip(finished.data_age_ms)?;
@@ -99,6 +108,9 @@ pub(super) fn limits(
     texts: &Texts,
 ) -> Vec<&'static str> {
     let mut limits = Vec::new();
+    limits.extend(finished.upgrade.then_some(texts.limit_upgrade));
+    let is_in_part = finished.parts.intact == Answer::NotApplicable;
+    limits.extend(is_in_part.then_some(texts.limit_in_part));
     if let Some(point) = &details.point {
         let mut when = |holds: bool, limit| limits.extend(holds.then_some(limit));
         when(!point.complete, texts.limit_incomplete);
@@ -139,6 +151,24 @@ mod tests {
         let mut oldest = sample::passed();
         oldest.details.point.as_mut().unwrap().pick = "oldest".into();
         assert!(!oldest.page(Lang::En).contains(promise));
+    }
+
+    #[test]
+    fn a_pass_without_everything_compared_and_an_upgrade_say_so_and_promise_nothing() {
+        let promise = "Had everything been lost";
+        let mut in_part = sample::passed();
+        in_part.finished.parts.intact = Answer::NotApplicable;
+        in_part.details.parts.intact = Answer::NotApplicable;
+        let page = in_part.page(Lang::En);
+        assert!(page.contains("not everything could be compared") && !page.contains(promise));
+        assert!(!page.contains("every declared check held"));
+        assert!(in_part.page(Lang::Zh).contains("未能全部比对"));
+
+        let mut upgrade = sample::passed();
+        upgrade.finished.upgrade = true;
+        let page = upgrade.page(Lang::En);
+        assert!(page.contains("This is an upgrade rehearsal.") && !page.contains(promise));
+        assert!(upgrade.page(Lang::Zh).contains("升级演练"));
     }
 
     #[test]

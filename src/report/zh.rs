@@ -16,6 +16,13 @@ pub(super) const TEXTS: Texts = Texts {
              全部声明的校验项均成立。"
         )
     },
+    passed_in_part: |point| {
+        format!(
+            "已将 {point} 的恢复点还原到隔离的演练环境，已比对的内容与备份采集时一致，\
+             但未能全部比对：原因见“不适用”的分项。"
+        )
+    },
+    is_upgrade: "本次为升级演练。",
     failed: |parts| format!("本次恢复未达到承诺的要求。未满足的分项：{parts}。"),
     undecided: |parts| format!("本次演练无法得出结论，不视为通过。未能判定的分项：{parts}。"),
     in_a_disaster: |recovery, age| {
@@ -92,6 +99,8 @@ pub(super) const TEXTS: Texts = Texts {
     taken_from_replica: |host, lag| format!("取自副本 {host}，最多落后 {lag}"),
     taken_from_primary: |host| format!("取自 {host}（非副本）"),
     passed_over: |host, why| format!("{host} 不符合条件：{why}"),
+    upgraded: |major| format!("升级演练：在主版本 {major} 上还原；不作为其原引擎的可恢复性证明"),
+    retold: |objects| format!("新版本以不同文字表述，因此未比对：{objects}"),
     equality_not_required: |reason, why| {
         format!("未逐行比对数据，策略声明不要求：{reason}（{why}）")
     },
@@ -198,6 +207,8 @@ pub(super) const TEXTS: Texts = Texts {
     ],
     limit_no_controls: "未进行对照试验，因此未能证明本次演练的校验项具备发现问题的能力。",
     limit_not_latest: "演练的不是最新恢复点，因此不对数据时效作出评价。",
+    limit_upgrade: "数据在比原引擎更新的主版本上还原；能否在原引擎上恢复由其他演练证明。",
+    limit_in_part: "未能比对的内容不能视为一致，该恢复点不作为已证明的恢复点。",
     limit_incomplete: "该恢复点不完整：上文所列项目无法由其恢复。",
     limit_foreign: "该恢复点不是由 lifeboat 生成，没有采集时的指纹，无法证明与原始数据一致。",
 

@@ -275,9 +275,9 @@ fn proven(records: &[Record], policy: &Name) -> HashMap<SnapshotId, u64> {
         if drill.policy != *policy {
             continue;
         }
-        if drill.parts.prove_the_snapshot() {
+        if drill.proves_the_snapshot() {
             proven.insert(id, record.seq);
-        } else if drill.parts.refute_the_snapshot() {
+        } else if drill.refutes_the_snapshot() {
             proven.remove(&id);
         }
     }

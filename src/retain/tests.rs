@@ -109,6 +109,7 @@ fn drill(seq: u64, snapshot: SnapshotId, restorable: Answer, intact: Answer) -> 
         named: false,
         searched_for: None,
         draw: None,
+        upgrade: false,
     };
     record(seq, Body::DrillFinished(finished))
 }
@@ -200,6 +201,17 @@ fn the_newest_that_a_drill_proved_stays_until_one_finds_it_broken() {
     let doubted = [&proven[..], &[drill(9, id(2), unknown, unknown)]].concat();
     assert_eq!(planned(&rules(1, 0), history(), &doubted).removed(), [id(3), id(1)]);
 
+    let upgrade = |seq, intact| {
+        let mut record = drill(seq, id(2), yes, intact);
+        let Body::DrillFinished(finished) = &mut record.event.body else { panic!() };
+        finished.upgrade = true;
+        record
+    };
+    // What a newer version makes of it says nothing of it on its own, neither way.
+    let rehearsed = [drill(7, id(3), yes, yes), upgrade(8, yes)];
+    assert_eq!(planned(&rules(1, 0), history(), &rehearsed).removed(), [id(2), id(1)]);
+    let failed = [&proven[..], &[upgrade(9, no)]].concat();
+    assert_eq!(planned(&rules(1, 0), history(), &failed).removed(), [id(3), id(1)]);
     let broken = [&proven[..], &[drill(9, id(2), yes, no)]].concat();
     assert_eq!(planned(&rules(1, 0), history(), &broken).removed(), [id(2), id(1)]);
 

@@ -59,6 +59,11 @@ impl Capture {
         self.server.as_ref()?.moment.unheld.as_deref()
     }
 
+    /// Whether another major version of its engine may tell the definition of `object` in other words.
+    pub fn is_retold(&self, object: &str) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| postgres::is_retold(cluster, object))
+    }
+
     /// Whether of each of its parts nothing was captured but itself.
     pub fn holds_nothing(&self) -> bool {
         self.bytes == 0 && self.fingerprint.parts.values().all(|part| part.rows <= 1)

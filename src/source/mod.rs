@@ -136,6 +136,14 @@ pub fn of(settings: &SourceSettings, host: &Host) -> Box<dyn Source> {
     }
 }
 
+/// The same, recovered on a newer major version than it was captured on; none of a kind that cannot.
+pub fn upgraded(settings: &SourceSettings, major: u32, host: &Host) -> Option<Box<dyn Source>> {
+    let SourceKind::Postgres(servers) = &settings.kind else { return None };
+    let name = settings.name.clone();
+    let source = postgres::Postgres::new(name, servers.clone(), host.postgres.clone());
+    Some(Box::new(source.onto(major)))
+}
+
 fn mysql_of(
     settings: &SourceSettings,
     product: mysql::Product,

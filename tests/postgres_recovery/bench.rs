@@ -37,6 +37,8 @@ pub struct Bench {
     pub folder: TempDir,
     pub capture: Capture,
     pub engines: Engines,
+    /// The newer version to recover on, where it is rehearsed.
+    pub onto: Option<u32>,
 }
 
 impl Bench {
@@ -72,7 +74,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         dump(&server, &names, folder.path());
         drop(_entered);
-        Self { runtime, folder, capture, engines: engines() }
+        Self { runtime, folder, capture, engines: engines(), onto: None }
     }
 
     /// A scratch below a folder of its own.
@@ -84,13 +86,19 @@ impl Bench {
     pub fn recover(&self, scratch: &Scratch) -> Result<Box<dyn Recovered>, Trouble> {
         let _entered = self.runtime.enter();
         let name = "orders".parse().unwrap();
-        prepare(&self.engines, &name, &self.capture, scratch)?.recover(self.folder.path(), scratch)
+        prepare(&self.engines, &name, &self.capture, self.onto, scratch)?
+            .recover(self.folder.path(), scratch)
     }
 
     /// Equality, as a drill judges it.
     pub fn equality(&self, recovered: &mut dyn Recovered) -> Outcome {
         let _entered = self.runtime.enter();
         match recovered.fingerprint() {
+            Ok(found) if self.onto.is_some() => {
+                let is_retold = |object: &str| self.capture.is_retold(object);
+                let captured = &self.capture.fingerprint;
+                check::compare_upgraded(Kind::Postgres, captured, &found, is_retold).0
+            }
             Ok(found) => check::compare(Kind::Postgres, &self.capture.fingerprint, &found),
             Err(trouble) => Outcome::of_trouble(&id(), &trouble),
         }

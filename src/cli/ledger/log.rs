@@ -65,12 +65,14 @@ fn outcome(body: &Body) -> Option<String> {
             checks_declared,
             searched_for,
             draw,
+            upgrade,
             ..
         }) => {
+            let upgrade = if *upgrade { ", an upgrade rehearsal" } else { "" };
             let search = searched_for.map_or("", |_| ", searching back after a fail");
             let draw =
                 draw.map_or_else(String::new, |draw| format!(", drawn by {}", draw.campaign));
-            format!("{checks_held} of {checks_declared} checks held{search}{draw}")
+            format!("{checks_held} of {checks_declared} checks held{search}{draw}{upgrade}")
         }
         Body::CampaignStarted(CampaignStarted { population, drawn, .. }) => {
             format!("{} of {population} recovery points drawn", drawn.len())

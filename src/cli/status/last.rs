@@ -17,6 +17,9 @@ pub(super) struct LastDrill {
     verdict: Word,
     /// Whether a person named its recovery point.
     pub(super) named: bool,
+    /// Whether it brought sources up on a newer major version.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    upgrade: bool,
     snapshot: Option<Digest>,
     recovery_seconds: Option<f64>,
     /// The newest older point that a search after it found to come back.
@@ -70,10 +73,16 @@ impl LastDrill {
             time: record.event.time,
             verdict: drill.verdict,
             named: drill.named,
+            upgrade: drill.upgrade,
             snapshot: drill.about(),
             recovery_seconds: drill.recovery_ms.map(|ms| ms as f64 / 1000.0),
             comes_back,
         }
+    }
+
+    /// Whether it says of the latest point, on its own engine, whether it comes back.
+    pub(super) fn is_of_the_latest(&self) -> bool {
+        !self.named && !self.upgrade
     }
 
     /// `weekly: FAIL at 2026-11-26 01:00:00Z (record 7)`.
@@ -92,7 +101,8 @@ impl LastDrill {
             Some(snapshot) => format!(" of snapshot {}, named by hand,", snapshot.short()),
             None => String::new(),
         };
-        format!("{name}{word}{of} at {time} (record {}){instead}", self.record)
+        let upgrade = if self.upgrade { " of an upgrade rehearsal" } else { "" };
+        format!("{name}{word}{of}{upgrade} at {time} (record {}){instead}", self.record)
     }
 }
 
@@ -107,10 +117,9 @@ pub(super) fn last_drills(records: &[Record], policy: &Policy) -> Vec<LastDrill>
         }
         if drill.searched_for.is_some() {
             searched.push((record.seq, drill));
-        } else if last
-            .iter()
-            .all(|newer| (&newer.drill, newer.named) != (&drill.drill, drill.named))
-        {
+        } else if last.iter().all(|newer| {
+            (&newer.drill, newer.named, newer.upgrade) != (&drill.drill, drill.named, drill.upgrade)
+        }) {
             let instead = searched.iter().find(|(_, older)| older.stands_in_for(drill.run));
             let instead = instead.and_then(|(seq, older)| ComesBack::of(*seq, older));
             last.push(LastDrill::of(record, drill, instead));

@@ -140,7 +140,11 @@ impl Stored {
         let mut stored = Self {
             damaged: damaged.collect(),
             last_verification: testimony.records.iter().rev().find_map(verified),
-            last_drill: drills.iter().find(|drill| !drill.named).or(drills.first()).cloned(),
+            last_drill: drills
+                .iter()
+                .find(|drill| drill.is_of_the_latest())
+                .or(drills.first())
+                .cloned(),
             drills,
             campaigns: last_campaigns(&testimony.records, policy),
             aborted: Aborted::since_success(&testimony.records, policy),

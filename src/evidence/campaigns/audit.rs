@@ -154,6 +154,10 @@ impl Audit<'_> {
             if drill.policy != *policy || drill.drill.as_ref() != Some(name) {
                 problems.push(format!("record {seq} is of another drill, {}", drill.policy));
             }
+            if drill.upgrade {
+                problems
+                    .push(format!("record {seq} is an upgrade rehearsal, which proves no point"));
+            }
             if seq < self.record.seq {
                 problems.push(format!("record {seq} drills what is drawn only later"));
             }

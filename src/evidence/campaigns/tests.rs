@@ -65,6 +65,7 @@ fn drilled(nth: u128, draw: Option<Draw>, snapshot: Digest, verdict: Word) -> [B
         named: false,
         searched_for: None,
         draw,
+        upgrade: false,
     };
     let (slot, policy_digest) = (None, Digest::ZERO);
     [

@@ -45,6 +45,10 @@ pub struct DrillFinished {
     /// The draw of a sampling campaign that it rehearsed: says nothing of the latest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draw: Option<Draw>,
+    /// Whether it brought sources up on a newer major version than their own: an upgrade rehearsal, which
+    /// says nothing of the point on its own engine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub upgrade: bool,
 }
 
 impl DrillFinished {
@@ -58,10 +62,20 @@ impl DrillFinished {
         self.searched_for.is_some() || self.draw.is_some()
     }
 
+    /// Whether it proves its snapshot good, on the engine that it was captured on.
+    pub fn proves_the_snapshot(&self) -> bool {
+        !self.upgrade && self.parts.prove_the_snapshot()
+    }
+
+    /// Whether it finds its snapshot broken: what a newer version makes of it is no fault of it.
+    pub fn refutes_the_snapshot(&self) -> bool {
+        !self.upgrade && self.parts.refute_the_snapshot()
+    }
+
     /// Whether it shows that an older point comes back in the place of the one that `failed` drilled. Of
     /// several that do the last on the ledger is of the newest point: a search goes on only to newer ones.
     pub fn stands_in_for(&self, failed: RunId) -> bool {
-        self.searched_for == Some(failed) && self.parts.prove_the_snapshot()
+        self.searched_for == Some(failed) && self.proves_the_snapshot()
     }
 }
 

@@ -1,5 +1,10 @@
 //! Grants as text that is the same wherever they were made.
 
+use super::session::SPOKEN;
+
+/// The version that knows this privilege first, and grants it to owners.
+const FIRST_WITH_MAINTAIN: u32 = 17;
+
 /// SQL for the grants in the column `acl` of an object whose owner is `owner` and whose kind is
 /// `kind`, a letter of `acldefault()`: by names, in order, defaults written out. A dump leaves
 /// defaults out, and a restored object has none written down.
@@ -15,7 +20,8 @@ pub(super) fn exploded(acl: &str) -> String {
            g.privilege_type, CASE WHEN g.is_grantable THEN '*' ELSE '' END, {grantor}), ',' \
            ORDER BY g.grantee <> 0, {grantee} COLLATE \"C\", g.privilege_type COLLATE \"C\", \
            {grantor} COLLATE \"C\", g.is_grantable), '') \
-         FROM aclexplode({acl}) g)"
+         FROM aclexplode({acl}) g
+         WHERE g.privilege_type <> 'MAINTAIN' OR {SPOKEN} >= {FIRST_WITH_MAINTAIN})"
     )
 }
 

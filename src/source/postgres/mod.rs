@@ -64,18 +64,35 @@ pub fn file_of(database: &str) -> String {
     entries::file_of(database, "dump")
 }
 
+/// Whether another major version tells the definition of an object of `capture` in other words, though
+/// it is the same: how views are deparsed, what an extension's version is, what publications can.
+pub(super) fn is_retold(cluster: &Cluster, object: &str) -> bool {
+    const KINDS: [&str; 4] = ["view ", "materialized view ", "extension ", "publication "];
+    let within = cluster.databases.iter().filter_map(|database| {
+        object.strip_prefix(&*names::readable(&database.name))?.strip_prefix(": ")
+    });
+    within.into_iter().any(|object| KINDS.iter().any(|kind| object.starts_with(kind)))
+}
+
 /// A source of `kind = "postgres"`.
 #[derive(Debug, Clone)]
 pub struct Postgres {
     name: Name,
     servers: Servers<ServerSettings>,
     engines: Engines,
+    /// The major version to recover on, where that is not the captured one.
+    onto: Option<u32>,
 }
 
 impl Postgres {
     /// The source `name` of a policy; `engines` are this host's programs.
     pub fn new(name: Name, servers: impl Into<Servers<ServerSettings>>, engines: Engines) -> Self {
-        Self { name, servers: servers.into(), engines }
+        Self { name, servers: servers.into(), engines, onto: None }
+    }
+
+    /// The same, recovered on the newer `major`: an upgrade rehearsal.
+    pub fn onto(self, major: u32) -> Self {
+        Self { onto: Some(major), ..self }
     }
 }
 
@@ -114,7 +131,7 @@ impl Source for Postgres {
         capture: &Capture,
         scratch: &Scratch,
     ) -> Result<Option<Box<dyn Ready>>, Trouble> {
-        prepare(&self.engines, &self.name, capture, scratch).map(Some)
+        prepare(&self.engines, &self.name, capture, self.onto, scratch).map(Some)
     }
 
     fn recover(
@@ -123,6 +140,6 @@ impl Source for Postgres {
         data: &Path,
         scratch: &Scratch,
     ) -> Result<Box<dyn Recovered>, Trouble> {
-        prepare(&self.engines, &self.name, capture, scratch)?.recover(data, scratch)
+        prepare(&self.engines, &self.name, capture, self.onto, scratch)?.recover(data, scratch)
     }
 }

@@ -50,6 +50,12 @@ const PINNED: [(&str, &str); 16] = [
 const LATER: [&str; 3] =
     ["client_connection_check_interval", "idle_session_timeout", "transaction_timeout"];
 
+/// The setting that holds the major version in whose words definitions are told.
+const WORDS: &str = "lifeboat.words";
+
+/// SQL for the number of that version.
+pub(super) const SPOKEN: &str = "current_setting('lifeboat.words')::int";
+
 /// One answer's row: a text or NULL for each column.
 pub type Row = Vec<Option<String>>;
 
@@ -126,6 +132,12 @@ impl Session {
         &self.database
     }
 
+    /// From now on definitions are told in the words of `major`, an older version than the server's or its
+    /// own: what that one does not know is left out, what it calls otherwise bears its name.
+    pub(super) fn speak_as(&mut self, major: u32) -> Result<(), Error> {
+        self.run(&format!("SELECT set_config('{WORDS}', '{major}', false)"))
+    }
+
     /// From now on each statement may take as long as `limit`. The server ends a late one itself,
     /// a moment after we gave up: nobody would tell it.
     pub fn set_limit(&mut self, limit: Duration) -> Result<(), Error> {
@@ -199,6 +211,11 @@ impl Session {
              JOIN pg_catalog.pg_settings s \
                ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) pg_catalog.lower(w.name)",
             values.join(", ")
+        ))?;
+        // Whatever a restored role or database has set there.
+        self.run(&format!(
+            "SELECT set_config('{WORDS}', \
+               (current_setting('server_version_num')::int / 10000)::text, false)"
         ))?;
         let is_set = |name: &str| set.iter().any(|row| row[0].as_deref() == Some(name));
         match PINNED.iter().find(|(name, _)| !LATER.contains(name) && !is_set(name)) {

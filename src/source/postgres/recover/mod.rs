@@ -60,6 +60,11 @@ pub enum Error {
     #[error("the capture does not tell what its server was like")]
     NoCluster,
     #[error(
+        "the recovery point is of PostgreSQL {captured} already, and the upgrade to {onto} cannot be \
+         rehearsed with it"
+    )]
+    NotNewer { onto: u32, captured: u32 },
+    #[error(
         "the scratch folder has {} free, and about {} are needed: [scratch] dir in the site file \
          may name another disk",
         ByteSize(*free), ByteSize(*needed)
@@ -116,16 +121,23 @@ fn of_session(error: session::Error) -> Trouble {
     }
 }
 
-/// Makes and starts a server for what was captured, and tries what that needs of this host;
+/// Makes and starts a server for what was captured, of its own major version or `onto` a newer one, and tries what that needs of this host;
 /// blocking, on a thread that tokio's runtime knows.
 pub fn prepare(
     engines: &Engines,
     name: &Name,
     capture: &Capture,
+    onto: Option<u32>,
     scratch: &Scratch,
 ) -> Result<Box<dyn Ready>, Trouble> {
     let cluster = capture.cluster.clone().ok_or_else(|| environment(Error::NoCluster))?;
-    let engine = engines.find(cluster.major).map_err(environment)?;
+    let major = match onto {
+        Some(onto) if onto <= cluster.major => {
+            return Err(environment(Error::NotNewer { onto, captured: cluster.major }));
+        }
+        onto => onto.unwrap_or(cluster.major),
+    };
+    let engine = engines.find(major).map_err(environment)?;
     leave_room(&cluster, capture.bytes, NEW_SERVER_BYTES, scratch)?;
     let room = scratch.dir().join(format!("postgres-{name}-{}", uuid::Uuid::new_v4()));
     make_folder(&room, scratch)?;

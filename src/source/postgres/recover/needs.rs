@@ -22,7 +22,12 @@ pub(super) fn check(server: &Server, cluster: &Cluster) -> Result<(), Error> {
                 names::literal(&extension.name)
             ))?;
             let found = found.into_iter().next().and_then(|row| row.into_iter().next().flatten());
-            if found.as_deref() != Some(&extension.version) {
+            let is_there = match server.engine().major == cluster.major {
+                true => found.as_deref() == Some(&extension.version),
+                // A newer major version brings newer ones.
+                false => found.is_some(),
+            };
+            if !is_there {
                 return Err(Error::Extension {
                     database: database.name.clone(),
                     name: extension.name.clone(),

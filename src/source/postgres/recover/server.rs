@@ -77,6 +77,8 @@ pub(super) struct Server {
     cage: Cage,
     process: Caged,
     superuser: String,
+    /// The captured major version: in its words definitions are told.
+    words: u32,
     /// The folder of its socket, inside the cage.
     run: PathBuf,
     door: Door,
@@ -113,7 +115,8 @@ impl Server {
         let superuser = cluster.superuser.clone();
         let (process, door) = answering(process, &superuser, &run, scratch)?;
         let interrupted = scratch.interrupted().clone();
-        Ok(Self { engine, cage, process, superuser, run, door, interrupted })
+        let words = cluster.major;
+        Ok(Self { engine, cage, process, superuser, words, run, door, interrupted })
     }
 
     /// It waits for its dumps, however long they take.
@@ -128,7 +131,11 @@ impl Server {
 
     /// A session in `database` once it was restored; tells whose fault it is that there is none.
     pub(super) fn session(&self, database: &str) -> Result<Session, Trouble> {
-        self.enter(database).map_err(|error| match error {
+        let entered = self.enter(database).and_then(|mut session| {
+            session.speak_as(self.words)?;
+            Ok(session)
+        });
+        entered.map_err(|error| match error {
             session::Error::NotAdmitted { database, code, message, .. } if code == "3D000" => {
                 data(session::Error::Refused { database, code, message })
             }

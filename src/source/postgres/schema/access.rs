@@ -2,8 +2,9 @@
 
 use super::super::acl;
 use super::super::extensions::{USERS_OID, made_by_one};
+use super::super::session::SPOKEN;
 use super::super::tables::USERS_SCHEMA;
-use super::{own, owner, sorted, whole};
+use super::{own, owner, sorted, without};
 
 pub(super) fn queries() -> Vec<String> {
     vec![
@@ -19,8 +20,14 @@ pub(super) fn queries() -> Vec<String> {
 
 /// Without what the server counts and where its files lie.
 fn database() -> String {
-    let parts = whole(
-        "d",
+    let row = format!(
+        "(CASE WHEN {SPOKEN} >= 17 THEN to_jsonb(d) ELSE to_jsonb(d) - \
+             CASE WHEN {SPOKEN} < 16 THEN '{{datlocale,daticurules}}'::text[] ELSE '{{datlocale}}' END \
+             || jsonb_build_object('daticulocale', \
+               coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale')) END)"
+    );
+    let parts = without(
+        &row,
         &[
             "oid",
             "datdba",

@@ -1,6 +1,7 @@
 //! What all databases of a server share: roles, memberships, grants on settings.
 
 use super::super::acl;
+use super::super::session::SPOKEN;
 use super::{sorted, whole};
 
 pub(super) fn queries() -> Vec<String> {
@@ -37,7 +38,12 @@ fn security_labels() -> String {
 /// Of a grantor who is gone, which servers before 16 allow, a dump says nothing: then it is the
 /// superuser that initdb made (10).
 fn memberships() -> String {
-    let options = whole("m", &["oid", "roleid", "member", "grantor"]);
+    let common = ["oid", "roleid", "member", "grantor"];
+    let (options, older) = (
+        whole("m", &common),
+        whole("m", &[&common[..], &["inherit_option", "set_option"]].concat()),
+    );
+    let options = format!("CASE WHEN {SPOKEN} >= 16 THEN {options} ELSE {older} END");
     format!(
         "SELECT format('membership of %I in %I', pg_get_userbyid(m.member),
              pg_get_userbyid(m.roleid)), {options},

@@ -98,5 +98,10 @@ fn owner(column: &str) -> String {
 /// SQL for a catalogue's row as text, without the columns `but`: for catalogues whose columns
 /// differ between versions.
 fn whole(alias: &str, but: &[&str]) -> String {
-    format!("(to_jsonb({alias}) - '{{{}}}'::text[])::text", but.join(","))
+    without(&format!("to_jsonb({alias})"), but)
+}
+
+/// SQL for a row that is an object of JSON as text, without the columns `but`.
+fn without(row: &str, but: &[&str]) -> String {
+    format!("({row} - '{{{}}}'::text[])::text", but.join(","))
 }

@@ -1,6 +1,7 @@
 //! Tables, views, sequences, and what hangs on them.
 
 use super::super::acl;
+use super::super::session::SPOKEN;
 use super::super::tables::USERS_SCHEMA;
 use super::{own, owner, sorted};
 
@@ -97,7 +98,8 @@ fn constraints() -> String {
          FROM pg_constraint k
          JOIN pg_class c ON c.oid = k.conrelid
          JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE k.contype <> 't' AND (k.contype <> 'n' OR k.coninhcount = 0) AND k.conparentid = 0
+         WHERE k.contype <> 't' AND (k.contype <> 'n' OR k.coninhcount = 0 AND {SPOKEN} >= 18)
+           AND k.conparentid = 0
            AND {USERS_SCHEMA} AND {own}"
     )
 }

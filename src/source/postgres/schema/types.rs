@@ -1,8 +1,9 @@
 //! Types, collations, and text search.
 
 use super::super::acl;
+use super::super::session::SPOKEN;
 use super::super::tables::USERS_SCHEMA;
-use super::{own, owner, whole};
+use super::{own, owner, whole, without};
 
 pub(super) fn queries() -> Vec<String> {
     vec![
@@ -74,6 +75,7 @@ fn attributes() -> String {
     )
 }
 
+/// A domain's NOT NULL is one since 17; it stands with the type, too.
 fn checks() -> String {
     let made = made();
     format!(
@@ -81,7 +83,7 @@ fn checks() -> String {
          FROM pg_constraint k
          JOIN pg_type t ON t.oid = k.contypid
          JOIN pg_namespace n ON n.oid = t.typnamespace
-         WHERE {made} ORDER BY 1, k.conname COLLATE \"C\""
+         WHERE {made} AND (k.contype <> 'n' OR {SPOKEN} >= 17) ORDER BY 1, k.conname COLLATE \"C\""
     )
 }
 
@@ -102,7 +104,13 @@ fn ranges() -> String {
 /// Without the version of the library that sorts: it belongs to the host, not to the collation.
 fn collations() -> String {
     let (owner, own) = (owner("o.collowner"), own("pg_collation", "o.oid"));
-    let parts = whole("o", &["oid", "collnamespace", "collowner", "collversion"]);
+    let row = format!(
+        "(SELECT CASE WHEN {SPOKEN} >= 17 THEN to_jsonb(o) ELSE to_jsonb(o) - \
+             CASE WHEN {SPOKEN} < 16 THEN '{{colllocale,collicurules}}'::text[] ELSE '{{colllocale}}' END \
+             || jsonb_build_object('colliculocale', \
+               coalesce(to_jsonb(o) ->> 'colllocale', to_jsonb(o) ->> 'colliculocale')) END)"
+    );
+    let parts = without(&row, &["oid", "collnamespace", "collowner", "collversion"]);
     format!(
         "SELECT format('collation %I.%I', n.nspname, o.collname), {parts}, {owner}
          FROM pg_collation o JOIN pg_namespace n ON n.oid = o.collnamespace
