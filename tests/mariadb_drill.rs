@@ -104,3 +104,33 @@ fn what_is_restored_goes_into_a_new_server_by_the_engines_own_client() {
     assert_eq!(server.count("shop.orders"), 500);
     assert_eq!(server.count("shop.seen"), 1);
 }
+
+#[test]
+fn a_server_captured_as_its_files_is_drilled_and_restored_as_files_alone() {
+    let server = Server::start_with(Product::Mariadb, &["--log-bin=bin", "--binlog-format=ROW"]);
+    let bench = shop(&server);
+    let policy = "databases = [\"shop\", \"stock\"]";
+    bench.edit("policies/shop.toml", policy, "method = \"physical\"");
+    let grants = bench.run(&["grants", "shop", "--sql"]).exits(0).stdout;
+    server.sql(&grants.replace("ACCOUNT LOCK", ""));
+    let told = bench.run(&["grants", "shop"]).exits(0).stdout;
+    assert!(told.contains("lifeboat itself runs on the server's host"), "{told}");
+    let doctor = bench.run(&["doctor"]).exits(0);
+    assert!(doctor.stdout.contains("MariaDB 10.11"), "{}", doctor.stdout);
+    let stored = || bench.backup()["stored_bytes"].as_u64().unwrap();
+    let first = stored();
+    let again = stored();
+    assert!(again * 10 < first, "unchanged data added {again} of {first} bytes");
+    let refused =
+        bench.run(&["restore", "shop", "--table", "orders", "--to-sql", "x.sql"]).exits(1);
+    assert!(refused.stderr.contains("no single table comes"), "{}", refused.stderr);
+    drop(server);
+
+    let told = bench.passes_and_shows_none_of(&[SECRET, "canary-row"]);
+
+    assert!(told.contains("bubblewrap") && told.contains("MariaDB 10.11"), "{told}");
+    let to = bench.path("back").display().to_string();
+    let restored = bench.run(&["restore", "shop", "--to", &to]).exits(0);
+    assert!(restored.stdout.contains("mariadb-backup --prepare"), "{}", restored.stdout);
+    assert!(bench.path("back/orders/data/backup-my.cnf").is_file());
+}

@@ -65,6 +65,8 @@ impl Sink for Restore {
         Ok(())
     }
 
+    fn in_any_order(&self) {}
+
     fn start_over(&self) -> Result<(), Error> {
         unreachable!("a database is captured once")
     }

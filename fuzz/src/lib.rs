@@ -18,7 +18,7 @@ mod state;
 pub use bounded::bounded;
 
 /// Every target with what it checks.
-pub const TARGETS: [(&str, fn(&[u8])); 26] = [
+pub const TARGETS: [(&str, fn(&[u8])); 27] = [
     ("archive", source::archive),
     ("blob", repository::blob),
     ("checkpoint", ledger::checkpoint),
@@ -45,6 +45,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 26] = [
     ("state", state::state),
     ("texts", policy::texts),
     ("tree", repository::tree),
+    ("xbstream", source::xbstream),
 ];
 
 /// Checks `input` as the target `name` does.

@@ -1,10 +1,12 @@
-//! What sources read: archives of `pg_dump`, findings of `pg_amcheck`, and the manifests of captures.
+//! What sources read: archives of `pg_dump`, findings of `pg_amcheck`, data sets of Redis, copies of
+//! MariaDB's files, and the manifests of captures.
 
 use lifeboat::check::{self, Outcome};
 use lifeboat::ledger::canonical;
 use lifeboat::policy;
 use lifeboat::source::Kind;
 use lifeboat::source::manifest::Manifest;
+use lifeboat::source::mysql::xbstream::{Chunk, Chunks, Error};
 use lifeboat::source::postgres::file_of;
 use lifeboat::source::redis::rdb;
 use serde_json::Value;
@@ -48,6 +50,33 @@ pub fn rdb(input: &[u8]) {
         let first = rdb::first(&mut &*input).expect("what was read is read again");
         assert!(first.is_none_or(|key| contents.parts.contains_key(&key.part())));
     }
+}
+
+/// A stream of `mariadb-backup`, at once and by drops.
+pub fn xbstream(input: &[u8]) {
+    let whole = bounded(input, 64, || chunks(input));
+    assert_eq!(chunks(Drops(input)), whole);
+    for chunk in whole.unwrap_or_default() {
+        let (Chunk::Bytes { path, .. } | Chunk::End { path } | Chunk::Moved { path }) = chunk;
+        let parts: Vec<&str> = path.split('/').collect();
+        assert!(!parts.iter().any(|part| ["", ".", ".."].contains(part)), "{path}");
+    }
+}
+
+/// All chunks of a stream, whose bytes are as many as they say.
+fn chunks(input: impl std::io::Read) -> Result<Vec<Chunk>, String> {
+    let told = |error: Error| error.to_string();
+    let (mut chunks, mut found) = (Chunks::of(input), Vec::new());
+    while let Some(chunk) = chunks.chunk().map_err(told)? {
+        let (mut piece, mut count) = ([0; 100], 0);
+        while let read @ 1.. = chunks.read(&mut piece).map_err(told)? {
+            count += read as u64;
+        }
+        let length = if let Chunk::Bytes { length, .. } = chunk { length } else { 0 };
+        assert_eq!(count, length);
+        found.push(chunk);
+    }
+    Ok(found)
 }
 
 /// Gives three bytes at a time.

@@ -8,6 +8,7 @@
 mod queue;
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,7 @@ use self::queue::{Queue, Work};
 use super::node::{Template, neutral_directory, sorted};
 use crate::ground::pace::Pace;
 use crate::ground::progress::Progress;
-use crate::repo::{BlobId, BlobKind, Node, NodeKind, StoreError, Tree, WriteError, Writer};
+use crate::repo::{BlobId, BlobKind, Node, NodeKind, Shape, StoreError, Tree, WriteError, Writer};
 use crate::source::{self, Entry, EntryKind, Open, Sink, Skipped};
 
 /// Looks up a tree of the parent snapshot; blocking.
@@ -42,6 +43,8 @@ pub(super) struct TreeSink<'a> {
     queue: Queue,
     /// The directories on the path to the entry put last, the source's own folder first.
     open: Mutex<Vec<Arc<Dir>>>,
+    /// Where entries come in any order: the directories below the source's own, by their paths.
+    kept: Mutex<Option<BTreeMap<Vec<u8>, Arc<Dir>>>>,
     waiting: Mutex<Waiting>,
     settled: Condvar,
 }
@@ -128,6 +131,7 @@ pub(super) fn gather<T>(
             before,
             filling: Mutex::new(Filling { nodes: Vec::new(), pending: 1 }),
         })]),
+        kept: Mutex::default(),
         waiting: Mutex::default(),
         settled: Condvar::new(),
     };
@@ -138,7 +142,7 @@ pub(super) fn gather<T>(
             scope.spawn(|| sink.work());
         }
         let walked = walk(&sink);
-        let closed = sink.close_below(0);
+        let closed = sink.close_kept().and_then(|()| sink.close_below(0));
         drop(end_of_jobs);
         let captured = walked?;
         sink.settle()?;
@@ -168,7 +172,7 @@ impl Sink for TreeSink<'_> {
         let template = Template { name, meta: entry.meta };
         let kind = match template.meta.kind.clone() {
             EntryKind::Dir => {
-                self.begin(dir, template);
+                self.open_up(dir, template, &entry.path);
                 return Ok(());
             }
             EntryKind::File { .. } => {
@@ -210,7 +214,12 @@ impl Sink for TreeSink<'_> {
         }
     }
 
+    fn in_any_order(&self) {
+        lock(&self.kept).get_or_insert_default();
+    }
+
     fn start_over(&self) -> Result<(), source::Error> {
+        self.close_kept()?;
         self.close_below(1)?;
         lock(&self.innermost().filling).nodes.clear();
         Ok(())
@@ -226,6 +235,9 @@ impl TreeSink<'_> {
     fn enter(&self, path: &[u8]) -> Result<Arc<Dir>, source::Error> {
         let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
         let folders = &parts[..parts.len() - 1];
+        if lock(&self.kept).is_some() {
+            return Ok(self.enter_any(folders));
+        }
         let shared = {
             let open = lock(&self.open);
             open[1..].iter().zip(folders).take_while(|(dir, part)| dir.node.name == **part).count()
@@ -233,9 +245,32 @@ impl TreeSink<'_> {
         self.close_below(shared + 1)?;
         for part in &folders[shared..] {
             let dir = self.innermost();
-            self.begin(dir, Template { name: part.to_vec(), meta: neutral_directory() });
+            let node = Template { name: part.to_vec(), meta: neutral_directory() };
+            self.open_up(dir, node, &[]);
         }
         Ok(self.innermost())
+    }
+
+    /// The same where directories stay open.
+    fn enter_any(&self, folders: &[&[u8]]) -> Arc<Dir> {
+        let mut dir = self.innermost();
+        for depth in 1..=folders.len() {
+            let path = folders[..depth].join(&b'/');
+            let known = lock(&self.kept).iter().find_map(|kept| kept.get(&path).cloned());
+            let node = || Template { name: folders[depth - 1].to_vec(), meta: neutral_directory() };
+            dir = known.unwrap_or_else(|| self.open_up(dir, node(), &path));
+        }
+        dir
+    }
+
+    /// Begins a directory that entries may be put into from now on.
+    fn open_up(&self, parent: Arc<Dir>, node: Template, path: &[u8]) -> Arc<Dir> {
+        let begun = self.begun(parent, node);
+        match &mut *lock(&self.kept) {
+            Some(kept) => drop(kept.insert(path.to_vec(), begun.clone())),
+            None => lock(&self.open).push(begun.clone()),
+        }
+        begun
     }
 
     /// Takes a file's node from the parent snapshot, or leaves the file to the workers.
@@ -257,7 +292,7 @@ impl TreeSink<'_> {
         open.last().map(Arc::clone).expect("the source's own folder stays open until the end")
     }
 
-    fn begin(&self, parent: Arc<Dir>, node: Template) {
+    fn begun(&self, parent: Arc<Dir>, node: Template) -> Arc<Dir> {
         lock(&parent.filling).pending += 1;
         let before = parent.before.as_ref().and_then(|tree| {
             let node = find(tree, &node.name)?;
@@ -270,8 +305,14 @@ impl TreeSink<'_> {
             before,
             filling: Mutex::new(Filling { nodes: Vec::new(), pending: 1 }),
         };
-        lock(&self.open).push(Arc::new(dir));
         self.progress.advance(1, 0);
+        Arc::new(dir)
+    }
+
+    /// The walk is done with all directories that stayed open.
+    fn close_kept(&self) -> Result<(), source::Error> {
+        let kept = lock(&self.kept).as_mut().map(std::mem::take).unwrap_or_default();
+        kept.into_values().try_for_each(|dir| self.close(dir))
     }
 
     /// The walk is done with all open directories but the outermost `keep`.
@@ -285,10 +326,14 @@ impl TreeSink<'_> {
                 open.pop()
             };
             if let Some(dir) = dir {
-                let name = String::from_utf8_lossy(&dir.node.name).into_owned();
-                self.one_done(dir, None).map_err(|failure| sink_error(&name, failure))?;
+                self.close(dir)?;
             }
         }
+    }
+
+    fn close(&self, dir: Arc<Dir>) -> Result<(), source::Error> {
+        let name = String::from_utf8_lossy(&dir.node.name).into_owned();
+        self.one_done(dir, None).map_err(|failure| sink_error(&name, failure))
     }
 
     /// Size and content as in the parent snapshot, if size, mtime, ctime and inode prove that
@@ -347,8 +392,9 @@ impl TreeSink<'_> {
     fn read(&self, job: Job) -> (Arc<Dir>, Result<Option<Node>, WriteError>) {
         let Job { dir, template, path, content } = job;
         let stored = content.open().map_err(StoreError::Read).and_then(|mut stream| {
+            let shape = if stream.is_paged() { Shape::Pages } else { Shape::Unknown };
             let mut content = Measured { stream: &mut *stream, reading: self.reading };
-            let stored = self.writer.store_content_with(&mut content, &self.queue)?;
+            let stored = self.writer.store_content_with(&mut content, shape, &self.queue)?;
             let changed = stream.finish().map_err(StoreError::Read)?;
             Ok((stored, changed))
         });

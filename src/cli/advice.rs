@@ -5,7 +5,7 @@ mod repository;
 
 use std::io;
 
-use engines::{of_dump, of_mysql, of_mysql_dump, of_postgres, of_redis};
+use engines::{of_copy, of_dump, of_mysql, of_mysql_dump, of_postgres, of_redis};
 use repository::{of_damage, of_forget, of_prune, of_repair};
 
 use super::hint::{self, Hinting};
@@ -128,6 +128,9 @@ fn advice(link: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     }
     if let Some(error) = link.downcast_ref() {
         return of_mysql_dump(error);
+    }
+    if let Some(error) = link.downcast_ref() {
+        return of_copy(error);
     }
     if let Some(LockError::Locked { .. }) = link.downcast_ref() {
         return Some(

@@ -170,12 +170,23 @@ fn server_by_hand(source: &SourceSettings, to: &Path) -> Option<String> {
              {folder}/globals.sql`, then for each database `pg_restore -C -d postgres \
              {folder}/databases/NAME.dump`"
         )),
-        SourceKind::Mariadb(_) if is_there("grants.sql") => Some(format!(
-            "{name} is a MariaDB server: on a new one `mariadb --force < {folder}/grants.sql` (errors \
+        SourceKind::Mariadb(_) | SourceKind::MariadbFiles(_) if is_there("data/backup-my.cnf") => {
+            Some(format!(
+                "{name} is the files of a MariaDB server: `mariadb-backup --prepare \
+                 --target-dir={folder}/data`, then, into the empty data folder of a server of the same \
+                 series that is stopped, `mariadb-backup --copy-back --target-dir={folder}/data` and `chown \
+                 -R mysql:` that folder; once it is started, `mariadb-binlog {folder}/binlog/* | mariadb \
+                 --binary-mode` adds what was written until the moment that drills compare"
+            ))
+        }
+        SourceKind::Mariadb(_) | SourceKind::MariadbFiles(_) if is_there("grants.sql") => {
+            Some(format!(
+                "{name} is a MariaDB server: on a new one `mariadb --force < {folder}/grants.sql` (errors \
              of tables that are still to come are no harm), then `mariadb --binary-mode --comments` \
              with each of {folder}/databases/*.sql, {folder}/views.sql if there is one, and \
              {folder}/grants.sql once more"
-        )),
+            ))
+        }
         SourceKind::Mysql(_) if is_there("grants.sql") => Some(format!(
             "{name} is a MySQL server: on a new one `mysql --force < {folder}/grants.sql` (errors \
              of tables that are still to come are no harm), then `mysql --binary-mode` with each of \

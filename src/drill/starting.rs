@@ -128,6 +128,11 @@ fn is_of(settings: &SourceSettings, capture: &Capture, manifest: &Manifest) -> b
             let captured = captured.map(|database| database.name.as_str()).collect();
             is_same_server(servers, capture, then, &captured)
         }
+        SourceKind::MariadbFiles(server) => {
+            let names = capture.databases();
+            let captured = names.iter().map(String::as_str).collect();
+            is_same_server(&server.clone().into(), capture, then, &captured)
+        }
         SourceKind::Mariadb(servers) | SourceKind::Mysql(servers) => {
             let captured = capture.server.iter().flat_map(|server| &server.databases);
             let captured = captured.map(|database| database.name.as_str()).collect();

@@ -155,6 +155,7 @@ fn target(raw: raw::Target, root: &Path) -> Target {
         user: raw.user,
         password: raw.password,
         databases: Vec::new(),
+        method: None,
         tls: raw.tls,
         ca: raw.ca,
         lock_timeout: None,
@@ -323,11 +324,17 @@ fn source(raw: raw::Source, root: &Path) -> Option<SourceSettings> {
             equality: Equality::Required,
             kind: SourceKind::Postgres(database_servers(server, server::PORT, root)?),
         },
-        raw::Source::Mariadb(server) => SourceSettings {
-            name: server.name.clone(),
-            equality: equality(server.equality.clone()),
-            kind: SourceKind::Mariadb(database_servers(server, server::MARIADB_PORT, root)?),
-        },
+        raw::Source::Mariadb(server) => {
+            let (name, method) = (server.name.clone(), server.method);
+            let equality = equality(server.equality.clone());
+            let servers = database_servers(server, server::MARIADB_PORT, root)?;
+            let kind = match method {
+                // `server` refused several.
+                Some(raw::Method::Physical) => SourceKind::MariadbFiles(servers.any().clone()),
+                None | Some(raw::Method::Logical) => SourceKind::Mariadb(servers),
+            };
+            SourceSettings { name, equality, kind }
+        }
         raw::Source::Mysql(server) => SourceSettings {
             name: server.name.clone(),
             equality: equality(server.equality.clone()),

@@ -189,6 +189,11 @@ fn kind_value(source: &SourceSettings) -> Value {
         SourceKind::Mariadb(servers) => {
             at_places(servers, |server| server_value(&source.name, "mariadb", server))
         }
+        SourceKind::MariadbFiles(server) => {
+            let mut told = server_value(&source.name, "mariadb", server);
+            told["method"] = "physical".into();
+            told
+        }
         SourceKind::Mysql(servers) => {
             at_places(servers, |server| server_value(&source.name, "mysql", server))
         }

@@ -344,6 +344,9 @@ pub(super) struct Server {
     /// Default: all but templates and the server's own
     #[serde(default)]
     pub databases: Vec<Words>,
+    /// Of MariaDB: as dumps of its databases, or, beside the server, as a copy of all of its files
+    /// (default: logical)
+    pub method: Option<Method>,
     /// Default: off on sockets and loopback, require elsewhere
     pub tls: Option<TlsMode>,
     /// The authority (PEM) that the server's certificate must come from, for tls = "verify"
@@ -445,6 +448,14 @@ pub(super) enum Source {
 pub(super) struct SecretVariable {
     pub variable: Words,
     pub value: SecretRef,
+}
+
+/// How a server is captured
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Method {
+    Logical,
+    Physical,
 }
 
 /// How strictly a connection is encrypted

@@ -51,6 +51,7 @@ pub(super) fn check(policy: &mut Document, at: &str) {
     }
     encryption(policy, at);
     equality(policy, at, kind.as_deref());
+    method(policy, at, kind.as_deref());
     for (place, host) in candidates::places(policy, at) {
         if !host.contains('/') || host.starts_with('/') {
             continue;
@@ -76,6 +77,41 @@ pub(super) fn check(policy: &mut Document, at: &str) {
             policy.error(&place, format!("\"{name}\" is there already"), "leave it out".to_owned());
         }
         seen.push(name);
+    }
+}
+
+/// Adds what is wrong with how the server of the source at `at` is captured.
+fn method(policy: &mut Document, at: &str, kind: Option<&str>) {
+    let said = format!("{at}/method");
+    if kind != Some("mariadb") && policy.stands(&said) {
+        let hint = "leave `method` out: only servers of MariaDB are captured as files".to_owned();
+        policy.error(&said, "a choice that this kind does not have", hint);
+        return;
+    }
+    if policy.text_at(&said) != Some("physical") {
+        return;
+    }
+    let hosts = format!("{at}/hosts");
+    if policy.stands(&hosts) {
+        let hint =
+            "write host = \"…\": the socket of the server that lifeboat runs beside".to_owned();
+        policy.error(&hosts, "files are captured of one server", hint);
+    }
+    let host = format!("{at}/host");
+    if policy.text_at(&host).is_some_and(|host| !host.starts_with('/')) {
+        let hint = "write the server's socket, e.g. \"/run/mysqld/mysqld.sock\", and let lifeboat run \
+                    beside it; elsewhere leave `method` out";
+        policy.error(&host, "files of a server are read on its own host", hint.to_owned());
+    }
+    let databases = format!("{at}/databases");
+    if policy.stands(&databases) {
+        let hint = "leave `databases` out: the files of a server hold all of them".to_owned();
+        policy.error(&databases, "single databases are not captured as files", hint);
+    }
+    let equality = format!("{at}/equality");
+    if policy.stands(&equality) {
+        let hint = "leave it out: without an exact point no files are captured".to_owned();
+        policy.error(&equality, "equality that is always possible", hint);
     }
 }
 

@@ -32,7 +32,10 @@ pub enum SourceKind {
     Files(FilesSettings),
     Sqlite(SqliteSettings),
     Postgres(Servers<ServerSettings>),
+    /// As dumps of its databases.
     Mariadb(Servers<ServerSettings>),
+    /// `method = "physical"`: as its files; always all databases, on a socket of this host.
+    MariadbFiles(ServerSettings),
     Mysql(Servers<ServerSettings>),
     Redis(Servers<RedisSettings>),
     Command(CommandSettings),

@@ -858,6 +858,41 @@ fn a_mariadb_source_is_read_as_a_server_of_its_own_kind() {
 }
 
 #[test]
+fn a_mariadb_server_may_be_captured_as_its_files_where_lifeboat_runs_beside_it() {
+    let server = SERVER.replace("\"postgres\"", "\"mariadb\"\nmethod = \"physical\"");
+    let beside = server.replace("db1.internal", "/run/mysqld/mysqld.sock");
+    let databases = |server: &str| {
+        let lines = server.lines().filter(|line| !line.starts_with("databases"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let bench = |server: &str| Bench::new(SITE, &format!("{POLICY}{server}\n"), DRILL);
+
+    let setup = bench(&databases(&beside)).load().map_err(|found| found.render(false)).unwrap();
+
+    let source = &setup.policies[0].sources[2];
+    assert!(matches!(source.kind, SourceKind::MariadbFiles(_)), "{source:?}");
+    let effective = setup.effective(&setup.policies[0])["policy"]["sources"][2].clone();
+    assert_eq!((&effective["kind"], &effective["method"]), (&json!("mariadb"), &json!("physical")));
+
+    for (lie, told) in [
+        (
+            databases(&beside).replace("host = ", "hosts = [\"/run/b.sock\"]\nhost = "),
+            "files are captured of one server",
+        ),
+        (beside.clone(), "single databases are not captured as files"),
+        (databases(&server), "files of a server are read on its own host"),
+        (
+            databases(&beside).replace("mariadb\"", "mysql\""),
+            "a choice that this kind does not have",
+        ),
+        (databases(&beside).replace("\"physical\"", "\"copy\""), "allowed: logical, physical"),
+    ] {
+        let shown = bench(&lie).shown();
+        assert!(shown.contains(told), "{told}: {shown}");
+    }
+}
+
+#[test]
 fn paths_inside_one_another_and_checks_of_several_paths_are_refused() {
     let paths = "paths = [\"/srv/uploads\", \"/srv/uploads/img\"]";
     let bench = Bench::new(SITE, &POLICY.replace("paths = [\"/srv/uploads\"]", paths), DRILL);

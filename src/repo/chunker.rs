@@ -29,6 +29,16 @@ const PAGES: usize = 96 << 10;
 /// Room for two of the largest pieces: the rest is moved to the front once a piece, not once a read.
 const BUFFER: usize = 2 * STREAMS.max;
 
+/// What is known of a content before it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Shape {
+    /// Its first bytes tell how it is cut.
+    #[default]
+    Unknown,
+    /// It is changed page by page in place, though its first bytes do not tell: InnoDB's files.
+    Pages,
+}
+
 /// Cuts one stream after another with one buffer of 8 MiB, whatever the streams' length.
 #[derive(Debug)]
 pub(super) struct Chunker {
@@ -42,8 +52,12 @@ impl Chunker {
     }
 
     /// Begins to cut `content`.
-    pub(super) fn pieces<'a>(&'a mut self, content: &'a mut dyn Read) -> Pieces<'a> {
-        Pieces { buffer: &mut self.buffer, content, start: 0, end: 0, at_end: false, cutter: None }
+    pub(super) fn pieces<'a>(&'a mut self, content: &'a mut dyn Read, shape: Shape) -> Pieces<'a> {
+        let cutter = match shape {
+            Shape::Unknown => None,
+            Shape::Pages => Some(Cutter::Pages),
+        };
+        Pieces { buffer: &mut self.buffer, content, start: 0, end: 0, at_end: false, cutter }
     }
 }
 
@@ -144,7 +158,7 @@ impl Cutter {
 }
 
 /// Whether a file that begins so is changed page by page: only formats whose first bytes leave no
-/// doubt (PostgreSQL's and InnoDB's files have no such mark).
+/// doubt (PostgreSQL's and InnoDB's files have no such mark: [`Shape::Pages`]).
 fn is_paged(beginning: &[u8]) -> bool {
     let holds = |offset: usize, magic: &[u8]| {
         beginning.get(offset..).is_some_and(|rest| rest.starts_with(magic))
@@ -176,7 +190,7 @@ mod tests {
 
     fn lengths(content: &mut dyn Read) -> Vec<usize> {
         let mut chunker = Chunker::new();
-        let mut pieces = chunker.pieces(content);
+        let mut pieces = chunker.pieces(content, Shape::Unknown);
         let mut lengths = Vec::new();
         while let Some(piece) = pieces.next().unwrap() {
             lengths.push(piece.bytes.len());
@@ -223,7 +237,7 @@ mod tests {
         let mut chunker = Chunker::new();
         let mut joined = Vec::new();
         let mut content = &bytes[..];
-        let mut pieces = chunker.pieces(&mut content);
+        let mut pieces = chunker.pieces(&mut content, Shape::Unknown);
         while let Some(piece) = pieces.next().unwrap() {
             joined.extend_from_slice(piece.bytes);
         }
@@ -248,7 +262,7 @@ mod tests {
         let pieces = |content: &[u8]| {
             let mut chunker = Chunker::new();
             let (mut content, mut all) = (content, Vec::new());
-            let mut pieces = chunker.pieces(&mut content);
+            let mut pieces = chunker.pieces(&mut content, Shape::Unknown);
             while let Some(piece) = pieces.next().unwrap() {
                 all.push(piece.bytes.to_vec());
             }
@@ -267,6 +281,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_to_be_pages_is_cut_as_such_whatever_it_begins_with() {
+        let bytes = noise(1 << 20, 9);
+        let mut chunker = Chunker::new();
+        let mut content = &bytes[..];
+        let mut pieces = chunker.pieces(&mut content, Shape::Pages);
+        let mut lengths = Vec::new();
+        while let Some(piece) = pieces.next().unwrap() {
+            lengths.push(piece.bytes.len());
+        }
+
+        assert_eq!(lengths[..10], [PAGES; 10]);
+        assert_eq!(lengths.iter().sum::<usize>(), bytes.len());
+    }
+
+    #[test]
     fn zeros_are_cut_at_the_largest_size() {
         assert_eq!(lengths(&mut io::repeat(0).take(9 << 20)), [4 << 20, 4 << 20, 1 << 20]);
     }
@@ -281,7 +310,7 @@ mod tests {
         }
         let mut chunker = Chunker::new();
 
-        let error = chunker.pieces(&mut Broken).next().map(|_| ()).unwrap_err();
+        let error = chunker.pieces(&mut Broken, Shape::Unknown).next().map(|_| ()).unwrap_err();
 
         assert!(error.to_string().contains("the disk is gone"), "{error}");
     }

@@ -34,6 +34,7 @@ pub mod verify;
 pub mod walk;
 pub mod writer;
 
+pub use chunker::Shape;
 pub use config::Config;
 pub use id::{BlobId, BlobKind, IndexId, LockId, PackId, SnapshotId};
 pub use index::{DoomedPack, Index, IndexFile, IndexPack, Location};

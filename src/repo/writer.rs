@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinSet};
 
-use super::chunker::Chunker;
+use super::chunker::{Chunker, Pieces, Shape};
 use super::encoder::Encoder;
 use super::index::IndexPack;
 use super::pack::BLOB_LIMIT;
@@ -158,30 +158,25 @@ impl Writer {
     /// After [`StoreError::Read`] the writer is as usable as before; after
     /// [`StoreError::Repository`] every later call fails.
     pub fn store_content(&self, content: &mut dyn Read) -> Result<Content, StoreError> {
-        self.store_content_with(content, &Alone)
+        self.store_content_with(content, Shape::Unknown, &Alone)
     }
 
-    /// As [`Self::store_content`]; `hands` take pieces off this thread where they are free, each by
+    /// As [`Self::store_content`], cut as its `shape` asks for; `hands` take pieces off this thread where they are free, each by
     /// [`Self::store_piece`].
     pub fn store_content_with(
         &self,
         content: &mut dyn Read,
+        shape: Shape,
         hands: &dyn Hands,
     ) -> Result<Content, StoreError> {
         let mut chunker = locked(&self.chunkers).pop().unwrap_or_else(Chunker::new);
-        let stored = self.cut(&mut chunker, content, hands);
+        let stored = self.cut(&mut chunker.pieces(content, shape), hands);
         locked(&self.chunkers).push(chunker);
         stored
     }
 
-    fn cut(
-        &self,
-        chunker: &mut Chunker,
-        content: &mut dyn Read,
-        hands: &dyn Hands,
-    ) -> Result<Content, StoreError> {
+    fn cut(&self, pieces: &mut Pieces<'_>, hands: &dyn Hands) -> Result<Content, StoreError> {
         let shared = Arc::new(Shared::default());
-        let mut pieces = chunker.pieces(content);
         let mut size = 0;
         while let Some(cut) = pieces.next().map_err(StoreError::Read)? {
             size += cut.bytes.len() as u64;

@@ -39,7 +39,7 @@ const FAULTS: [Row; 4] = [
     ("blob-hidden", "隐藏一个数据块", "One stored blob hidden"),
 ];
 
-const GAPS: [Row; 21] = [
+const GAPS: [Row; 22] = [
     (
         "masking-policies",
         "列脱敏策略（由服务器统一保存）",
@@ -60,6 +60,7 @@ const GAPS: [Row; 21] = [
         "对未备份或已删除对象的授权",
         "Grants on what is not captured, or is gone",
     ),
+    ("counters", "AUTO_INCREMENT 与序列的下一个值", "Next values of AUTO_INCREMENT and sequences"),
     ("databases", "策略未列明的数据库", "Databases that the policy does not name"),
     ("unlogged-rows", "UNLOGGED 表中的数据行", "Rows of unlogged tables"),
     ("foreign-rows", "外部表中的数据行", "Rows of foreign tables"),

@@ -8,13 +8,18 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 
 /// Takes what a source captures. Called from one thread, in depth-first order: a directory before
-/// what is in it, all of it before the directory's next sibling.
+/// what is in it, all of it before the directory's next sibling; unless [`Sink::in_any_order`] was
+/// said first.
 pub trait Sink: Sync {
     /// Takes one entry. The content is read later, on other threads, unless it is known already.
     fn put(&self, entry: Entry) -> Result<(), Error>;
 
     /// Waits until everything put so far is read; returns what could not be.
     fn settle(&self) -> Result<Vec<Skipped>, Error>;
+
+    /// From now on folders stay open until the end, so that entries may come in any order: for a
+    /// source whose files come as another program sends them.
+    fn in_any_order(&self);
 
     /// Takes back all that was put, which must be settled: it was of no single moment.
     fn start_over(&self) -> Result<(), Error>;
@@ -75,6 +80,12 @@ pub trait Stream: io::Read {
     /// Reaching end of file proves nothing; only `finish` does. `Ok(Some(reason))` means the bytes
     /// are stored but are not one moment's state: the file changed while it was read.
     fn finish(self: Box<Self>) -> io::Result<Option<String>>;
+
+    /// Whether it is of a file that is changed page by page in place, though its first bytes do not
+    /// tell.
+    fn is_paged(&self) -> bool {
+        false
+    }
 }
 
 /// An item that was selected but is not (or not soundly) in the snapshot.

@@ -55,6 +55,8 @@ pub enum GapKind {
     MaskingPolicies,
     /// Of accounts on tables and routines that are not captured, or gone.
     GrantsElsewhere,
+    /// Of AUTO_INCREMENT and sequences: a copy of files has them about as they were.
+    Counters,
 }
 
 impl GapKind {
@@ -82,6 +84,7 @@ impl GapKind {
             Self::UnheldRows => "unheld-rows",
             Self::MaskingPolicies => "masking-policies",
             Self::GrantsElsewhere => "grants-elsewhere",
+            Self::Counters => "counters",
         }
     }
 }
@@ -123,6 +126,9 @@ impl fmt::Display for Gap {
             }
             GapKind::MaskingPolicies => "masking policies, which the server keeps for its columns",
             GapKind::GrantsElsewhere => "grants on what is not captured, or is gone:",
+            GapKind::Counters => {
+                "a comparison of the next values of AUTO_INCREMENT and sequences, which no log tells"
+            }
         })?;
         match &self.names[..] {
             [] => Ok(()),

@@ -24,7 +24,7 @@ impl Kind {
             SourceKind::Files(_) => Self::Files,
             SourceKind::Sqlite(_) => Self::Sqlite,
             SourceKind::Postgres(_) => Self::Postgres,
-            SourceKind::Mariadb(_) => Self::Mariadb,
+            SourceKind::Mariadb(_) | SourceKind::MariadbFiles(_) => Self::Mariadb,
             SourceKind::Mysql(_) => Self::Mysql,
             SourceKind::Redis(_) => Self::Redis,
             SourceKind::Command(_) => Self::Command,

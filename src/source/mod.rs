@@ -130,6 +130,9 @@ pub fn of(settings: &SourceSettings, host: &Host) -> Box<dyn Source> {
             Box::new(postgres::Postgres::new(name, server.clone(), host.postgres.clone()))
         }
         SourceKind::Mariadb(servers) => mysql_of(settings, mysql::Product::Mariadb, servers, host),
+        SourceKind::MariadbFiles(server) => {
+            Box::new(mysql::Mysql::by_files(name, server.clone(), host.mysql.clone()))
+        }
         SourceKind::Mysql(servers) => mysql_of(settings, mysql::Product::Mysql, servers, host),
         SourceKind::Redis(server) => Box::new(redis::Redis::new(name, server.clone())),
         SourceKind::Command(programs) => Box::new(command::Command::new(name, programs.clone())),

@@ -30,6 +30,11 @@ pub struct Table {
 pub enum NoTable {
     #[error("no single table is taken out of {source_name}, which is of kind {kind}")]
     Kind { source_name: Name, kind: Kind },
+    #[error(
+        "{source_name} was captured as its server's files, out of which no single table comes: restore it \
+         with --to DIR, start a server of its own on what comes out, and dump the table there"
+    )]
+    Files { source_name: Name },
     #[error("the snapshot holds no table {named} of {source_name}; it holds: {known}")]
     Unknown { named: String, source_name: Name, known: String },
     #[error(
@@ -62,6 +67,9 @@ impl Table {
         let source_name = capture.source.clone();
         if !matches!(capture.kind, Kind::Sqlite | Kind::Postgres | Kind::Mariadb | Kind::Mysql) {
             return Err(NoTable::Kind { source_name, kind: capture.kind });
+        }
+        if capture.server.as_ref().is_some_and(|server| server.copy.is_some()) {
+            return Err(NoTable::Files { source_name });
         }
         let all: Vec<Self> = capture
             .fingerprint

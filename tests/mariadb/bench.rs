@@ -73,7 +73,7 @@ impl Sink for Kept {
         let path = String::from_utf8(entry.path).unwrap();
         let content = entry.content.unwrap();
         let files = self.files.clone();
-        let is_dump = path.starts_with("databases/");
+        let is_dump = path.starts_with("databases/") || path.ends_with(".ibd");
         let fault = if is_dump { self.fault.lock().unwrap().take() } else { None };
         self.reading.lock().unwrap().push(std::thread::spawn(move || {
             let skipped =
@@ -92,6 +92,8 @@ impl Sink for Kept {
         }));
         Ok(())
     }
+
+    fn in_any_order(&self) {}
 
     fn start_over(&self) -> Result<(), Error> {
         self.files.lock().unwrap().clear();
@@ -124,6 +126,7 @@ pub struct Bench {
     runtime: Runtime,
     folder: TempDir,
     engines: Engines,
+    is_by_files: bool,
     pub interrupted: Arc<AtomicBool>,
     pub questions: Vec<Question>,
 }
@@ -134,6 +137,7 @@ impl Default for Bench {
             runtime: Runtime::new().unwrap(),
             folder: tempfile::tempdir().unwrap(),
             engines: declared(None),
+            is_by_files: false,
             interrupted: Arc::default(),
             questions: Vec::new(),
         }
@@ -149,6 +153,16 @@ impl Bench {
     /// One whose programs stand in `folder`.
     pub fn with_programs(folder: &Path) -> Self {
         Self { engines: declared(Some(folder)), ..Self::default() }
+    }
+
+    /// One that captures the server's files.
+    pub fn by_files() -> Self {
+        Self { is_by_files: true, ..Self::default() }
+    }
+
+    /// The same with programs that stand in `folder`.
+    pub fn by_files_with(folder: &Path) -> Self {
+        Self { is_by_files: true, ..Self::with_programs(folder) }
     }
 
     /// Captures with `settings` into `sink`.
@@ -175,8 +189,11 @@ impl Bench {
 
     /// The source that `settings` declare.
     pub fn source(&self, settings: &ServerSettings) -> Mysql {
-        let name = "orders".parse().unwrap();
-        Mysql::new(name, PRODUCT, settings.clone(), self.engines.clone())
+        let (name, engines) = ("orders".parse().unwrap(), self.engines.clone());
+        match self.is_by_files {
+            true => Mysql::by_files(name, settings.clone(), engines),
+            false => Mysql::new(name, PRODUCT, settings.clone(), engines),
+        }
     }
 
     fn context(&self) -> Context {
@@ -205,20 +222,40 @@ impl Captured {
 
     /// Captures what `settings` name.
     pub fn with(server: &Server, settings: &ServerSettings) -> Self {
-        let (bench, sink) = (Bench::default(), Kept::default());
-        let capture = bench.capture(settings, &sink).unwrap_or_else(|error| {
+        Self::by(Bench::default(), server, settings, &Kept::default())
+    }
+
+    /// Captures all of `server` as its files.
+    pub fn of_files(server: &Server) -> Self {
+        Self::of_files_by(Bench::by_files(), server)
+    }
+
+    /// The same by a bench of one's own.
+    pub fn of_files_by(bench: Bench, server: &Server) -> Self {
+        Self::of_files_into(bench, server, &Kept::default())
+    }
+
+    /// The same with a sink of one's own.
+    pub fn of_files_into(bench: Bench, server: &Server, sink: &Kept) -> Self {
+        let all = ServerSettings { databases: Vec::new(), ..settings(server) };
+        Self::by(bench, server, &all, sink)
+    }
+
+    fn by(bench: Bench, server: &Server, settings: &ServerSettings, sink: &Kept) -> Self {
+        let capture = bench.capture(settings, sink).unwrap_or_else(|error| {
             panic!("{}\n{}", lifeboat::ground::causes::chain(&error), server.log())
         });
         let data = bench.folder.path().join("data");
         let captured = Self { bench, capture, data };
-        captured.put(&sink);
+        captured.put(sink);
         captured
     }
 
     /// Puts another capture's files in the place of this one's: a recovery point that lies.
     pub fn replace_files(&self, settings: &ServerSettings) {
         let sink = Kept::default();
-        Bench::default().capture(settings, &sink).unwrap();
+        let bench = Bench { is_by_files: self.bench.is_by_files, ..Bench::default() };
+        bench.capture(settings, &sink).unwrap();
         fs::remove_dir_all(&self.data).unwrap();
         self.put(&sink);
     }
@@ -226,7 +263,9 @@ impl Captured {
     fn put(&self, sink: &Kept) {
         fs::create_dir_all(self.data.join("databases")).unwrap();
         for (name, bytes) in &*sink.files.lock().unwrap() {
-            fs::write(self.data.join(name), bytes).unwrap();
+            let path = self.data.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
         }
     }
 

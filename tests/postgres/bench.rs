@@ -61,6 +61,8 @@ impl Sink for Kept {
         Ok(())
     }
 
+    fn in_any_order(&self) {}
+
     fn start_over(&self) -> Result<(), Error> {
         self.files.lock().unwrap().clear();
         Ok(())

@@ -53,6 +53,8 @@ impl Sink for Restore {
         Ok(())
     }
 
+    fn in_any_order(&self) {}
+
     fn start_over(&self) -> Result<(), Error> {
         unreachable!("a data set is captured once")
     }

@@ -119,6 +119,25 @@ fn a_file_that_comes_without_content_is_never_stored_as_an_empty_one() {
     assert!(error.to_string().contains("orders.csv"), "{error}");
 }
 
+#[test]
+fn entries_that_come_in_any_order_make_the_tree_that_they_make_in_their_own() {
+    let put = |sink: &dyn Sink, paths: &[&str]| {
+        paths.iter().try_for_each(|path| sink.put(file(path, Word::boxed("word"))))
+    };
+    let (_, in_order) = gathered(|sink| put(sink, &["a/b/c", "a/b/d", "a/e", "f/g", "h"])).unwrap();
+
+    let (_, in_any) = gathered(|sink| {
+        sink.in_any_order();
+        put(sink, &["thrown/away"])?;
+        sink.settle()?;
+        sink.start_over()?;
+        put(sink, &["a/b/d", "h", "f/g", "a/e", "a/b/c"])
+    })
+    .unwrap();
+
+    assert_eq!(in_any, in_order);
+}
+
 fn job(size: u64) -> Job {
     let dir = Arc::new(Dir {
         node: Template { name: Vec::new(), meta: neutral_directory() },

@@ -121,6 +121,33 @@ pub(super) fn of_mysql_dump(error: &mysql::DumpError) -> Option<&'static str> {
     }
 }
 
+/// What to do where a copy of its files is none.
+pub(super) fn of_copy(error: &mysql::CopyError) -> Option<&'static str> {
+    use mysql::CopyError as Error;
+    match error {
+        Error::Ended(RunningError::Failed { .. }) => {
+            Some("mend what mariadb-backup complains of, then run it again")
+        }
+        Error::Ended(RunningError::Interrupted { .. }) => Some(
+            "another session holds a lock (a backup, a long ALTER TABLE): run it again when that is done, \
+             or give `lock_timeout` of the source more time",
+        ),
+        Error::Stream(_)
+        | Error::Incomplete
+        | Error::Order { .. }
+        | Error::Torn { .. }
+        | Error::Lacks { .. } => Some(
+            "run it again; if it stays so, do not trust this mariadb-backup: [[engine]] in the site file \
+             names another one",
+        ),
+        Error::Elsewhere { .. } => {
+            Some("move the table into the data folder, or leave `method` of the source out")
+        }
+        Error::Aside { .. } => Some("is the disk of the state's folder full?"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::of;

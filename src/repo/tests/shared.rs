@@ -41,7 +41,7 @@ fn a_content_whose_pieces_others_store_is_the_same_content() {
                 }
             });
         }
-        let shared = writer.store_content_with(&mut &bytes[..], &lent);
+        let shared = writer.store_content_with(&mut &bytes[..], Shape::Unknown, &lent);
         done.store(true, Ordering::SeqCst);
         shared.unwrap()
     });
@@ -60,7 +60,9 @@ fn who_cuts_stores_what_nobody_came_for() {
     let bench = Bench::new();
     let writer = bench.writer();
 
-    let stored = writer.store_content_with(&mut &noise(20 << 20)[..], &Lent::default()).unwrap();
+    let stored = writer
+        .store_content_with(&mut &noise(20 << 20)[..], Shape::Unknown, &Lent::default())
+        .unwrap();
 
     assert_eq!((stored.size, stored.added), (20 << 20, 20 << 20));
     bench.finish(writer).unwrap();
@@ -82,7 +84,10 @@ fn a_piece_that_is_dropped_fails_its_content_and_keeps_nobody_waiting() {
     }
     let bench = Bench::new();
 
-    let error = bench.writer().store_content_with(&mut &noise(20 << 20)[..], &Loses).unwrap_err();
+    let error = bench
+        .writer()
+        .store_content_with(&mut &noise(20 << 20)[..], Shape::Unknown, &Loses)
+        .unwrap_err();
 
     assert!(matches!(error, StoreError::Repository(WriteError::PieceAbandoned)), "{error:?}");
 }

@@ -222,6 +222,8 @@ impl Sink for TreeSink {
         Ok(())
     }
 
+    fn in_any_order(&self) {}
+
     fn start_over(&self) -> Result<(), Error> {
         unreachable!("a tree is captured once")
     }

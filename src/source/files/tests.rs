@@ -37,6 +37,8 @@ impl Sink for Recorder {
         Ok(())
     }
 
+    fn in_any_order(&self) {}
+
     fn start_over(&self) -> Result<(), Error> {
         unreachable!("a folder is captured once")
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::super::login::Login;
 use super::super::served::Chosen;
 use super::super::streamed::{self, Text, put};
 use super::super::{Answered, Capture, Context, Error, Fingerprint, Gap, GapKind, Part, Sink};
@@ -29,7 +30,7 @@ use crate::policy::candidates::Servers;
 use crate::policy::sources::{Equality, ServerSettings};
 
 /// How often everything is done again because definitions changed.
-const ATTEMPTS: u32 = 5;
+pub(super) const ATTEMPTS: u32 = 5;
 
 /// Captures the first of `servers` that qualifies for the source `name`.
 pub(super) fn capture(
@@ -64,12 +65,28 @@ pub(super) fn capture(
         tracing::warn!("definitions changed while they were dumped: {}", changed.join(", "));
         out.start_over()?;
     }
+    Err(restless(&session::name_of(&live.login), "dumped", &changed))
+}
+
+/// What is said where `object` changed whenever it was `read`.
+pub(super) fn restless(object: &str, read: &str, changed: &[String]) -> Error {
     let what = format!(
-        "definitions changed each of the {ATTEMPTS} times that it was dumped; run again when nobody \
+        "definitions changed each of the {ATTEMPTS} times that it was {read}; run again when nobody \
          changes them: {}",
         changed.join(", ")
     );
-    Err(Error::Engine { object: session::name_of(&live.login), what, source: None })
+    Error::Engine { object: object.to_owned(), what, source: None }
+}
+
+/// A look at the server; what changed while it was taken, where something did.
+pub(super) fn looked(
+    seen: Result<Seen, session::Error>,
+    login: &Login,
+) -> Result<Result<Seen, Vec<String>>, Error> {
+    match seen {
+        Err(error) if error.is_of_a_change() => Ok(Err(vec![error.to_string()])),
+        seen => seen.map(Ok).map_err(|error| engine_error(login, error)),
+    }
 }
 
 /// What all attempts have in common.
@@ -103,11 +120,7 @@ impl Taking<'_> {
     fn attempt(&self, live: &mut Live, chosen: Option<&mut Chosen>) -> Result<Attempt, Error> {
         let login = live.login.clone();
         let failed = |error| engine_error(&login, error);
-        let looked = |seen: Result<Seen, session::Error>| match seen {
-            Err(error) if error.is_of_a_change() => Ok(Err(vec![error.to_string()])),
-            seen => seen.map(Ok).map_err(failed),
-        };
-        let before = match looked(Seen::of(live))? {
+        let before = match looked(Seen::of(live), &login)? {
             Ok(seen) => seen,
             Err(changed) => return Ok(Attempt::Changed(changed)),
         };
@@ -133,7 +146,7 @@ impl Taking<'_> {
         if let Err(error @ (Error::Sink { .. } | Error::Interrupted)) = dumped {
             return Err(error);
         }
-        let after = match looked(Seen::of(live))? {
+        let after = match looked(Seen::of(live), &login)? {
             Ok(seen) => seen,
             Err(changed) => return Ok(Attempt::Changed(changed)),
         };
@@ -235,7 +248,7 @@ struct Dumped {
 }
 
 /// Parts whose tables were written since shortly before the moment, and are not held by it.
-fn unsteady(live: &mut Live, moment: &str) -> Result<Vec<String>, session::Error> {
+pub(super) fn unsteady(live: &mut Live, moment: &str) -> Result<Vec<String>, session::Error> {
     // The engines count in seconds, and the files' clock may lag behind the server's.
     let sql = format!("SELECT '{moment}' - INTERVAL 2 SECOND");
     let since = live.session.value(&sql)?;
@@ -292,6 +305,7 @@ fn finish(
             moment: Moment { repeats, ..moment },
             unsteady,
             gaps,
+            copy: None,
         }),
     })
 }

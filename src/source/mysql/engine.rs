@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Product;
+use super::physical::{COPIER, READER};
 use super::product::Version;
 use crate::ground::process;
 use crate::policy;
@@ -26,6 +27,9 @@ const OF_MYSQL: [(&str, &str); 3] = [
     ("bin/mysqldump", "mysql-client-core"),
     ("bin/mysql", "mysql-client-core"),
 ];
+
+/// The same for captures by files.
+const OF_COPIES: [(&str, &str); 2] = [(COPIER, "mariadb-backup"), (READER, "mariadb-client")];
 
 /// The first release of 10.11 whose client has a sandbox: <https://mariadb.com/kb/en/mariadb-dump/>.
 const FIRST_WITH_SANDBOX: u32 = 8;
@@ -147,6 +151,18 @@ impl Engine {
     /// One of the client programs, e.g. `mariadb-dump`; absolute.
     pub fn program(&self, name: &str) -> PathBuf {
         self.root.join("bin").join(name)
+    }
+
+    /// The program that copies a running server's files and prepares copies; the one that reads binary
+    /// logs must be there, too.
+    pub fn copier(&self) -> Result<PathBuf, Missing> {
+        for (name, package) in OF_COPIES {
+            let program = self.program(name);
+            if !program.is_file() {
+                return Err(Missing::Program { program, package });
+            }
+        }
+        Ok(self.program(COPIER))
     }
 
     /// Folders outside the system that its programs read.

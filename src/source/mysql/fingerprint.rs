@@ -35,14 +35,18 @@ pub(super) fn of_database(
 ) -> Result<Fingerprint, Error> {
     let found = schema::of_database(session, database)?;
     let mut parts = BTreeMap::new();
-    for table in tables::of_database(session, database)? {
+    for mut table in tables::of_database(session, database)? {
+        if captured.copy.is_some() {
+            table.keep_floats();
+        }
         let name = table.part_name();
         if table.hold != Hold::Never && !captured.unsteady.contains(&name) {
             parts.insert(name, rows(session, &table)?);
         }
     }
-    let is_held = captured.moment.unheld.is_none();
-    for (name, value) in found.counters.iter().filter(|_| is_held) {
+    // No log tells where counters stand: a server that starts on files begins after the last value.
+    let has_counters = captured.moment.unheld.is_none() && captured.copy.is_none();
+    for (name, value) in found.counters.iter().filter(|_| has_counters) {
         parts.insert(name.clone(), counter(value));
     }
     let schema = found.objects;

@@ -56,6 +56,17 @@ fn of_replicas(product: Product, servers: &Servers<ServerSettings>) -> Option<&'
     }
 }
 
+/// The same where the server's files are captured.
+pub(super) fn needs_beside(product: Product, servers: &Servers<ServerSettings>) -> Vec<String> {
+    let mut needs = needs(product, servers);
+    needs.push(
+        "lifeboat itself runs on the server's host, as root or as the server's user: it reads the \
+         server's files and its binary logs"
+            .to_owned(),
+    );
+    needs
+}
+
 /// What grants exactly that, one line each; may be run again.
 pub(super) fn statements(product: Product, servers: &Servers<ServerSettings>) -> Vec<String> {
     let settings = servers.any();

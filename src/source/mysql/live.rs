@@ -145,6 +145,14 @@ impl Live {
         })
     }
 
+    /// Lists all databases anew, and answers whether they are others than before; for a capture of all of
+    /// them.
+    pub fn look_again(&mut self) -> Result<bool, session::Error> {
+        let before = self.names();
+        self.databases = there(&mut self.session)?;
+        Ok(self.names() != before)
+    }
+
     /// The names of the databases to capture.
     pub fn names(&self) -> Vec<String> {
         self.databases.iter().map(|database| database.name.clone()).collect()

@@ -45,6 +45,14 @@ impl Target {
                 format!("it is {}, and the source is {}", self.product.name(), capture.engine);
             return Err(target::refused(&name, what));
         };
+        if source.copy.is_some() {
+            let what = format!(
+                "{} was captured as its server's files, which go into no server that runs: restore it with \
+                 --to DIR, and start a server of its own on what comes out",
+                capture.source
+            );
+            return Err(target::refused(&name, what));
+        }
         let failed = |error| engine_error(&login, error);
         let limit = self.settings.statement_deadline;
         let interrupted = context.interrupted.clone();

@@ -21,6 +21,7 @@ mod lock;
 mod moment;
 pub mod names;
 mod obstacles;
+mod physical;
 mod privileges;
 mod product;
 mod proof;
@@ -38,6 +39,7 @@ mod text;
 pub use dump::Error as DumpError;
 pub use engine::{Engine, Engines, Missing};
 pub use load::Target;
+pub use physical::{BINLOG, BinlogError, Copy, CopyError, DATA, xbstream};
 pub use product::{Product, Version};
 pub use recover::Error as RecoverError;
 pub(super) use recover::bytes as recovery_bytes;
@@ -50,7 +52,8 @@ pub(super) use table::write as table;
 use std::path::Path;
 
 use super::{
-    Capture, Context, Error, Facts, Grants, Ready, Recovered, Sink, Source, Trouble, entries,
+    Capture, Context, Error, Facts, GapKind, Grants, Ready, Recovered, Sink, Source, Trouble,
+    entries,
 };
 use crate::ground::ids::Name;
 use crate::policy::candidates::Servers;
@@ -76,6 +79,14 @@ pub struct Mysql {
     servers: Servers<ServerSettings>,
     equality: Equality,
     engines: Engines,
+    method: Method,
+}
+
+/// How a server is captured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Method {
+    Dumps,
+    Files,
 }
 
 impl Mysql {
@@ -87,12 +98,17 @@ impl Mysql {
         engines: Engines,
     ) -> Self {
         let equality = Equality::Required;
-        Self { name, product, servers: servers.into(), equality, engines }
+        Self { name, product, servers: servers.into(), equality, engines, method: Method::Dumps }
     }
 
     /// The same, with what the policy says of servers that allow no exact point.
     pub fn with_equality(self, equality: Equality) -> Self {
         Self { equality, ..self }
+    }
+
+    /// The same for a server of MariaDB whose files are captured.
+    pub fn by_files(name: Name, settings: ServerSettings, engines: Engines) -> Self {
+        Self { method: Method::Files, ..Self::new(name, Product::Mariadb, settings, engines) }
     }
 }
 
@@ -101,6 +117,10 @@ impl Source for Mysql {
         let (_, mut live, chosen) =
             live::choose(self.product, &self.servers, &self.equality, &self.engines, context)?;
         let taken = chosen.map_or_else(Vec::new, |chosen| chosen.notes(context.clock.now()));
+        let files = match self.method {
+            Method::Dumps => None,
+            Method::Files => Some(physical::Beside::of(&mut live)?),
+        };
         let waived = match &self.equality {
             Equality::Required => None,
             Equality::NotRequired { reason } => Some(format!(
@@ -108,7 +128,9 @@ impl Source for Mysql {
             )),
         };
         let tables = live.tables().map_err(|error| live::engine_error(&live.login, error))?;
-        let gaps = live.gaps(&tables);
+        let mut gaps = live.gaps(&tables);
+        // A copy rounds nothing.
+        gaps.retain(|gap| files.is_none() || gap.kind != GapKind::RoundedFloats);
         let doubtful = tables.iter().filter(|table| table.hold == tables::Hold::Written);
         let doubtful = doubtful.map(|table| {
             format!(
@@ -119,8 +141,8 @@ impl Source for Mysql {
         });
         Ok(Facts {
             engine: format!("{} {}", self.product.name(), live.version),
-            // The dumps and the server's files made of them.
-            scratch_bytes: live.bytes().saturating_mul(2),
+            // The dumps and the server's files made of them, or the files and the copy that is started.
+            scratch_bytes: files.map_or(live.bytes(), |files| files.bytes).saturating_mul(2),
             warnings: taken
                 .into_iter()
                 .chain(waived)
@@ -132,15 +154,23 @@ impl Source for Mysql {
 
     fn grants(&self) -> Grants {
         Grants {
-            needs: grants::needs(self.product, &self.servers),
+            needs: match self.method {
+                Method::Dumps => grants::needs(self.product, &self.servers),
+                Method::Files => grants::needs_beside(self.product, &self.servers),
+            },
             statements: grants::statements(self.product, &self.servers),
             client: self.product.client(),
         }
     }
 
     fn capture(&self, context: &Context, out: &dyn Sink) -> Result<Capture, Error> {
-        let Self { name, product, servers, equality, engines } = self;
-        capture::capture(name, *product, servers, equality, engines, context, out)
+        let Self { name, product, servers, equality, engines, method } = self;
+        match method {
+            Method::Dumps => {
+                capture::capture(name, *product, servers, equality, engines, context, out)
+            }
+            Method::Files => physical::capture(name, servers.any(), engines, context, out),
+        }
     }
 
     fn prepare(

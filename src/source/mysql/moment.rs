@@ -97,9 +97,10 @@ impl Holder<'_> {
     /// None where the dump did not begin in time.
     fn attempt(&self, of_chosen: bool) -> Result<Option<Held>, Error> {
         let failed = |error| engine_error(self.login, error);
-        let mut session = self.open().map_err(failed)?;
+        let open = || open(self.engine.product, self.login, self.settings, self.context);
+        let mut session = open().map_err(failed)?;
         session.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").map_err(failed)?;
-        let mut lock = Lock::on(self.open().map_err(failed)?);
+        let mut lock = Lock::on(open().map_err(failed)?);
         let forbidden = self.granted(lock.prepare())?;
         let begun = Instant::now();
         let unheld = match forbidden {
@@ -139,14 +140,6 @@ impl Holder<'_> {
         let held_ms = if unheld.is_none() { held_ms } else { 0 };
         let moment = Moment { server_time, binlog, replicated, unheld, held_ms, repeats: 0 };
         Ok(Some(Held { session, dump, time, moment }))
-    }
-
-    fn open(&self) -> Result<Session, session::Error> {
-        let limit = self.settings.statement_deadline;
-        let interrupted = self.context.interrupted.clone();
-        let mut session = Session::open(self.engine.product, self.login, limit, interrupted)?;
-        session.set_lock_patience(self.settings.lock_timeout)?;
-        Ok(session)
     }
 
     /// Starts the program; the receiver hears of it when its transaction has begun.
@@ -201,24 +194,37 @@ impl Holder<'_> {
                      fingerprint are not of one moment: {error}"
                 )))
             }
-            Err(error) => Err(self.not_granted(error)),
+            Err(error) => Err(not_granted(self.login, error)),
         }
     }
+}
 
-    fn not_granted(&self, error: session::Error) -> Error {
-        let is_late = matches!(&error,
-            session::Error::Refused { number, .. } if *number == number::LOCK_WAIT_TIMEOUT);
-        if !is_late {
-            return engine_error(self.login, error);
-        }
-        Error::Engine {
-            object: session::name_of(self.login),
-            what:
-                "the lock that holds commits back was not granted in time; nothing was dumped, and \
-                   nobody waits for us"
-                    .to_owned(),
-            source: Some(Box::new(error)),
-        }
+/// A session that waits for locks as long as `settings` say.
+pub(super) fn open(
+    product: Product,
+    login: &Login,
+    settings: &ServerSettings,
+    context: &Context,
+) -> Result<Session, session::Error> {
+    let (limit, interrupted) = (settings.statement_deadline, context.interrupted.clone());
+    let mut session = Session::open(product, login, limit, interrupted)?;
+    session.set_lock_patience(settings.lock_timeout)?;
+    Ok(session)
+}
+
+/// Why a lock was not had, in the source's terms.
+pub(super) fn not_granted(login: &Login, error: session::Error) -> Error {
+    let is_late = matches!(&error,
+        session::Error::Refused { number, .. } if *number == number::LOCK_WAIT_TIMEOUT);
+    if !is_late {
+        return engine_error(login, error);
+    }
+    Error::Engine {
+        object: session::name_of(login),
+        what: "the lock that holds commits back was not granted in time; nothing is captured, and \
+               nobody waits for us"
+            .to_owned(),
+        source: Some(Box::new(error)),
     }
 }
 

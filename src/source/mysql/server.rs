@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::Gap;
 use super::Product;
+use super::physical::Copy;
 
 /// A captured server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +14,7 @@ pub struct Server {
     pub version: String,
     /// The part of it that decides about formats, e.g. `10.11`.
     pub series: String,
-    /// The databases that were dumped, in the order of their dumps; at least one.
+    /// The databases that were captured, in the order of their dumps; at least one.
     pub databases: Vec<Database>,
     /// Whether there is an entry of views.
     pub has_views: bool,
@@ -27,6 +28,9 @@ pub struct Server {
     /// What else the dumps leave out.
     #[serde(default)]
     pub gaps: Vec<Gap>,
+    /// Where its files were copied; none where its databases were dumped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<Copy>,
 }
 
 /// A captured database.

@@ -100,6 +100,15 @@ impl Table {
         format!("{}{all}", self.sql())
     }
 
+    /// From now on all digits of FLOAT are in the text: a copy of pages keeps them, a dump does not.
+    pub fn keep_floats(&mut self) {
+        for column in &self.floats {
+            let (rounded, name) = (plain(column), identifier(column));
+            let kept = self.text.iter_mut().filter(|text| **text == rounded);
+            kept.for_each(|text| *text = format!("IFNULL(CAST({name} AS DOUBLE),'n')"));
+        }
+    }
+
     /// SQL for the text of a row.
     pub fn text(&self) -> String {
         // A table may have no column that a dump carries.
@@ -178,11 +187,16 @@ fn columns(session: &mut Session, database: &str, tables: &mut [Table]) -> Resul
     Ok(())
 }
 
+/// SQL for the text of a value that has no comma in it.
+fn plain(column: &str) -> String {
+    format!("IFNULL({},'n')", identifier(column))
+}
+
 /// SQL for the text of a value.
 fn text(product: Product, column: &str, kind: &str) -> String {
     let name = identifier(column);
     if PLAIN.contains(&kind) {
-        format!("IFNULL({name},'n')")
+        plain(column)
     } else if LARGE.contains(&kind) {
         format!("IFNULL({},'n')", product.digest(&name))
     } else if BYTES.contains(&kind) {

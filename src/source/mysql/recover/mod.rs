@@ -9,6 +9,7 @@ pub(super) mod ask;
 mod check;
 pub(super) mod complaint;
 mod injure;
+mod laid;
 mod recovered;
 mod scratch;
 mod settings;
@@ -24,6 +25,7 @@ use super::{GRANTS, Server, VIEWS, file_of, session};
 use crate::ground::ids::Name;
 use crate::ground::size::ByteSize;
 use crate::sandbox::{self, Bounds, Cage, Scratch};
+use laid::Laid;
 use recovered::Restored;
 use scratch::ScratchServer;
 
@@ -54,6 +56,8 @@ const FILE_BYTES: u64 = 4 << 30;
 pub enum Error {
     #[error("the capture does not tell what its server was like")]
     NoServer,
+    #[error("the server's files are missing")]
+    NoFiles,
     #[error(
         "the scratch folder has {} free, and about {} are needed: [scratch] dir in the site file \
          may name another disk",
@@ -105,12 +109,16 @@ pub(super) fn prepare(
 ) -> Result<Box<dyn Ready>, Trouble> {
     let source = capture.server.clone().ok_or_else(|| environment(Error::NoServer))?;
     let engine = engines.find(source.product, &source.series).map_err(environment)?;
+    let copier = source.copy.as_ref().map(|_| engine.copier()).transpose().map_err(environment)?;
     leave_room(&source, capture.bytes, NEW_SERVER_BYTES, scratch)?;
     let kind = source.product.kind();
     let room = scratch.dir().join(format!("{kind}-{name}-{}", uuid::Uuid::new_v4()));
     lent::make_folder(&room, scratch)?;
     let bounds = bounds(&source, capture.bytes);
     let cage = Cage::raise(scratch, &room, &engine.folders(), bounds).map_err(environment)?;
+    if let (Some(copier), Some(copy)) = (copier, source.copy.clone()) {
+        return Ok(Box::new(Laid { room, cage, engine, copier, source, copy }));
+    }
     let server = ScratchServer::create(engine, cage, &source, &room, scratch)?;
     server.rest();
     Ok(Box::new(Prepared { room, server, source }))
@@ -168,12 +176,17 @@ impl Ready for Prepared {
     }
 }
 
-/// What a new server writes until `dumped` bytes of dumps are loaded, beside them.
+/// What a server writes until `dumped` bytes of dumps are loaded, or files are started, beside them.
 pub(in crate::source) fn bytes(source: &Server, dumped: u64) -> u64 {
     needed(source, dumped, NEW_SERVER_BYTES)
 }
 
 fn needed(source: &Server, dumped: u64, besides: u64) -> u64 {
+    if let Some(copy) = &source.copy {
+        // The copy that is started, and what its redo log and the binary log make of it.
+        let copied = copy.bytes.saturating_add(copy.bytes / 4);
+        return copied.saturating_add(redo_log_bytes(source) + OWN_BYTES);
+    }
     let live = source.bytes().max(dumped).saturating_add(dumped / 4);
     live.saturating_add(redo_log_bytes(source) + OWN_BYTES + besides)
 }
@@ -193,6 +206,10 @@ fn leave_room(
 /// The size of the scratch server's redo log.
 fn redo_log_bytes(source: &Server) -> u64 {
     let (least, most) = REDO_LOG_BYTES;
+    if source.copy.is_some() {
+        // Nothing is loaded.
+        return least;
+    }
     (source.bytes() / 2).clamp(least, most)
 }
 

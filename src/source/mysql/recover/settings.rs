@@ -31,17 +31,25 @@ const OF_BOTH: [&str; 18] = [
     "--innodb-lock-wait-timeout=600",
 ];
 
-const OF_MARIADB: [&str; 6] = [
+const OF_MARIADB: [&str; 9] = [
     "--log-bin-trust-function-creators=1",
     "--skip-innodb-doublewrite",
     "--innodb-flush-method=fsync",
     "--debug-no-sync=1",
     "--key-buffer-size=64M",
     "--max-statement-time=0",
+    // Plugins that captured files name: the first two would refuse accounts without a password.
+    "--loose-simple-password-check=OFF",
+    "--loose-cracklib-password-check=OFF",
+    "--loose-server-audit-logging=OFF",
 ];
 
 const OF_MYSQL: [&str; 4] =
     ["--innodb-doublewrite=OFF", "--innodb-flush-method=nosync", "--mysqlx=OFF", "--ssl-ca="];
+
+/// What a server is told that starts on captured files: it would else not know accounts that name a host.
+/// Nobody reaches it over a network, so that no name is looked up.
+pub(super) const OF_FILES: [&str; 1] = ["--skip-name-resolve=OFF"];
 
 /// Plugins that let accounts in, which Debian's servers have and do not load by themselves: an account
 /// that names one that is not there cannot be made.
@@ -58,6 +66,22 @@ const FIRST_ON_MARIADB: [&str; 4] = [
     "DELETE FROM mysql.db;",
     "FLUSH PRIVILEGES;",
 ];
+/// What a server runs first on captured files: their accounts stay, ours come to them.
+const FIRST_ON_FILES: [&str; 8] = [
+    "CREATE OR REPLACE USER lifeboat_scratch@localhost;",
+    "GRANT ALL PRIVILEGES ON *.* TO lifeboat_scratch@localhost WITH GRANT OPTION;",
+    "CREATE OR REPLACE USER lifeboat_reader@localhost;",
+    "GRANT SELECT, SHOW VIEW, EXECUTE ON *.* TO lifeboat_reader@localhost;",
+    // It repeats grants of roles that are there.
+    "REPLACE INTO mysql.roles_mapping (Host, User, Role, Admin_option) \
+     SELECT 'localhost', 'lifeboat_scratch', User, 'Y' FROM mysql.global_priv \
+     WHERE JSON_VALUE(Priv, '$.is_role') IN ('1', 'true') AND User <> 'PUBLIC';",
+    "REPLACE INTO mysql.proxies_priv (Host, User, Proxied_host, Proxied_user, With_grant, Grantor) \
+     VALUES ('localhost', 'lifeboat_scratch', '', '', 1, '');",
+    "FLUSH PRIVILEGES;",
+    "SET GLOBAL event_scheduler = OFF;",
+];
+
 const FIRST_ON_MYSQL: [&str; 1] = ["DROP USER root@localhost;"];
 const FIRST: [&str; 6] = [
     "CREATE USER lifeboat_scratch@localhost;",
@@ -135,6 +159,11 @@ pub(super) fn first(engine: &Engine) -> Vec<String> {
         first.push(format!("INSTALL COMPONENT 'file://{CLASSIC_HASHING}';"));
     }
     first
+}
+
+/// The same of one that starts on captured files.
+pub(super) fn first_on_files() -> Vec<String> {
+    FIRST_ON_FILES.iter().map(|line| (*line).to_owned()).collect()
 }
 
 /// Whether MySQL's folder of plugins has this one; MariaDB's accounts need none.

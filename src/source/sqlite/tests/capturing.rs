@@ -139,6 +139,8 @@ impl Sink for Described {
         Ok(())
     }
 
+    fn in_any_order(&self) {}
+
     fn start_over(&self) -> Result<(), Error> {
         unreachable!("a database is captured once")
     }

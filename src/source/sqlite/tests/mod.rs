@@ -42,6 +42,8 @@ impl Sink for Kept {
         Ok(())
     }
 
+    fn in_any_order(&self) {}
+
     fn start_over(&self) -> Result<(), Error> {
         unreachable!("a database is captured once")
     }
