@@ -1,4 +1,4 @@
-//! `lifeboat schema`: JSON Schema of what users write.
+//! `lifeboat schema`: what users may write, for editors and for people.
 
 use super::{App, Exit};
 use crate::policy::{self, Which};
@@ -11,6 +11,9 @@ pub(super) struct Args {
     /// Kind of file
     #[arg(value_enum)]
     kind: Kind,
+    /// A page of all keys for people, in Markdown
+    #[arg(long)]
+    markdown: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -24,11 +27,15 @@ enum Kind {
 }
 
 pub(super) async fn run(args: Args, app: &App) -> anyhow::Result<Exit> {
-    let schema = policy::schema(match args.kind {
+    let which = match args.kind {
         Kind::Site => Which::Site,
         Kind::Policy => Which::Policy,
         Kind::Drill => Which::Drill,
-    });
-    app.out.raw(serde_json::to_string_pretty(&schema)?.as_bytes())?;
+    };
+    let text = match args.markdown {
+        true => policy::keys(which),
+        false => serde_json::to_string_pretty(&policy::schema(which))?,
+    };
+    app.out.raw(text.as_bytes())?;
     Ok(Exit::Done)
 }

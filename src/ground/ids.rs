@@ -65,7 +65,11 @@ impl schemars::JsonSchema for Name {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "pattern": Self::PATTERN })
+        schemars::json_schema!({
+            "description": "Up to 40 of a-z, 0-9 and -",
+            "type": "string",
+            "pattern": Self::PATTERN,
+        })
     }
 }
 

@@ -13,6 +13,7 @@ mod diagnostic;
 mod document;
 mod effective;
 pub mod expect;
+mod keys;
 mod later;
 pub mod leaf;
 mod load;
@@ -76,4 +77,9 @@ pub fn schema(which: Which) -> serde_json::Value {
         Which::Drill => schemars::schema_for!(raw::Drill),
     }
     .to_value()
+}
+
+/// The keys of one kind of file, for people: Markdown.
+pub fn keys(which: Which) -> String {
+    keys::markdown(&schema(which))
 }

@@ -471,6 +471,7 @@ pub(super) enum TlsMode {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Hooks {
+    /// Runs before anything is captured; where it fails there is no backup
     #[schemars(length(min = 1))]
     pub before: Option<Vec<Words>>,
     /// Runs also after failure, and at the next start after a crash
