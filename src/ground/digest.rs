@@ -86,7 +86,7 @@ impl schemars::JsonSchema for Digest {
 }
 
 /// A digest over bytes that arrive piece by piece.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Hasher(Sha256);
 
 impl Hasher {

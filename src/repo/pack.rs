@@ -10,7 +10,7 @@ use zstd::bulk::Decompressor;
 
 use super::expand::{ExpandError, expand_exactly, most_json};
 use super::{BlobId, BlobKind, PackId};
-use crate::ground::digest::Digest;
+use crate::ground::digest::{Digest, Hasher};
 use crate::seal::{MasterKey, OVERHEAD, Unauthentic};
 
 /// The most plain bytes that a blob may hold: 512 MiB, far above any chunk of any known writer.
@@ -91,7 +91,13 @@ pub struct PackBuilder {
     key: MasterKey,
     bytes: BytesMut,
     blobs: Vec<PackedBlob>,
+    /// Of the first `hashed` bytes.
+    hasher: Hasher,
+    hashed: usize,
 }
+
+/// So many bytes are hashed at a time while a pack is filled.
+const AHEAD: usize = 64 << 10;
 
 impl PackBuilder {
     /// An empty pack whose header will be sealed with `key`.
@@ -102,7 +108,7 @@ impl PackBuilder {
     /// The same in `room`, the memory of a pack that is stored: the system gives no new pages.
     pub fn within(key: MasterKey, mut room: BytesMut) -> Self {
         room.clear();
-        Self { key, bytes: room, blobs: Vec::new() }
+        Self { key, bytes: room, blobs: Vec::new(), hasher: Hasher::new(), hashed: 0 }
     }
 
     /// Appends a blob: its sealed bytes, and the length of its plain ones.
@@ -139,9 +145,18 @@ impl PackBuilder {
         &self.blobs
     }
 
+    /// Hashes a part of what was added; false where there is not enough for one. What is hashed by then need
+    /// not be hashed once all is there, when everybody waits for it.
+    pub fn hash_ahead(&mut self) -> bool {
+        let Some(part) = self.bytes.get(self.hashed..self.hashed + AHEAD) else { return false };
+        self.hasher.update(part);
+        self.hashed += AHEAD;
+        true
+    }
+
     /// Appends the header and names the pack.
     pub fn finish(self) -> Packed {
-        let Self { key, mut bytes, blobs } = self;
+        let Self { key, mut bytes, blobs, mut hasher, hashed } = self;
         let mut header = Vec::with_capacity(blobs.len() * COMPRESSED_ENTRY);
         for blob in &blobs {
             let of_kind = match blob.kind {
@@ -164,7 +179,8 @@ impl PackBuilder {
         bytes.extend_from_slice(&key.seal(&header));
         let length = u32::try_from(header.len() + OVERHEAD).expect("a header is some MiB at most");
         bytes.extend_from_slice(&length.to_le_bytes());
-        Packed { id: PackId(Digest::of(&bytes)), bytes: bytes.freeze(), blobs }
+        hasher.update(&bytes[hashed..]);
+        Packed { id: PackId(hasher.finish()), bytes: bytes.freeze(), blobs }
     }
 }
 
@@ -396,6 +412,25 @@ mod tests {
                 prop_assert!(blobs.iter().all(|blob| blob.length == 0));
             }
         }
+    }
+
+    #[test]
+    fn a_pack_that_was_hashed_as_it_grew_has_the_name_of_its_bytes() {
+        let key = MasterKey::generate();
+        let mut builder = PackBuilder::new(key.clone());
+        let mut parts = 0;
+        for number in 0..5_u8 {
+            let sealed = key.seal(&vec![number; 50_000]);
+            builder.add(BlobId(Digest::of(&[number])), BlobKind::Data, &sealed, 50_000, false);
+            while builder.hash_ahead() {
+                parts += 1;
+            }
+        }
+
+        let packed = builder.finish();
+
+        assert_eq!(packed.id, PackId(Digest::of(&packed.bytes)));
+        assert_eq!(parts, 250_160 / AHEAD);
     }
 
     #[test]

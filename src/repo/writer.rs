@@ -9,6 +9,7 @@
 //! blob that one thread has claimed is believed stored by the others.
 
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::runtime::Handle;
@@ -108,6 +109,8 @@ pub struct Writer {
     uploads: Mutex<JoinSet<()>>,
     data: Mutex<PackBuilder>,
     trees: Mutex<PackBuilder>,
+    /// Threads that wait for one of these two.
+    packing: AtomicUsize,
     /// One a thread that is or was at work: their buffers are used again.
     chunkers: Mutex<Vec<Chunker>>,
     encoders: Mutex<Vec<Encoder>>,
@@ -137,6 +140,7 @@ impl Repository {
             trees: builder(TREE_PACK),
             publisher,
             runtime,
+            packing: AtomicUsize::new(0),
             uploads: Mutex::default(),
             chunkers: Mutex::default(),
             encoders: Mutex::default(),
@@ -285,7 +289,9 @@ impl Writer {
             BlobKind::Data => (&self.data, self.data_pack),
             BlobKind::Tree => (&self.trees, TREE_PACK),
         };
+        self.packing.fetch_add(1, Ordering::Relaxed);
         let mut open = locked(builder);
+        self.packing.fetch_sub(1, Ordering::Relaxed);
         open.add(id, kind, encoded.sealed, plain.len() as u32, encoded.compressed);
         if open.len() >= target || open.blobs().len() >= PACK_BLOBS {
             // Waits with the builder locked, so that the others wait too: this is the ceiling.
@@ -295,6 +301,9 @@ impl Writer {
             let full = std::mem::replace(&mut *open, next);
             drop(open);
             self.spawn_upload(full, slot);
+        } else {
+            // While nobody waits: with many cores somebody does, and whoever fills a pack hashes it.
+            while self.packing.load(Ordering::Relaxed) == 0 && open.hash_ahead() {}
         }
         locked(&self.encoders).push(encoder);
         Ok(())
