@@ -4,7 +4,8 @@
 //! pages), steps, tools, `s3` for a bucket on a local SeaweedFS instead of a folder, and `fresh` to do
 //! all that follows a first backup as on a host that has nothing but passwords and keys. Every round
 //! does everything once with a repository of its own, so that a busy moment of the machine meets all
-//! alike, and in another order, so that what a tool leaves the disk to do does not always meet the same one.
+//! alike, and in another order, so that what a tool leaves the disk to do does not always meet the same one;
+//! before each step the files are read once, so that none finds them out of the cache.
 //! Medians are shown, and as a ratio the median of the rounds' ratios to restic. What is
 //! restored is compared with what was backed up. A tool that is not on this machine is left out.
 
@@ -121,6 +122,7 @@ fn one_round(
             if is_fresh(words) && !matches!(step, Step::Init | Step::First) {
                 bench.move_to_a_fresh_host();
             }
+            read_through(&source);
             table.note(name, bench.tool, bench.run(step));
         }
         if step == Step::First {
@@ -129,6 +131,21 @@ fn one_round(
     }
     for bench in &benches {
         std::fs::remove_dir_all(&bench.place).expect("our folder");
+    }
+}
+
+/// Brings the files into the page cache, from which borg puts what it has read: whoever came after it
+/// would wait for the disk in its place.
+fn read_through(folder: &Path) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => read_through(&path),
+            false => drop(std::io::copy(
+                &mut std::fs::File::open(&path).expect("a file"),
+                &mut std::io::sink(),
+            )),
+        }
     }
 }
 
