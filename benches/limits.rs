@@ -195,6 +195,7 @@ fn records(count: u64) {
         let cost = Cost { log_n: 4, ..Cost::DEFAULT };
         let password = PASSWORD.to_owned().into();
         let created = Repository::create(store, &password, cost, &SystemClock);
+        fs::create_dir(folder.path().join("ledger")).expect("a folder");
         let ledger = ledger(folder.path(), &created.await.expect("a repository"));
         for first in (0..count).step_by(2) {
             ledger.append(vec![beat(first), beat(first + 1)]).await.expect("room");
