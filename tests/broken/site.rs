@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 
 use crate::bench::{Bench, Ran, contents, must, new_restic, noise};
 
+/// How long an act may take under strace.
+const PATIENCE_SECONDS: &str = "60";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Act {
     Backup,
@@ -82,7 +85,14 @@ impl Site {
 
     /// Runs it under strace; answers how it ended, and the calls that strace was asked to show.
     pub fn traced(&self, act: Act, expressions: &[&str]) -> (Ran, String) {
-        let ran = Ran::from(self.strace(act, expressions).output().unwrap());
+        let strace = self.strace(act, expressions);
+        // One that hangs is killed with all that it started. A thread that cannot wake another one, which no
+        // disk does, waits for ever.
+        let mut limited = Command::new("timeout");
+        limited.args(["--signal=KILL", PATIENCE_SECONDS]);
+        limited.arg(strace.get_program()).args(strace.get_args());
+        limited.current_dir(self.bench.path("")).env("NO_COLOR", "1").stdin(Stdio::null());
+        let ran = Ran::from(limited.output().unwrap());
         (ran, std::fs::read_to_string(self.bench.path("trace")).unwrap())
     }
 
