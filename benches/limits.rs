@@ -21,7 +21,7 @@ use lifeboat::ground::digest::Digest;
 use lifeboat::ground::ids::RunId;
 use lifeboat::ledger::record::{Actor, Body, Event};
 use lifeboat::ledger::sign::{Signer, generate_key};
-use lifeboat::ledger::{Ledger, Verify};
+use lifeboat::ledger::{Checkpoint, Ledger, Verify};
 use lifeboat::repo::{BlobId, BlobKind, IndexFile, IndexPack, PackId, PackedBlob, Repository};
 use lifeboat::seal::Cost;
 use lifeboat::store::Local;
@@ -147,11 +147,7 @@ fn blobs(millions: u64) {
     let folder = tempfile::Builder::new().prefix("limits-").tempdir().expect("a folder");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let store = Arc::new(Local::open(folder.path()).expect("our folder"));
-        let cost = Cost { log_n: 4, ..Cost::DEFAULT };
-        let password = PASSWORD.to_owned().into();
-        let created = Repository::create(store, &password, cost, &SystemClock);
-        let repository = created.await.expect("a repository");
+        let repository = repository_in(folder.path()).await;
         for file in 0..millions * 20 {
             let packs = (0..2500).map(|pack| pack_of_twenty(file * 2500 + pack)).collect();
             let file = IndexFile { packs, ..IndexFile::default() };
@@ -161,6 +157,20 @@ fn blobs(millions: u64) {
     let mut command = Command::new(std::env::current_exe().expect("our own name"));
     command.arg("--open").arg(folder.path());
     tell(&format!("{millions} million blobs"), "open", command);
+}
+
+async fn repository_in(folder: &Path) -> Repository {
+    let store = Arc::new(Local::open(folder).expect("our folder"));
+    let cost = Cost { log_n: 4, ..Cost::DEFAULT };
+    let password = PASSWORD.to_owned().into();
+    let created = Repository::create(store, &password, cost, &SystemClock);
+    created.await.expect("a repository")
+}
+
+fn opened_in(folder: &Path, runtime: &tokio::runtime::Runtime) -> Repository {
+    let store = Arc::new(Local::open(folder).expect("a store"));
+    let password = PASSWORD.to_owned().into();
+    runtime.block_on(Repository::open(store, &password)).expect("a repository")
 }
 
 fn pack_of_twenty(number: u64) -> IndexPack {
@@ -178,30 +188,28 @@ fn pack_of_twenty(number: u64) -> IndexPack {
 /// What every command does that needs the index.
 fn open_index(store: &Path) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let store = Arc::new(Local::open(store).expect("a store"));
-    let password = PASSWORD.to_owned().into();
-    let opened = runtime.block_on(Repository::open(store, &password)).expect("a repository");
+    let opened = opened_in(store, &runtime);
     let index = runtime.block_on(opened.load_index()).expect("an index");
     let some = BlobId(Digest::of(&7_u64.to_le_bytes()));
     assert!(index.lookup(BlobKind::Data, &some).is_some(), "a blob is not found");
 }
+
+/// Beside the ledger: what the host that signed it remembers.
+const SIGNED: &str = "signed";
 
 /// Appends so many records, two at a time as a short run does, and signs them.
 fn records(count: u64) {
     let folder = tempfile::Builder::new().prefix("limits-").tempdir().expect("a folder");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let store = Arc::new(Local::open(folder.path()).expect("our folder"));
-        let cost = Cost { log_n: 4, ..Cost::DEFAULT };
-        let password = PASSWORD.to_owned().into();
-        let created = Repository::create(store, &password, cost, &SystemClock);
         fs::create_dir(folder.path().join("ledger")).expect("a folder");
-        let ledger = ledger(folder.path(), &created.await.expect("a repository"));
+        let ledger = ledger(folder.path(), &repository_in(folder.path()).await);
         for first in (0..count).step_by(2) {
             ledger.append(vec![beat(first), beat(first + 1)]).await.expect("room");
         }
         let signer = Signer::open(&generate_key("bench").expect("a key").private).expect("a key");
-        ledger.checkpoint(&signer, None).await.expect("a ledger that holds together");
+        let signed = ledger.checkpoint(&signer, None).await.expect("a ledger that holds together");
+        fs::write(folder.path().join(SIGNED), signed.to_string()).expect("room");
     });
     for (mode, step) in [("--ledger-read", "read"), ("--ledger-verify", "verify")] {
         let mut command = Command::new(std::env::current_exe().expect("our own name"));
@@ -232,15 +240,16 @@ fn ledger(folder: &Path, repository: &Repository) -> Ledger {
 
 fn read_ledger(folder: &Path, mode: &str) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let opened = opened_in(folder, &runtime);
     runtime.block_on(async {
-        let store = Arc::new(Local::open(folder).expect("a store"));
-        let password = PASSWORD.to_owned().into();
-        let opened = Repository::open(store, &password).await.expect("a repository");
-        let ledger = ledger(folder, &opened);
+        let signed = fs::read_to_string(folder.join(SIGNED)).expect("a checkpoint");
+        let signed: Checkpoint = signed.parse().expect("a checkpoint");
+        let ledger = ledger(folder, &opened).vouched_for(signed.remembered());
         match mode {
             "--ledger-read" => drop(ledger.records().await.expect("a ledger that holds together")),
             _ => {
-                let (verified, _) = ledger.verify(Verify::default()).await.expect("a ledger");
+                let against = Verify { earlier: Some(&signed), ..Verify::default() };
+                let (verified, _) = ledger.verify(against).await.expect("a ledger");
                 assert_eq!(verified.first_bad, None);
             }
         }

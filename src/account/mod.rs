@@ -39,10 +39,10 @@ pub use testimony::Testimony;
 use self::journal::{Act, Journal, Reach, Recorded};
 use crate::ground::digest::Digest;
 use crate::ground::progress::Progress;
-use crate::ledger::Ledger;
 use crate::ledger::outbox::Outbox;
 use crate::ledger::record::{Body, Record, publications};
 use crate::ledger::sign::Signer;
+use crate::ledger::{Ledger, Remembered};
 use crate::policy::{Customer, Setup};
 use crate::repo::{self, Index, KnownKey, Repository, SharedIndex, Snapshot, SnapshotId};
 
@@ -87,6 +87,10 @@ impl Account {
             remember(key, &at, rooms).await;
         }
         let ledger = Ledger::open(place.ledger.clone(), repository.key().clone());
+        let ledger = match rooms.state.newest_checkpoint(&ledger.place()).await? {
+            Some((size, root)) => ledger.vouched_for(Remembered { size, root }),
+            None => ledger,
+        };
         Self::with(repository, ledger, setup, customer, rooms)
     }
 
@@ -158,7 +162,8 @@ impl Account {
         rooms: &Rooms,
     ) -> Result<Self, Error> {
         let kept = rooms.outbox.with_file_name("ledgers").join(segments_of(&ledger.place()));
-        let journal = open_journal(customer, rooms, Reach::Ledger(ledger.keeping_in(&kept)))?;
+        let journal =
+            open_journal(customer, rooms, Reach::Ledger(ledger.keeping_in(&kept).into()))?;
         Ok(Self { repository: Arc::new(repository), journal, signer: signer(setup)? })
     }
 

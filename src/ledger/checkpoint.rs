@@ -228,7 +228,7 @@ impl Ledger {
         // Listed before the segments are, so that what a faster writer signs now is not too new.
         let (sizes, _) = self.checkpoint_sizes().await?;
         let reading = match segments {
-            Segments::Stored => self.read().await?,
+            Segments::Stored => self.read_in_store(remembered).await?,
             Segments::Kept => self.read_quickly().await?,
         };
         let reading = reading.without_faults()?;

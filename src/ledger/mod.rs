@@ -86,6 +86,9 @@ pub struct Ledger {
     seen: tokio::sync::Mutex<seen::Seen>,
     /// Only saves reading, too.
     kept: Option<kept::Kept>,
+    /// How far volumes are read in the place of segments: whoever holds the key could make one that tells
+    /// another story of what nobody has vouched for yet.
+    vouched: Option<Remembered>,
 }
 
 /// What became of an object that was to be created.
@@ -100,7 +103,7 @@ enum Created {
 impl Ledger {
     /// The ledger in `store` (rooted at `<customer>/ledger/`), sealed with `key`. Reads nothing.
     pub fn open(store: store::Shared, key: MasterKey) -> Self {
-        Self { store, key, seen: tokio::sync::Mutex::default(), kept: None }
+        Self { store, key, seen: tokio::sync::Mutex::default(), kept: None, vouched: None }
     }
 
     /// The same, found to be empty a moment ago: what was written since is looked for by name.
@@ -112,6 +115,11 @@ impl Ledger {
     /// Keeps what [`Self::read_quickly`] reads in `folder`, as sealed as it is in the store.
     pub fn keeping_in(self, folder: &Path) -> Self {
         Self { kept: Some(kept::Kept::below(folder)), ..self }
+    }
+
+    /// Lets volumes stand for the segments of what this host has signed.
+    pub fn vouched_for(self, signed: Remembered) -> Self {
+        Self { vouched: Some(signed), ..self }
     }
 
     /// Where this ledger lies, for messages and as a key for what is remembered of it.

@@ -3,9 +3,13 @@
 //! In: the objects of a ledger, from the store or kept on this host. Out: [`Reading`]. No listing is
 //! believed alone: what it leaves out is asked for by name, which follows from the lines before.
 
+use std::collections::BTreeSet;
+
 use super::chain::{Fault, Line, Walk};
+use super::checkpoint::{Checkpoint, Remembered};
 use super::kept::Kept;
 use super::numbered::{Listed, Opened};
+use super::record::Record;
 use super::seen::Seen;
 use super::segment::SEGMENTS;
 use super::volume::Bound;
@@ -38,6 +42,15 @@ impl Reading {
         if self.faults.is_empty() && self.strays.is_empty() && self.amiss.is_empty() {
             *seen = Seen::all(self.lines.clone());
         }
+    }
+
+    /// Whether what volumes hold, the first `by_volumes` lines, is what somebody vouches for.
+    fn is_as_vouched(&self, by_volumes: usize, vouched: Option<Remembered>) -> bool {
+        by_volumes == 0
+            || vouched.is_some_and(|Remembered { size, root }| {
+                let computed = Checkpoint::at(&self.lines, &BTreeSet::from([size]));
+                computed.get(&size).is_some_and(|computed| computed.root == root)
+            })
     }
 
     /// [`Error::Broken`] names the first fault, if there is one.
@@ -82,13 +95,21 @@ impl Ledger {
     ///
     /// Fails only where the store does; damaged, missing and foreign segments are faults.
     pub async fn read(&self) -> Result<Reading, Error> {
-        let reading = self.read_stored(Here::Unused).await?;
+        self.read_in_store(self.vouched).await
+    }
+
+    /// As [`Self::read`], by volumes as far as `vouched` goes.
+    pub(super) async fn read_in_store(
+        &self,
+        vouched: Option<Remembered>,
+    ) -> Result<Reading, Error> {
+        let reading = self.read_stored(Here::Unused, vouched).await?;
         reading.remember_in(&mut *self.seen.lock().await);
         Ok(reading)
     }
 
     /// Every record of a ledger that holds together; [`Error::Broken`] otherwise.
-    pub async fn records(&self) -> Result<Vec<super::record::Record>, Error> {
+    pub async fn records(&self) -> Result<Vec<Record>, Error> {
         let lines = self.read().await?.sound()?;
         Ok(lines.into_iter().map(|line| line.record).collect())
     }
@@ -130,28 +151,30 @@ impl Ledger {
     pub(super) async fn read_kept(&self) -> Result<Reading, Error> {
         if self.kept.is_some() {
             let listed = self.listed(SEGMENTS).await?;
-            let bound = self.bound(&listed, Here::Used).await?;
+            let bound = self.bound(&listed, self.vouched, Here::Used).await?;
+            let by_volumes = bound.lines.len();
             let reading = self.reading(&listed, bound, Here::Used).await?;
-            if reading.faults.is_empty() {
+            if reading.faults.is_empty() && reading.is_as_vouched(by_volumes, self.vouched) {
                 return Ok(reading);
             }
             // What is kept may be at fault.
         }
-        self.read_stored(Here::Mended).await
+        self.read_stored(Here::Mended, self.vouched).await
     }
 
-    /// Reads all of it in the store.
-    async fn read_stored(&self, here: Here) -> Result<Reading, Error> {
+    /// Reads all of it in the store, by volumes as far as `vouched` goes.
+    async fn read_stored(&self, here: Here, vouched: Option<Remembered>) -> Result<Reading, Error> {
         let listed = self.listed(SEGMENTS).await?;
-        let bound = self.bound(&listed, here).await?;
+        let bound = self.bound(&listed, vouched, here).await?;
         let by_volumes = bound.lines.len();
         let mut reading = self.reading(&listed, bound, here).await?;
-        if by_volumes > 0 && !reading.faults.is_empty() {
+        let is_sound = reading.faults.is_empty() && reading.is_as_vouched(by_volumes, vouched);
+        if by_volumes > 0 && !is_sound {
             // What a volume says may be wrong: its segments tell.
-            let amiss = std::mem::take(&mut reading.amiss);
+            let Reading { lines, amiss, .. } = reading;
             reading = self.reading(&listed, Bound::default(), here).await?;
             reading.amiss = amiss;
-            if reading.faults.is_empty() {
+            if reading.lines.get(..by_volumes) != Some(&lines[..by_volumes]) {
                 reading.amiss.push("the volumes do not hold what their segments do".to_owned());
             }
             return Ok(reading);

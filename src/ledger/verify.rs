@@ -31,6 +31,14 @@ pub struct Verify<'a> {
     pub remembered: Option<Remembered>,
 }
 
+impl Verify<'_> {
+    /// As far as anybody outside of the store vouches for the ledger.
+    fn vouched(&self) -> Option<Remembered> {
+        let earlier = self.earlier.map(Checkpoint::remembered);
+        [earlier, self.remembered].into_iter().flatten().max_by_key(|one| one.size)
+    }
+}
+
 /// What verification found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verified {
@@ -60,7 +68,7 @@ impl Ledger {
     pub async fn verify(&self, against: Verify<'_>) -> Result<(Verified, Vec<Record>), Error> {
         // Listed before the segments are: a checkpoint may cover no more than what is read then.
         let (sizes, foreign) = self.checkpoint_sizes().await?;
-        let reading = self.read().await?;
+        let reading = self.read_in_store(against.vouched()).await?;
         let owed = Owed::by(&reading.lines, against);
         let stored = self.stored_checkpoints(sizes.clone(), &owed).await?;
         for stored in stored.iter().filter(|stored| !sizes.contains(&stored.size)) {

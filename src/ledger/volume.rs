@@ -2,12 +2,13 @@
 //! seconds.
 //!
 //! In: segments that hold together. Out: sealed objects `volumes/<seq of the first line>`, and their
-//! lines again. A volume is a copy: its segments stay, and where it is missing, damaged or at odds with
-//! the chain they are read. Where one ends follows from the chain, so that all writers make the same ones.
+//! lines again. A volume is a copy: its segments stay, and where it is missing, damaged, at odds with the
+//! chain or beyond what somebody outside of the store vouches for they are read. Where one ends follows from the chain, so that all writers make the same ones.
 
 use std::ops::Range;
 
 use super::chain::{Line, Tail, Walk};
+use super::checkpoint::Remembered;
 use super::kept::Kept;
 use super::numbered::{Folder, Listed, Opened};
 use super::reading::{Here, Reading};
@@ -37,16 +38,24 @@ pub(super) struct Bound {
 }
 
 impl Ledger {
-    /// What the volumes in the store hold; nothing where so few `segments` are listed that none are asked
-    /// for.
-    pub(super) async fn bound(&self, segments: &Listed, here: Here) -> Result<Bound, Error> {
-        if segments.firsts.len() < FEW {
+    /// What the volumes in the store hold of what somebody has `vouched` for; nothing where so few
+    /// `segments` are listed that none are asked for.
+    pub(super) async fn bound(
+        &self,
+        segments: &Listed,
+        vouched: Option<Remembered>,
+        here: Here,
+    ) -> Result<Bound, Error> {
+        let Some(Remembered { size, .. }) = vouched.filter(|_| segments.firsts.len() >= FEW) else {
             return Ok(Bound::default());
-        }
-        let listed = self.listed(VOLUMES).await?;
+        };
+        let mut listed = self.listed(VOLUMES).await?;
+        listed.firsts.retain(|(first, _)| *first <= size);
         let kept = self.kept.as_ref().map(Kept::volumes);
         let (sealed, fetched) = self.sealed(VOLUMES, listed.firsts, here.of(&kept)).await?;
-        let bound = self.on_thread(sealed, |key, sealed| bound(VOLUMES.open_all(&key, sealed)));
+        let asked = (sealed, size);
+        let bound = self
+            .on_thread(asked, |key, (sealed, size)| bound(VOLUMES.open_all(&key, sealed), size));
         let bound = Bound { strays: listed.strays, ..bound.await? };
         if here == Here::Used && bound.amiss.is_empty() && !fetched.is_empty() {
             self.let_go(bound.lines.len() as u64 + 1).await;
@@ -121,8 +130,9 @@ impl Ledger {
     }
 }
 
-/// The lines of volumes that follow each other from the first record on. Blocking, CPU only.
-fn bound(opened: Vec<Opened>) -> Bound {
+/// The lines of volumes that follow each other from the first record on, and end with record `size` at the
+/// latest. Blocking, CPU only.
+fn bound(opened: Vec<Opened>, size: u64) -> Bound {
     let (mut lines, mut amiss) = (Vec::<Line>::new(), Vec::new());
     for (first, text) in opened {
         let next = lines.len() as u64 + 1;
@@ -141,6 +151,7 @@ fn bound(opened: Vec<Opened>) -> Bound {
             }
         });
         match more {
+            Ok(more) if tail.seq + more.len() as u64 > size => break,
             Ok(more) => lines.extend(more),
             Err(what) => {
                 let name = VOLUMES.object(first);

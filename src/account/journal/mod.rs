@@ -64,7 +64,7 @@ pub enum Error {
 /// Whether the customer's ledger can be written.
 #[derive(Debug)]
 pub enum Reach {
-    Ledger(Ledger),
+    Ledger(Box<Ledger>),
     /// The store is out of reach, or no key opens the repository: everything waits.
     Beyond {
         why: String,

@@ -41,7 +41,7 @@ impl Bench {
     }
 
     fn journal(&self) -> Journal {
-        self.reaching(Reach::Ledger(self.bucket.ledger(&self.key)))
+        self.reaching(Reach::Ledger(self.bucket.ledger(&self.key).into()))
     }
 
     fn reaching(&self, reach: Reach) -> Journal {
@@ -249,7 +249,7 @@ async fn a_run_that_still_lives_or_is_of_another_host_is_not_aborted() {
     let other = Act { run: RunId::draw(), ..act.clone() };
     let digest = canonical::digest(&policy(None, None, 0)).unwrap();
 
-    let elsewhere = bench.on_host("pier", Reach::Ledger(bench.bucket.ledger(&bench.key)));
+    let elsewhere = bench.on_host("pier", Reach::Ledger(bench.bucket.ledger(&bench.key).into()));
     let third = Act { run: RunId::draw(), ..act.clone() };
     elsewhere.begin(&third, &policy(None, None, 0), digest).await.unwrap();
     let long = std::time::Duration::from_secs(60);
@@ -601,7 +601,7 @@ async fn another_host_that_answers_this_ones_slots_is_told_of_and_one_that_took_
         bench.clock.set(at(slot + 1));
         let (policy, slot) = (name("shop"), Some(at(slot)));
         let act = Act { policy, kind: Kind::Backup, run: RunId::draw(), slot };
-        let journal = bench.on_host(host, Reach::Ledger(bench.bucket.ledger(&bench.key)));
+        let journal = bench.on_host(host, Reach::Ledger(bench.bucket.ledger(&bench.key).into()));
         let recorded = journal.begin(&act, &effective, digest).await.unwrap();
         recorded.warnings.iter().any(|warning| warning.starts_with("another host"))
     };
